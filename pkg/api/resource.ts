@@ -1,0 +1,107 @@
+/**
+ * What a kind is. One {@link ResourceDef} per kind; routing, discovery, OpenAPI, validation, patch strategy and printing
+ * all derive from the table of them (table.ts). A new kind is one file in kinds/ and one row there: no handler code.
+ *
+ * Everything here is pure: no I/O, no clock but the one in {@link RequestContext}.
+ */
+import type { DeepReadonly } from "../util/types.ts";
+import type { ApiObject } from "./object.ts";
+import type { FieldError } from "./status.ts";
+
+/** What a policy hook may know about the request it serves. */
+export interface RequestContext {
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+  readonly user: { readonly name: string; readonly groups: readonly string[] };
+}
+
+/** One column of `kubectl get`. Cells are already humanised. */
+export interface Column<T extends ApiObject> {
+  readonly name: string;
+  readonly type: "string" | "integer" | "date" | "boolean" | "number";
+  readonly format?: "name";
+  readonly description?: string;
+  /** Shown only with `-o wide`. */
+  readonly wide?: true;
+  readonly cell: (o: DeepReadonly<T>, now: number) => string | number | boolean;
+}
+
+/**
+ * A part of an object with an address of its own.
+ *  - `part`: GET/PUT/PATCH of the object that may change only this part (`status`).
+ *  - `action`: POST of another kind that changes the object (`binding`, `finalize` by PUT).
+ *  - `connect`: a stream that is handed on to the agent of the object's node (`log`, `exec`, `attach`).
+ */
+export type Subresource<T extends ApiObject> =
+  | {
+      readonly type: "part";
+      /** Carries the part over and resets all else to `old`. */
+      readonly prepareForUpdate: (next: T, old: DeepReadonly<T>, c: RequestContext) => void;
+      readonly validate?: (next: DeepReadonly<T>, old: DeepReadonly<T>) => readonly FieldError[];
+    }
+  | {
+      readonly type: "action";
+      readonly verb: "create" | "update";
+      /** The kind of the body; its schema decodes it. */
+      readonly input: {
+        readonly group: string;
+        readonly version: string;
+        readonly kind: string;
+        readonly schema: string;
+      };
+      /** Changes `target` as `input` says; throws ApiError to refuse. */
+      readonly apply: (target: T, input: ApiObject, c: RequestContext) => void;
+      /** What the client gets: a Status "Success" (bindings) or the object. */
+      readonly answer: "status" | "object";
+    }
+  | { readonly type: "connect"; readonly verbs: readonly ("get" | "create")[] };
+
+export interface ResourceDef<T extends ApiObject = ApiObject> {
+  readonly group: string;
+  readonly version: string;
+  readonly kind: string;
+  readonly plural: string;
+  readonly singular: string;
+  readonly shortNames: readonly string[];
+  readonly categories: readonly string[];
+  readonly namespaced: boolean;
+  /** The type's name in the generated schema: `Pod`. */
+  readonly schema: string;
+  /** How names are checked; default is a DNS subdomain. */
+  readonly validateName?: (name: string) => readonly string[];
+  /** Fills in what the user may leave out; also on update. Idempotent. */
+  readonly setDefaults?: (o: T) => void;
+  /** After defaulting: clears what a client may not set (status). */
+  readonly prepareForCreate?: (o: T, c: RequestContext) => void;
+  /** Puts back what this endpoint may not change (status). */
+  readonly prepareForUpdate?: (next: T, old: DeepReadonly<T>, c: RequestContext) => void;
+  /** Beyond what the schema says. With `old`: immutability too. Metadata is validated for all kinds alike. */
+  readonly validate?: (next: DeepReadonly<T>, old?: DeepReadonly<T>) => readonly FieldError[];
+  /**
+   * Grace before removal, in seconds; absent → removed at once. `requested` is what the client asked for.
+   * 0 → removed at once. The object stays, with deletionTimestamp, until somebody deletes it with grace 0.
+   */
+  readonly gracePeriodSeconds?: (o: DeepReadonly<T>, requested: number | undefined) => number;
+  /** Something beside metadata.finalizers still holds a deleted object back (Namespace's spec.finalizers). */
+  readonly heldBack?: (o: DeepReadonly<T>) => boolean;
+  /** On the write that sets deletionTimestamp (Namespace: status.phase = Terminating). */
+  readonly prepareForDelete?: (o: T, c: RequestContext) => void;
+  /** Removed by the API server this long after creation (Events: one hour). */
+  readonly ttlSeconds?: number;
+  readonly subresources: Readonly<Record<string, Subresource<T>>>;
+  /** Field selectors beyond metadata.name and metadata.namespace. */
+  readonly selectableFields: Readonly<Record<string, (o: DeepReadonly<T>) => string>>;
+  /** The first is Name. */
+  readonly columns: readonly Column<T>[];
+}
+
+/** What names a kind to a client. Every ResourceDef is one. */
+export interface ResourceRef<T extends ApiObject = ApiObject> {
+  readonly group: string;
+  readonly version: string;
+  readonly kind: string;
+  readonly plural: string;
+  readonly namespaced: boolean;
+  /** Only carries the type; never present. */
+  readonly __type?: T;
+}

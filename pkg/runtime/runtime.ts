@@ -1,0 +1,216 @@
+/**
+ * What a container runtime must do. Adapters: docker/ (the real one) and fake.ts (scripted by the Pod itself).
+ *
+ * Invariants (checked for every adapter by conformance.ts):
+ *  R1  The runtime is the agent's only memory: listPods tells everything about what this node runs for us, from labels on
+ *      containers, also to an agent that has just started. Containers without our labels do not exist for us.
+ *  R2  Verbs are idempotent: creating what exists returns it, stopping or removing what is gone succeeds.
+ *  R3  `events` is a hint that a Pod's containers changed; it may repeat and, after an error, lose. It never blocks a verb.
+ *  R4  Every verb ends by its signal; failures are RuntimeError with a reason, retryable or not.
+ *  R5  A container's exit code, times and OOM flag are kept until removeContainer.
+ */
+export type ContainerState = "created" | "running" | "exited";
+
+export interface RuntimeContainer {
+  /** Docker's id. */
+  readonly id: string;
+  /** The container's name in the Pod spec. */
+  readonly name: string;
+  /** 0 for the first, one more for each restart. */
+  readonly attempt: number;
+  readonly state: ContainerState;
+  /** As in the spec. */
+  readonly image: string;
+  /** `sha256:…` or the repo digest, as `imageID` in the status. */
+  readonly imageId: string;
+  /** Milliseconds since the epoch. */
+  readonly createdAt: number;
+  readonly startedAt?: number;
+  readonly finishedAt?: number;
+  readonly exitCode?: number;
+  readonly oomKilled?: boolean;
+  /** Why it never ran (exec format error, command not found …). */
+  readonly error?: string;
+  /** Hash of the container's spec when it was created: a changed spec means a new container. */
+  readonly specHash: string;
+}
+
+export interface RuntimePod {
+  readonly uid: string;
+  readonly name: string;
+  readonly namespace: string;
+  readonly sandbox?: {
+    readonly id: string;
+    readonly state: ContainerState;
+    readonly ip?: string;
+    readonly createdAt: number;
+    readonly attempt: number;
+  };
+  /** All attempts that still exist, newest first per name. */
+  readonly containers: readonly RuntimeContainer[];
+}
+
+export interface SandboxConfig {
+  readonly uid: string;
+  readonly name: string;
+  readonly namespace: string;
+  readonly attempt: number;
+  readonly hostname: string;
+  readonly hostNetwork: boolean;
+  readonly ports: readonly PortMapping[];
+  readonly hostAliases: readonly { readonly ip: string; readonly hostnames: readonly string[] }[];
+  /** Absent: what the daemon gives (host's resolv.conf). */
+  readonly dns?: {
+    readonly servers: readonly string[];
+    readonly searches: readonly string[];
+    readonly options: readonly string[];
+  };
+  readonly shareProcessNamespace: boolean;
+}
+
+export interface PortMapping {
+  readonly containerPort: number;
+  readonly hostPort: number;
+  readonly hostIP?: string;
+  readonly protocol: "TCP" | "UDP" | "SCTP";
+}
+
+export interface ContainerConfig {
+  readonly podUid: string;
+  readonly podName: string;
+  readonly podNamespace: string;
+  readonly sandboxId: string;
+  readonly name: string;
+  readonly attempt: number;
+  readonly image: string;
+  /** Overrides the image's ENTRYPOINT / CMD; absent: the image's. */
+  readonly command?: readonly string[];
+  readonly args?: readonly string[];
+  readonly env: readonly { readonly name: string; readonly value: string }[];
+  readonly workingDir?: string;
+  readonly mounts: readonly { readonly hostPath: string; readonly containerPath: string; readonly readOnly: boolean }[];
+  readonly resources: {
+    /** Relative weight. */
+    readonly cpuShares?: number;
+    /** CPUs × 10⁹. */
+    readonly nanoCpus?: number;
+    /** Bytes. */
+    readonly memoryBytes?: number;
+    readonly oomScoreAdj?: number;
+  };
+  readonly security: {
+    readonly privileged?: boolean;
+    readonly user?: string;
+    readonly groups?: readonly string[];
+    readonly readOnlyRootFilesystem?: boolean;
+    readonly capabilitiesAdd?: readonly string[];
+    readonly capabilitiesDrop?: readonly string[];
+    readonly noNewPrivileges?: boolean;
+  };
+  readonly tty: boolean;
+  readonly stdin: boolean;
+  readonly specHash: string;
+}
+
+export interface LogOptions {
+  readonly follow?: boolean;
+  /** Lines from the end. */
+  readonly tail?: number;
+  /** Milliseconds since the epoch. */
+  readonly since?: number;
+  readonly timestamps?: boolean;
+}
+
+export type LogChunk = { readonly stream: "stdout" | "stderr"; readonly data: Uint8Array };
+
+export interface ExecOptions {
+  readonly command: readonly string[];
+  readonly tty: boolean;
+  readonly stdin: boolean;
+}
+
+/** A process in a container with its streams. `write`/`end` are stdin; reading ends when the process has closed its output. */
+export interface ExecSession {
+  write(data: Uint8Array): void;
+  end(): void;
+  resize(size: { width: number; height: number }): Promise<void>;
+  readonly output: AsyncIterable<LogChunk>;
+  /** The exit code, after the output has ended. */
+  readonly exitCode: Promise<number>;
+  close(): void;
+}
+
+export interface ImageInfo {
+  readonly id: string;
+  readonly names: readonly string[];
+  readonly sizeBytes: number;
+}
+
+export interface ContainerStats {
+  readonly podUid: string;
+  readonly name: string;
+  /** Cumulative. */
+  readonly cpuNanoseconds: number;
+  readonly memoryWorkingSetBytes: number;
+}
+
+export interface RuntimeInfo {
+  /** `docker://28.2.2` */
+  readonly version: string;
+  readonly cpus: number;
+  readonly memoryBytes: number;
+  readonly kernelVersion: string;
+  readonly osImage: string;
+  readonly operatingSystem: string;
+  readonly architecture: string;
+}
+
+export interface ContainerRuntime {
+  info(signal: AbortSignal): Promise<RuntimeInfo>;
+  listPods(signal: AbortSignal): Promise<readonly RuntimePod[]>;
+  /** One Pod, cheaper than listing all; undefined when nothing of it exists. */
+  getPod(uid: string, signal: AbortSignal): Promise<RuntimePod | undefined>;
+  /** Ends without error on abort; rejects when the connection breaks: list again and reconnect. */
+  events(signal: AbortSignal): AsyncIterable<{ readonly podUid: string }>;
+  /** Created, not yet started: containers may be created beside it meanwhile. */
+  createSandbox(c: SandboxConfig, signal: AbortSignal): Promise<{ id: string }>;
+  /** Idempotent. Gives the Pod's address. */
+  startSandbox(id: string, signal: AbortSignal): Promise<{ ip?: string }>;
+  removeSandbox(id: string, signal: AbortSignal): Promise<void>;
+  /** Undefined when the image is not on this node. */
+  inspectImage(image: string, signal: AbortSignal): Promise<ImageInfo | undefined>;
+  /** RuntimeError reasons: InvalidImageName, ErrImagePull. */
+  pullImage(image: string, signal: AbortSignal): Promise<ImageInfo>;
+  listImages(signal: AbortSignal): Promise<readonly ImageInfo[]>;
+  createContainer(c: ContainerConfig, signal: AbortSignal): Promise<{ id: string }>;
+  startContainer(id: string, signal: AbortSignal): Promise<void>;
+  /** TERM, then after `graceSeconds` KILL. Resolves when it has exited. */
+  stopContainer(id: string, graceSeconds: number, signal: AbortSignal): Promise<void>;
+  removeContainer(id: string, signal: AbortSignal): Promise<void>;
+  logs(id: string, o: LogOptions, signal: AbortSignal): AsyncIterable<LogChunk>;
+  exec(id: string, o: ExecOptions, signal: AbortSignal): Promise<ExecSession>;
+  attach(id: string, o: { stdin: boolean; tty: boolean }, signal: AbortSignal): Promise<ExecSession>;
+  stats(signal: AbortSignal): Promise<readonly ContainerStats[]>;
+}
+
+export type RuntimeErrorReason =
+  | "InvalidImageName"
+  | "ErrImagePull"
+  | "ErrImageNeverPull"
+  | "CreateContainerConfigError"
+  | "CreateContainerError"
+  | "RunContainerError"
+  | "NotFound"
+  /** The daemon does not answer. */
+  | "RuntimeUnavailable"
+  | "RuntimeError";
+
+export class RuntimeError extends Error {
+  readonly reason: RuntimeErrorReason;
+  readonly retryable: boolean;
+  constructor(reason: RuntimeErrorReason, message: string, o: { retryable?: boolean; cause?: unknown } = {}) {
+    super(message, { cause: o.cause });
+    this.reason = reason;
+    this.retryable = o.retryable ?? true;
+  }
+}
