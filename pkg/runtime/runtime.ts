@@ -6,7 +6,8 @@
  *      containers, also to an agent that has just started. Containers without our labels do not exist for us.
  *  R2  Verbs are idempotent: creating what exists returns it, stopping or removing what is gone succeeds.
  *  R3  `events` is a hint that a Pod's containers changed; it may repeat and, after an error, lose. It never blocks a verb.
- *  R4  Every verb ends by its signal; failures are RuntimeError with a reason, retryable or not.
+ *  R4  Every verb ends by its signal: a promise rejects with the signal's reason, an iteration just ends. All other failures
+ *      are RuntimeError with a reason, retryable or not.
  *  R5  A container's exit code, times and OOM flag are kept until removeContainer.
  */
 export type ContainerState = "created" | "running" | "exited";
@@ -26,6 +27,7 @@ export interface RuntimeContainer {
   /** Milliseconds since the epoch. */
   readonly createdAt: number;
   readonly startedAt?: number;
+  /** For a container that could not be started: its creation. */
   readonly finishedAt?: number;
   readonly exitCode?: number;
   readonly oomKilled?: boolean;
@@ -107,6 +109,8 @@ export interface ContainerConfig {
     readonly capabilitiesDrop?: readonly string[];
     readonly noNewPrivileges?: boolean;
   };
+  /** Sees the other containers' processes, as the sandbox was told. */
+  readonly shareProcessNamespace?: boolean;
   readonly tty: boolean;
   readonly stdin: boolean;
   readonly specHash: string;
@@ -131,7 +135,8 @@ export interface ExecOptions {
 
 /** A process in a container with its streams. `write`/`end` are stdin; reading ends when the process has closed its output. */
 export interface ExecSession {
-  write(data: Uint8Array): void;
+  /** Resolves when the process can be given more: wait for it, and nothing piles up in memory. */
+  write(data: Uint8Array): Promise<void>;
   end(): void;
   resize(size: { width: number; height: number }): Promise<void>;
   readonly output: AsyncIterable<LogChunk>;
@@ -170,7 +175,10 @@ export interface ContainerRuntime {
   listPods(signal: AbortSignal): Promise<readonly RuntimePod[]>;
   /** One Pod, cheaper than listing all; undefined when nothing of it exists. */
   getPod(uid: string, signal: AbortSignal): Promise<RuntimePod | undefined>;
-  /** Ends without error on abort; rejects when the connection breaks: list again and reconnect. */
+  /**
+   * Tells of everything from the moment of this call on (call it, then list: nothing falls between), as soon as it is
+   * iterated. Ends without error on abort; rejects when the connection breaks: call again, then list.
+   */
   events(signal: AbortSignal): AsyncIterable<{ readonly podUid: string }>;
   /** Created, not yet started: containers may be created beside it meanwhile. */
   createSandbox(c: SandboxConfig, signal: AbortSignal): Promise<{ id: string }>;
