@@ -1,0 +1,95 @@
+/** Equality and copies of JSON values. */
+import type { DeepReadonly } from "../util/types.ts";
+
+/** A copy that shares nothing with `value`, and may be changed. Keys whose value is undefined are left out. */
+export function deepClone<T>(value: T): Mutable<T> {
+  return clone(value) as Mutable<T>;
+}
+
+/** What {@link DeepReadonly} makes read-only, writable again. */
+export type Mutable<T> = T extends readonly (infer U)[]
+  ? Mutable<U>[]
+  : T extends object
+    ? { -readonly [K in keyof T]: Mutable<T[K]> }
+    : T;
+
+function clone(value: unknown): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map(clone);
+  const copy: Record<string, unknown> = {};
+  for (const [k, v] of Object.entries(value)) {
+    if (v !== undefined) define(copy, k, clone(v));
+  }
+  return copy;
+}
+
+/** Plain assignment would set the prototype where a client's key is `__proto__`. */
+export function define(target: Record<string, unknown>, key: string, value: unknown): void {
+  if (key === "__proto__") {
+    Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true });
+  } else {
+    target[key] = value;
+  }
+}
+
+/** Whether `key` is the object's own, so that a client's `constructor` finds nothing. */
+export function has(target: object, key: string): boolean {
+  return Object.prototype.hasOwnProperty.call(target, key);
+}
+
+/** Same JSON value, whatever the order of keys; an absent key equals undefined. */
+export function deepEqual(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
+  if (Array.isArray(a) !== Array.isArray(b)) return false;
+  if (Array.isArray(a) && Array.isArray(b)) {
+    return a.length === b.length && a.every((x, i) => deepEqual(x, b[i]));
+  }
+  const [x, y] = [a as Record<string, unknown>, b as Record<string, unknown>];
+  for (const k of Object.keys(x)) if (!deepEqual(x[k], has(y, k) ? y[k] : undefined)) return false;
+  for (const k of Object.keys(y)) if (y[k] !== undefined && !has(x, k)) return false;
+  return true;
+}
+
+/**
+ * Like {@link deepEqual}, but empty and absent are the same at every depth: `{}`, `[]`, `""`, null, 0, false. What Go's
+ * `apiequality.Semantic.DeepEqual` sees after decoding, and so what "this field must not change" means upstream.
+ */
+export function semanticEqual(a: unknown, b: unknown): boolean {
+  if (isEmpty(a) && isEmpty(b)) return true;
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return a === b;
+  if (Array.isArray(a) || Array.isArray(b)) {
+    if (!Array.isArray(a) || !Array.isArray(b)) return false;
+    return a.length === b.length && a.every((x, i) => semanticEqual(x, b[i]));
+  }
+  const [x, y] = [a as Record<string, unknown>, b as Record<string, unknown>];
+  return [...new Set([...Object.keys(x), ...Object.keys(y)])].every((k) => semanticEqual(x[k], y[k]));
+}
+
+function isEmpty(value: unknown): boolean {
+  if (value === undefined || value === null || value === "" || value === 0 || value === false) return true;
+  if (Array.isArray(value)) return value.length === 0;
+  return typeof value === "object" && Object.values(value).every(isEmpty);
+}
+
+/** Where two values differ, as field paths; at most `limit`. For messages: `spec.containers[0].command`. */
+export function differences(a: unknown, b: unknown, path: string, limit = 5): string[] {
+  if (semanticEqual(a, b)) return [];
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return [path];
+  const found: string[] = [];
+  const list = Array.isArray(a) && Array.isArray(b);
+  if (list && a.length !== b.length) return [path];
+  const [x, y] = [a as Record<string, unknown>, b as Record<string, unknown>];
+  for (const k of new Set([...Object.keys(x), ...Object.keys(y)])) {
+    found.push(...differences(x[k], y[k], list ? `${path}[${k}]` : `${path}.${k}`, limit));
+    if (found.length >= limit) break;
+  }
+  return found.slice(0, limit);
+}
+
+/** The part of `old` a write may not change, put back: `keep(next, old, "status")`. */
+export function keep<T extends object>(next: T, old: DeepReadonly<T>, field: keyof T & string): void {
+  const value = (old as T)[field];
+  if (value === undefined) delete next[field];
+  else next[field] = clone(value) as T[typeof field];
+}
