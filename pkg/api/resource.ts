@@ -91,8 +91,10 @@ export interface ResourceDef<T extends ApiObject = ApiObject> {
   readonly subresources: Readonly<Record<string, Subresource<T>>>;
   /** Field selectors beyond metadata.name and metadata.namespace. */
   readonly selectableFields: Readonly<Record<string, (o: DeepReadonly<T>) => string>>;
-  /** The first is Name. */
+  /** One has `format: "name"`: the first, but for Events. */
   readonly columns: readonly Column<T>[];
+  /** Only carries the type, so that a client's calls infer it; never present. */
+  readonly __type?: T;
 }
 
 /** What names a kind to a client. Every ResourceDef is one. */

@@ -1,0 +1,127 @@
+/** What a Pod says where its author is silent: Kubernetes' API defaults, and those of its standard admission plugins. */
+import type {
+  Container,
+  ContainerPort,
+  EphemeralContainer,
+  Lifecycle,
+  Pod,
+  PodSpec,
+  Probe,
+  ProjectedVolumeSource,
+  ResourceRequirements,
+  Toleration,
+  Volume,
+} from "../generated/types.ts";
+import { defaultPullPolicy } from "../image.ts";
+import { canonicalize } from "../validation/resources.ts";
+
+const DEFAULT_MODE = 0o644;
+
+export function setPodDefaults(pod: Pod): void {
+  pod.spec ??= { containers: [] };
+  defaultPodSpec(pod.spec);
+  admit(pod.spec);
+}
+
+/** Of every pod spec, those in templates included. */
+export function defaultPodSpec(spec: PodSpec): void {
+  spec.containers ??= [];
+  spec.restartPolicy ||= "Always";
+  spec.dnsPolicy ||= "ClusterFirst";
+  spec.schedulerName ||= "default-scheduler";
+  spec.terminationGracePeriodSeconds ??= 30;
+  spec.securityContext ??= {};
+  spec.enableServiceLinks ??= true;
+  // The old name and the new one are one field.
+  const account = spec.serviceAccountName || spec.serviceAccount;
+  if (account) spec.serviceAccountName = spec.serviceAccount = account;
+  for (const c of [...spec.containers, ...(spec.initContainers ?? [])]) defaultContainer(c, spec.hostNetwork === true);
+  for (const c of spec.ephemeralContainers ?? []) defaultContainer(c, false);
+  for (const v of spec.volumes ?? []) defaultVolume(v);
+  for (const c of spec.topologySpreadConstraints ?? []) c.whenUnsatisfiable ||= "DoNotSchedule";
+  canonicalize(spec.overhead);
+  if (spec.resources) defaultResources(spec.resources);
+}
+
+/** As the plugins ServiceAccount, Priority and DefaultTolerationSeconds do. */
+function admit(spec: PodSpec): void {
+  spec.serviceAccountName ||= "default";
+  spec.serviceAccount = spec.serviceAccountName;
+  spec.priority ??= PRIORITIES[spec.priorityClassName ?? ""] ?? 0;
+  spec.preemptionPolicy ||= "PreemptLowerPriority";
+  tolerateBriefly(spec, "node.kubernetes.io/not-ready");
+  tolerateBriefly(spec, "node.kubernetes.io/unreachable");
+}
+
+const PRIORITIES: Readonly<Record<string, number>> = {
+  "system-cluster-critical": 2_000_000_000,
+  "system-node-critical": 2_000_001_000,
+};
+
+/** A node that is away may come back: Pods stay on it for five minutes. */
+function tolerateBriefly(spec: PodSpec, key: string): void {
+  const covers = (t: Toleration) => (!t.key || t.key === key) && (!t.effect || t.effect === "NoExecute");
+  if (spec.tolerations?.some(covers)) return;
+  const toleration = { key, operator: "Exists", effect: "NoExecute", tolerationSeconds: 300 };
+  spec.tolerations = [...(spec.tolerations ?? []), toleration];
+}
+
+function defaultContainer(c: Container | EphemeralContainer, hostNetwork: boolean): void {
+  c.terminationMessagePath ||= "/dev/termination-log";
+  c.terminationMessagePolicy ||= "File";
+  c.imagePullPolicy ||= defaultPullPolicy(c.image ?? "");
+  c.resources ??= {};
+  defaultResources(c.resources);
+  for (const p of c.ports ?? []) defaultPort(p, hostNetwork);
+  for (const e of c.env ?? []) if (e.valueFrom?.fieldRef) e.valueFrom.fieldRef.apiVersion ||= "v1";
+  for (const p of [c.livenessProbe, c.readinessProbe, c.startupProbe]) if (p) defaultProbe(p);
+  if (c.lifecycle) defaultLifecycle(c.lifecycle);
+}
+
+/** A limit is a request, unless a request is written. */
+function defaultResources(r: ResourceRequirements): void {
+  if (r.limits && Object.keys(r.limits).length) r.requests = { ...r.limits, ...r.requests };
+  canonicalize(r.limits);
+  canonicalize(r.requests);
+}
+
+function defaultPort(p: ContainerPort, hostNetwork: boolean): void {
+  p.protocol ||= "TCP";
+  if (hostNetwork) p.hostPort ||= p.containerPort;
+}
+
+function defaultProbe(p: Probe): void {
+  p.timeoutSeconds ||= 1;
+  p.periodSeconds ||= 10;
+  p.successThreshold ||= 1;
+  p.failureThreshold ||= 3;
+  if (p.httpGet) defaultHttpGet(p.httpGet);
+  if (p.grpc) p.grpc.service ??= "";
+}
+
+function defaultHttpGet(get: { path?: string; scheme?: string }): void {
+  get.path ||= "/";
+  get.scheme ||= "HTTP";
+}
+
+function defaultLifecycle(l: Lifecycle): void {
+  for (const hook of [l.postStart, l.preStop]) if (hook?.httpGet) defaultHttpGet(hook.httpGet);
+}
+
+function defaultVolume(v: Volume): void {
+  // A volume that names no source is an empty directory.
+  if (Object.keys(v).every((k) => k === "name")) v.emptyDir = {};
+  for (const source of [v.secret, v.configMap, v.downwardAPI]) if (source) source.defaultMode ??= DEFAULT_MODE;
+  for (const item of v.downwardAPI?.items ?? []) if (item.fieldRef) item.fieldRef.apiVersion ||= "v1";
+  if (v.projected) defaultProjection(v.projected);
+  if (v.hostPath) v.hostPath.type ??= "";
+  if (v.image) v.image.pullPolicy ||= defaultPullPolicy(v.image.reference ?? "");
+}
+
+function defaultProjection(p: ProjectedVolumeSource): void {
+  p.defaultMode ??= DEFAULT_MODE;
+  for (const source of p.sources ?? []) {
+    if (source.serviceAccountToken) source.serviceAccountToken.expirationSeconds ??= 3600;
+    for (const item of source.downwardAPI?.items ?? []) if (item.fieldRef) item.fieldRef.apiVersion ||= "v1";
+  }
+}

@@ -1,0 +1,2 @@
+export const validatePodUpdate = (_: unknown, __: unknown): FieldErrors => [];
+import type { FieldErrors } from "./field.ts";

@@ -1,0 +1,2 @@
+export const validatePod = (_: unknown): FieldErrors => [];
+import type { FieldErrors } from "./field.ts";
