@@ -165,6 +165,7 @@ export function badRequest(message: string): ApiError {
 export interface FieldError {
   readonly type:
     | "Required"
+    | "NotFound"
     | "Invalid"
     | "NotSupported"
     | "Duplicate"
@@ -181,6 +182,7 @@ export interface FieldError {
 
 const CAUSES: Readonly<Record<FieldError["type"], { reason: string; words: string }>> = {
   Required: { reason: "FieldValueRequired", words: "Required value" },
+  NotFound: { reason: "FieldValueNotFound", words: "Not found" },
   Invalid: { reason: "FieldValueInvalid", words: "Invalid value" },
   TypeInvalid: { reason: "FieldValueTypeInvalid", words: "Invalid value" },
   NotSupported: { reason: "FieldValueNotSupported", words: "Unsupported value" },
