@@ -1,0 +1,185 @@
+/**
+ * The cluster's certificates: one CA made at the first start, and leaf certificates issued by it.
+ *
+ * Guarantees: files appear whole or not at all (written beside, then renamed), keys are readable by their owner only, the
+ * CA is never replaced while it is there, and a leaf is issued anew when it is near its end, when its CA changed or when
+ * it lacks a name it should have. The X.509 library is loaded only when something must be issued: a start with everything
+ * in place does not pay for it.
+ */
+import { createPrivateKey, randomBytes, webcrypto, X509Certificate } from "node:crypto";
+import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Clock } from "./clock.ts";
+
+/** PEM. */
+export interface KeyPair {
+  readonly cert: string;
+  readonly key: string;
+}
+
+export interface CertRequest {
+  /** CN: the user's name. */
+  readonly commonName: string;
+  /** O: the user's groups. */
+  readonly organizations?: readonly string[];
+  readonly dnsNames?: readonly string[];
+  readonly ips?: readonly string[];
+  /** What it may be used for; at least one. */
+  readonly usages: readonly ("client" | "server")[];
+}
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+const CA_DAYS = 3650;
+const LEAF_DAYS = 365;
+/** A leaf is renewed when less than this is left. */
+const RENEW_BEFORE_MS = 60 * DAY_MS;
+/** Certificates start this much in the past: clocks of other machines may be behind. */
+const SKEW_MS = 5 * 60 * 1000;
+const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+const CLIENT_AUTH = "1.3.6.1.5.5.7.3.2";
+const SERVER_AUTH = "1.3.6.1.5.5.7.3.1";
+
+async function library() {
+  await import("reflect-metadata");
+  const x509 = await import("@peculiar/x509");
+  x509.cryptoProvider.set(webcrypto as Parameters<typeof x509.cryptoProvider.set>[0]);
+  return x509;
+}
+
+const newSerial = () => `01${randomBytes(15).toString("hex")}`;
+
+async function toPem(key: webcrypto.CryptoKey): Promise<string> {
+  const der = Buffer.from(await webcrypto.subtle.exportKey("pkcs8", key));
+  return createPrivateKey({ key: der, format: "der", type: "pkcs8" })
+    .export({ format: "pem", type: "pkcs8" })
+    .toString();
+}
+
+async function fromPem(pem: string): Promise<webcrypto.CryptoKey> {
+  const der = createPrivateKey(pem).export({ format: "der", type: "pkcs8" });
+  return webcrypto.subtle.importKey("pkcs8", der, ALGORITHM, false, ["sign"]);
+}
+
+/** A self-signed certificate authority, valid for ten years. */
+export async function createCa(commonName: string, now: number): Promise<KeyPair> {
+  const x509 = await library();
+  const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]);
+  const cert = await x509.X509CertificateGenerator.createSelfSigned({
+    serialNumber: newSerial(),
+    name: [{ CN: [commonName] }],
+    notBefore: new Date(now - SKEW_MS),
+    notAfter: new Date(now + CA_DAYS * DAY_MS),
+    signingAlgorithm: ALGORITHM,
+    keys,
+    extensions: [
+      new x509.BasicConstraintsExtension(true, undefined, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
+      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+    ],
+  });
+  return { cert: `${cert.toString("pem")}\n`, key: await toPem(keys.privateKey) };
+}
+
+/** A certificate signed by `ca`, valid for a year. */
+export async function issueCert(ca: KeyPair, request: CertRequest, now: number): Promise<KeyPair> {
+  const x509 = await library();
+  const issuer = new x509.X509Certificate(ca.cert);
+  const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]);
+  const { commonName, organizations = [], dnsNames = [], ips = [], usages } = request;
+  const names = [
+    ...dnsNames.map((value) => ({ type: "dns" as const, value })),
+    ...ips.map((value) => ({ type: "ip" as const, value })),
+  ];
+  const cert = await x509.X509CertificateGenerator.create({
+    serialNumber: newSerial(),
+    // One RDN per organization, as Go's parser wants them.
+    subject: [...organizations.map((o) => ({ O: [o] })), { CN: [commonName] }],
+    issuer: issuer.subjectName,
+    notBefore: new Date(now - SKEW_MS),
+    notAfter: new Date(now + LEAF_DAYS * DAY_MS),
+    signingAlgorithm: ALGORITHM,
+    publicKey: keys.publicKey,
+    signingKey: await fromPem(ca.key),
+    extensions: [
+      new x509.BasicConstraintsExtension(false, undefined, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+      new x509.ExtendedKeyUsageExtension(usages.map((u) => (u === "client" ? CLIENT_AUTH : SERVER_AUTH))),
+      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+      await x509.AuthorityKeyIdentifierExtension.create(issuer.publicKey),
+      ...(names.length > 0 ? [new x509.SubjectAlternativeNameExtension(names)] : []),
+    ],
+  });
+  return { cert: `${cert.toString("pem")}\n`, key: await toPem(keys.privateKey) };
+}
+
+/** Whether the pair serves the request for long enough still, under this CA. */
+function serves(pair: KeyPair, ca: KeyPair, request: CertRequest, now: number): boolean {
+  const cert = new X509Certificate(pair.cert);
+  if (!cert.checkIssued(new X509Certificate(ca.cert))) return false;
+  if (Date.parse(cert.validTo) - now < RENEW_BEFORE_MS) return false;
+  const subject = cert.subject.split("\n");
+  return (
+    subject.includes(`CN=${request.commonName}`) &&
+    (request.organizations ?? []).every((o) => subject.includes(`O=${o}`)) &&
+    (request.dnsNames ?? []).every((n) => cert.checkHost(n) !== undefined) &&
+    (request.ips ?? []).every((ip) => cert.checkIP(ip) !== undefined)
+  );
+}
+
+async function readPair(dir: string, name: string): Promise<KeyPair | undefined> {
+  try {
+    const [cert, key] = await Promise.all([
+      readFile(join(dir, `${name}.crt`), "utf8"),
+      readFile(join(dir, `${name}.key`), "utf8"),
+    ]);
+    return new X509Certificate(cert).checkPrivateKey(createPrivateKey(key)) ? { cert, key } : undefined;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+/** The key first: a crash between the two leaves a certificate that does not fit its key, and that is issued anew. */
+async function writePair(dir: string, name: string, pair: KeyPair): Promise<void> {
+  await replaceFile(join(dir, `${name}.key`), pair.key, 0o600);
+  await replaceFile(join(dir, `${name}.crt`), pair.cert, 0o644);
+}
+
+/** Writes a file whole or not at all. */
+export async function replaceFile(file: string, text: string, mode: number): Promise<void> {
+  const beside = `${file}.${randomBytes(4).toString("hex")}.tmp`;
+  await writeFile(beside, text, { mode });
+  await rename(beside, file);
+}
+
+export interface Pki<Name extends string> {
+  /** PEM. */
+  readonly caCert: string;
+  readonly certs: Readonly<Record<Name, KeyPair>>;
+}
+
+/**
+ * The CA and one certificate per request, kept in `dir` as `NAME.crt` and `NAME.key`; what is missing or no longer good
+ * is issued.
+ */
+export async function ensurePki<Name extends string>(
+  dir: string,
+  requests: Readonly<Record<Name, CertRequest>>,
+  clock: Pick<Clock, "now">,
+): Promise<Pki<Name>> {
+  await mkdir(dir, { recursive: true, mode: 0o700 });
+  let ca = await readPair(dir, "ca");
+  if (!ca) {
+    ca = await createCa("mini-kube-ca", clock.now());
+    await writePair(dir, "ca", ca);
+  }
+  const authority = ca;
+  const entries = Object.entries<CertRequest>(requests).map(async ([name, request]) => {
+    const kept = await readPair(dir, name);
+    if (kept && serves(kept, authority, request, clock.now())) return [name, kept] as const;
+    const issued = await issueCert(authority, request, clock.now());
+    await writePair(dir, name, issued);
+    return [name, issued] as const;
+  });
+  return { caCert: ca.cert, certs: Object.fromEntries(await Promise.all(entries)) as Record<Name, KeyPair> };
+}
