@@ -1,0 +1,224 @@
+/** The node agent: what the kubelet is to Kubernetes. */
+import type { Pod as ApiPod, Taint } from "../api/generated/types.ts";
+import { pods } from "../api/kinds/pod.ts";
+import type { Client } from "../client/client.ts";
+import { Informer } from "../informer/informer.ts";
+import { EventRecorder } from "../reconcile/events.ts";
+import { together } from "../reconcile/scope.ts";
+import type { ContainerRuntime, ImageInfo, RuntimeInfo } from "../runtime/runtime.ts";
+import type { Clock, Random } from "../util/clock.ts";
+import type { Logger } from "../util/log.ts";
+import { admitPod } from "./admit.ts";
+import type { NodeContext } from "./context.ts";
+import { Fleet } from "./fleet.ts";
+import { ImageStore } from "./images.ts";
+import { Limiter } from "./limiter.ts";
+import { serveAgent, type ServeOptions } from "./server.ts";
+import { measureMachine } from "./measure.ts";
+import { type Measurement, nodeLabels, type NodeFacts, type NodeOptions, nodeResources } from "./node-status.ts";
+import { NodeReporter } from "./node.ts";
+
+export interface AgentOptions {
+  readonly client: Client;
+  readonly runtime: ContainerRuntime;
+  readonly nodeName: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  /** The node's InternalIP; hostIP of its Pods. */
+  readonly address: string;
+  /** Volumes live below it. */
+  readonly dataDir: string;
+  /** Announced as the kubelet endpoint where the agent does not serve itself. */
+  readonly port?: number;
+  readonly labels?: Readonly<Record<string, string>>;
+  /** Set when the Node is first created. */
+  readonly taints?: readonly Taint[];
+  /** Default 110. */
+  readonly maxPods?: number;
+  /** Of the Lease. Default 10 s. */
+  readonly heartbeatMs?: number;
+  /** Pods that may be starting containers at once. Default 4. */
+  readonly parallelStarts?: number;
+  /** Default 3. */
+  readonly parallelPulls?: number;
+  readonly extendedResources?: Readonly<Record<string, string>>;
+  /** `v1.36.0+mini-kube` */
+  readonly version?: string;
+  readonly serve?: ServeOptions;
+  /** Default: reads this machine. */
+  readonly measure?: () => Promise<Measurement>;
+  /** Called once the Node is registered. */
+  readonly onReady?: () => void;
+}
+
+const IMAGES_MS = 60_000;
+const INFO_RETRY_MS = 2_000;
+
+/** Runs until the signal aborts. What it started keeps running: the next agent adopts it. */
+export async function runAgent(o: AgentOptions, signal: AbortSignal): Promise<void> {
+  await new Agent(o).run(signal);
+}
+
+class Agent {
+  readonly #o: AgentOptions;
+  readonly #events: EventRecorder;
+  readonly #informer: Informer<ApiPod>;
+  readonly #reporter: NodeReporter;
+  readonly #fleet: Fleet;
+  #port: number;
+  #info: RuntimeInfo | undefined;
+  #measured: Measurement | undefined;
+  #images: { readonly at: number; readonly list: readonly ImageInfo[] } = { at: -Infinity, list: [] };
+  #runtimeDown: string | undefined = "the container runtime has not answered yet";
+  #report: () => void = () => {};
+
+  constructor(o: AgentOptions) {
+    this.#o = o;
+    this.#port = o.port ?? 10250;
+    const { client, clock, log, random, nodeName } = o;
+    this.#events = new EventRecorder({ client, component: "kubelet", instance: nodeName, clock, log, random });
+    const listOptions = { fieldSelector: `spec.nodeName=${nodeName}` };
+    this.#informer = new Informer({ resource: client.resource(pods), clock, log, random, listOptions });
+    const node = () => this.#nodeOptions();
+    this.#reporter = new NodeReporter({ client, clock, random, log, node, facts: (s) => this.#facts(s) });
+    this.#fleet = new Fleet({
+      ctx: this.#context(),
+      desired: () => this.#informer.list(),
+      onRuntime: (down) => this.#runtimeIs(down),
+    });
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    using _events = this.#events;
+    await using server = this.#o.serve ? await serveAgent(this.#o.serve, this.#serverContext()) : undefined;
+    this.#port = server?.port ?? this.#port;
+    using _changes = this.#informer.onChange((_key, now, old) => {
+      const [next, before] = [now?.metadata.uid, old?.metadata.uid];
+      if (before !== undefined && before !== next) this.#fleet.podChanged(before, undefined);
+      if (next !== undefined) this.#fleet.podChanged(next, now);
+    });
+    await together(
+      signal,
+      (s) => this.#informer.run(s),
+      (s) => this.#runNode(s),
+      (s) => this.#runPods(s),
+    );
+  }
+
+  async #runNode(signal: AbortSignal): Promise<void> {
+    await this.#learnInfo(signal);
+    try {
+      await this.#reporter.register(signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      throw error;
+    }
+    this.#o.onReady?.();
+    this.#report = () => {
+      this.#reporter.report(signal).catch((error: unknown) => {
+        if (!signal.aborted) this.#o.log.warn({ err: error }, "node status not written; the next heartbeat will");
+      });
+    };
+    await this.#reporter.heartbeat(this.#o.heartbeatMs ?? 10_000, signal);
+  }
+
+  /** The runtime is heard before anything is begun, and so is the API: what it does not name is an orphan. */
+  async #runPods(signal: AbortSignal): Promise<void> {
+    try {
+      await this.#informer.whenSynced(signal);
+      while (!(await this.#learnInfo(signal))) await this.#o.clock.sleep(INFO_RETRY_MS, signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      throw error;
+    }
+    await this.#fleet.run(signal);
+  }
+
+  /** True when the runtime has told what it is. */
+  async #learnInfo(signal: AbortSignal): Promise<boolean> {
+    if (this.#info) return true;
+    try {
+      this.#info = await this.#o.runtime.info(signal);
+      this.#runtimeIs(undefined);
+    } catch (error) {
+      if (!signal.aborted) this.#runtimeIs(error instanceof Error ? error.message : String(error));
+    }
+    return this.#info !== undefined;
+  }
+
+  #runtimeIs(down: string | undefined): void {
+    const changed = (down === undefined) !== (this.#runtimeDown === undefined);
+    this.#runtimeDown = down;
+    if (changed) this.#report();
+  }
+
+  async #facts(signal: AbortSignal): Promise<NodeFacts> {
+    const measure = this.#o.measure ?? (() => measureMachine(this.#o.dataDir));
+    this.#measured = await measure();
+    await this.#refreshImages(signal);
+    const { list: images } = this.#images;
+    return { info: this.#info, images, measured: this.#measured, runtimeDown: this.#runtimeDown };
+  }
+
+  async #refreshImages(signal: AbortSignal): Promise<void> {
+    const now = this.#o.clock.now();
+    if (this.#runtimeDown !== undefined || now - this.#images.at < IMAGES_MS) return;
+    try {
+      this.#images = { at: now, list: await this.#o.runtime.listImages(signal) };
+    } catch (error) {
+      this.#o.log.debug({ err: error }, "images not listed; the last list stands");
+    }
+  }
+
+  #nodeOptions(): NodeOptions {
+    const { nodeName, address, labels = {}, taints = [], maxPods = 110, extendedResources = {} } = this.#o;
+    const version = this.#o.version ?? "v1.36.0+mini-kube";
+    return { nodeName, address, port: this.#port, labels, taints, maxPods, extendedResources, version };
+  }
+
+  #allocatable(): Record<string, string> {
+    const measured = this.#measured;
+    return measured ? nodeResources(this.#nodeOptions(), { info: this.#info, measured }) : {};
+  }
+
+  #context(): NodeContext {
+    const { nodeName, address, client, runtime, clock, random, log, dataDir } = this.#o;
+    const info = () => this.#info;
+    const allocatable = () => this.#allocatable();
+    return {
+      nodeName,
+      hostIP: address,
+      client,
+      runtime,
+      clock,
+      random,
+      log,
+      dataDir,
+      events: this.#events,
+      images: new ImageStore({ runtime, clock, parallelPulls: this.#o.parallelPulls ?? 3 }),
+      starts: new Limiter(this.#o.parallelStarts ?? 4),
+      get nodeMemory() {
+        return info()?.memoryBytes ?? 0;
+      },
+      get allocatable() {
+        return allocatable();
+      },
+      admit: (pod) => {
+        const others = [...this.#fleet.workers()].flatMap((w) => (w.pod && w.holdsResources ? [w.pod] : []));
+        return admitPod({
+          pod,
+          others,
+          labels: nodeLabels(this.#nodeOptions(), this.#info),
+          allocatable: allocatable(),
+        });
+      },
+      runtimeFailed: (error) => this.#fleet.runtimeFailed(error),
+    };
+  }
+
+  #serverContext() {
+    const { runtime, clock, log } = this.#o;
+    return { runtime, clock, log, pods: this.#fleet };
+  }
+}

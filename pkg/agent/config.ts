@@ -1,0 +1,110 @@
+/** From a Pod's spec to what the runtime is told. Pure. */
+import type { PodSecurityContext, SecurityContext } from "../api/generated/types.ts";
+import type { ContainerConfig, PortMapping, SandboxConfig } from "../runtime/runtime.ts";
+import type { DeepReadonly } from "../util/types.ts";
+import { ConfigError, type EnvInput, expand, resolveEnv } from "./env.ts";
+import { containersOf, type Pod } from "./facts.ts";
+import { containerResources } from "./resources.ts";
+import { specHash } from "./restart.ts";
+
+export function sandboxConfig(pod: Pod, attempt: number): SandboxConfig {
+  const { name = "", namespace = "", uid = "" } = pod.metadata;
+  const spec = pod.spec;
+  const dns = dnsOf(pod);
+  return {
+    uid,
+    name,
+    namespace,
+    attempt,
+    hostname: (spec?.hostname ?? name).slice(0, 63).replace(/[-.]+$/, ""),
+    hostNetwork: spec?.hostNetwork ?? false,
+    ports: portsOf(pod),
+    hostAliases: (spec?.hostAliases ?? []).map((a) => ({ ip: a.ip, hostnames: a.hostnames ?? [] })),
+    ...(dns && { dns }),
+    shareProcessNamespace: spec?.shareProcessNamespace ?? false,
+  };
+}
+
+/** On the host's network a container's ports are the host's already. */
+export function portsOf(pod: Pod): PortMapping[] {
+  if (pod.spec?.hostNetwork) return [];
+  return containersOf(pod)
+    .flatMap((c) => c.ports ?? [])
+    .flatMap((p) =>
+      p.hostPort
+        ? [
+            {
+              containerPort: p.containerPort,
+              hostPort: p.hostPort,
+              ...(p.hostIP !== undefined && { hostIP: p.hostIP }),
+              protocol: p.protocol === "UDP" || p.protocol === "SCTP" ? p.protocol : "TCP",
+            },
+          ]
+        : [],
+    );
+}
+
+function dnsOf(pod: Pod): SandboxConfig["dns"] {
+  const c = pod.spec?.dnsConfig;
+  if (!c) return undefined;
+  const options = (c.options ?? []).map((o) => (o.value === undefined ? (o.name ?? "") : `${o.name}:${o.value}`));
+  return { servers: c.nameservers ?? [], searches: c.searches ?? [], options };
+}
+
+export interface ContainerInput extends EnvInput {
+  readonly attempt: number;
+  readonly sandboxId: string;
+  readonly mounts: ContainerConfig["mounts"];
+  readonly nodeMemory: number;
+}
+
+/** Throws {@link ConfigError} for what cannot be made from this spec now. */
+export function containerConfig(i: ContainerInput): ContainerConfig {
+  const { pod, container: c } = i;
+  const env = resolveEnv(i);
+  const variables = new Map(env.map((e) => [e.name, e.value]));
+  const expanded = (words: readonly string[]) => words.map((w) => expand(w, variables));
+  const { name: podName = "", namespace: podNamespace = "", uid: podUid = "" } = pod.metadata;
+  return {
+    podUid,
+    podName,
+    podNamespace,
+    sandboxId: i.sandboxId,
+    name: c.name,
+    attempt: i.attempt,
+    image: c.image ?? "",
+    ...(c.command?.length && { command: expanded(c.command) }),
+    ...(c.args?.length && { args: expanded(c.args) }),
+    env,
+    ...(c.workingDir !== undefined && { workingDir: c.workingDir }),
+    mounts: i.mounts,
+    resources: containerResources(pod, c, i.nodeMemory),
+    security: securityOf(pod.spec?.securityContext, c.securityContext),
+    ...(pod.spec?.shareProcessNamespace && { shareProcessNamespace: true }),
+    tty: c.tty ?? false,
+    stdin: c.stdin ?? false,
+    specHash: specHash(c),
+  };
+}
+
+/** The container's word counts before the Pod's. */
+function securityOf(
+  pod: DeepReadonly<PodSecurityContext> | undefined,
+  c: DeepReadonly<SecurityContext> | undefined,
+): ContainerConfig["security"] {
+  const uid = c?.runAsUser ?? pod?.runAsUser;
+  const gid = c?.runAsGroup ?? pod?.runAsGroup;
+  if ((c?.runAsNonRoot ?? pod?.runAsNonRoot) && uid === 0) {
+    throw new ConfigError("container's runAsUser breaks non-root policy");
+  }
+  return {
+    ...(c?.privileged !== undefined && { privileged: c.privileged }),
+    ...(uid !== undefined && { user: gid === undefined ? `${uid}` : `${uid}:${gid}` }),
+    ...(uid === undefined && gid !== undefined && { user: `0:${gid}` }),
+    ...(pod?.supplementalGroups && { groups: pod.supplementalGroups.map(String) }),
+    ...(c?.readOnlyRootFilesystem !== undefined && { readOnlyRootFilesystem: c.readOnlyRootFilesystem }),
+    ...(c?.capabilities?.add && { capabilitiesAdd: c.capabilities.add }),
+    ...(c?.capabilities?.drop && { capabilitiesDrop: c.capabilities.drop }),
+    ...(c?.allowPrivilegeEscalation === false && { noNewPrivileges: true }),
+  };
+}

@@ -1,0 +1,78 @@
+/** What all workers of a node share. */
+import { pods } from "../api/kinds/pod.ts";
+import type { ConfigMap, Secret } from "../api/generated/types.ts";
+import { configMaps } from "../api/kinds/configmap.ts";
+import { secrets } from "../api/kinds/secret.ts";
+import { isReason } from "../api/status.ts";
+import type { Client } from "../client/client.ts";
+import { type EventSubject, subjectOf } from "../reconcile/events.ts";
+import type { ContainerRuntime } from "../runtime/runtime.ts";
+import type { Clock, Random } from "../util/clock.ts";
+import type { Logger } from "../util/log.ts";
+import type { ConfigSource, Lookup } from "./env.ts";
+import type { Pod } from "./facts.ts";
+import type { ImageStore } from "./images.ts";
+import type { Limiter } from "./limiter.ts";
+
+/** What of EventRecorder the workers use: never waits, never fails. */
+export interface Events {
+  event(subject: EventSubject, type: "Normal" | "Warning", reason: string, message: string): void;
+}
+
+export interface NodeContext {
+  readonly nodeName: string;
+  readonly hostIP: string;
+  readonly client: Client;
+  readonly runtime: ContainerRuntime;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly events: Events;
+  readonly images: ImageStore;
+  /** Pods that may be starting containers at once. */
+  readonly starts: Limiter;
+  readonly dataDir: string;
+  /** Bytes. */
+  readonly nodeMemory: number;
+  readonly allocatable: Readonly<Record<string, string>>;
+  /** Undefined: there is room for the Pod. */
+  readonly admit: (pod: Pod) => { reason: string; message: string } | undefined;
+  /** A verb found the daemon away. */
+  readonly runtimeFailed: (error: unknown) => void;
+}
+
+export function podEvent(
+  ctx: NodeContext,
+  pod: Pod | undefined,
+  e: { type: "Normal" | "Warning"; reason: string; message: string; container?: string },
+): void {
+  if (!pod) return;
+  const init = pod.spec?.initContainers?.some((c) => c.name === e.container) ? "initContainers" : "containers";
+  const path = e.container === undefined ? undefined : `spec.${init}{${e.container}}`;
+  ctx.events.event(subjectOf(pods, pod, path), e.type, e.reason, e.message);
+}
+
+/** Fetches ConfigMaps and Secrets by name; what does not exist is left out. Any other failure rejects. */
+export async function fetchSources(
+  ctx: NodeContext,
+  namespace: string,
+  refs: readonly { kind: "ConfigMap" | "Secret"; name: string }[],
+  signal: AbortSignal,
+): Promise<Lookup> {
+  const found = new Map<string, ConfigSource>();
+  const unique = new Map(refs.map((r) => [`${r.kind}/${r.name}`, r]));
+  const fetchOne = async (key: string, r: { kind: "ConfigMap" | "Secret"; name: string }) => {
+    try {
+      const { client } = ctx;
+      const source: ConfigSource =
+        r.kind === "ConfigMap"
+          ? await client.resource<ConfigMap>(configMaps, namespace).get(r.name, signal)
+          : await client.resource<Secret>(secrets, namespace).get(r.name, signal);
+      found.set(key, source);
+    } catch (error) {
+      if (!isReason(error, "NotFound")) throw error;
+    }
+  };
+  await Promise.all([...unique].map(([key, r]) => fetchOne(key, r)));
+  return (kind, name) => found.get(`${kind}/${name}`);
+}

@@ -1,0 +1,129 @@
+/** A container's environment. Pure: what it refers to is given. */
+import type { ConfigMap, EnvVar, Secret } from "../api/generated/types.ts";
+import { parseQuantity } from "../api/quantity.ts";
+import type { DeepReadonly } from "../util/types.ts";
+import { type Container, containersOf, initContainersOf, type Pod } from "./facts.ts";
+
+export type ConfigSource = DeepReadonly<ConfigMap | Secret>;
+
+/** Undefined: there is no such object. */
+export type Lookup = (kind: "ConfigMap" | "Secret", name: string) => ConfigSource | undefined;
+
+export interface EnvInput {
+  readonly pod: Pod;
+  readonly container: Container;
+  readonly lookup: Lookup;
+  readonly hostIP: string;
+  readonly podIP: string | undefined;
+  /** Stands in for limits that are not set. */
+  readonly allocatable: Readonly<Record<string, string>>;
+}
+
+/** The message is the kubelet's; it becomes the waiting message of CreateContainerConfigError. */
+export class ConfigError extends Error {
+  readonly reason = "CreateContainerConfigError";
+}
+
+/** The address is known only once the sandbox runs: such a container is created after it. */
+export function needsPodIP(c: Container): boolean {
+  return (c.env ?? []).some((e) => /^status\.podIPs?$/.test(e.valueFrom?.fieldRef?.fieldPath ?? ""));
+}
+
+/** Later names win, as in the kubelet: envFrom in order, then env in order; `$(NAME)` sees what stands before it. */
+export function resolveEnv(i: EnvInput): { name: string; value: string }[] {
+  const env = new Map<string, string>();
+  for (const [name, value] of envFrom(i)) env.set(name, value);
+  for (const e of i.container.env ?? []) {
+    const value = e.valueFrom ? valueFrom(i, e) : expand(e.value ?? "", env);
+    if (value !== undefined) env.set(e.name, value);
+  }
+  return [...env].map(([name, value]) => ({ name, value }));
+}
+
+/** Replaces `$(NAME)` by what `env` holds; unknown names stay, `$$` is a plain `$`. */
+export function expand(text: string, env: ReadonlyMap<string, string>): string {
+  return text.replace(/\$(\$|\(([^()]*)\))/g, (all, what: string, name: string | undefined) =>
+    what === "$" ? "$" : (env.get(name ?? "") ?? all),
+  );
+}
+
+function* envFrom(i: EnvInput): Generator<[string, string]> {
+  for (const from of i.container.envFrom ?? []) {
+    const ref = from.configMapRef ?? from.secretRef;
+    if (!ref) continue;
+    const kind = from.configMapRef ? "ConfigMap" : "Secret";
+    const source = find(i, kind, ref.name ?? "", ref.optional);
+    for (const [key, value] of Object.entries(source ? textOf(kind, source) : {}))
+      yield [`${from.prefix ?? ""}${key}`, value];
+  }
+}
+
+function valueFrom(i: EnvInput, e: DeepReadonly<EnvVar>): string | undefined {
+  const from = e.valueFrom;
+  if (from?.fieldRef) return podField(i, from.fieldRef.fieldPath);
+  if (from?.resourceFieldRef) return resourceField(i, from.resourceFieldRef);
+  const ref = from?.configMapKeyRef ?? from?.secretKeyRef;
+  if (!ref) throw new ConfigError(`environment variable ${e.name}: this source is not supported yet`);
+  const kind = from?.configMapKeyRef ? "ConfigMap" : "Secret";
+  const name = ref.name ?? "";
+  const source = find(i, kind, name, ref.optional);
+  const value = source ? textOf(kind, source)[ref.key] : undefined;
+  if (value === undefined && source && !ref.optional) {
+    throw new ConfigError(`couldn't find key ${ref.key} in ${kind} ${i.pod.metadata.namespace}/${name}`);
+  }
+  return value;
+}
+
+function find(i: EnvInput, kind: "ConfigMap" | "Secret", name: string, optional?: boolean): ConfigSource | undefined {
+  const source = i.lookup(kind, name);
+  if (!source && !optional) throw new ConfigError(`${kind.toLowerCase()} "${name}" not found`);
+  return source;
+}
+
+function textOf(kind: "ConfigMap" | "Secret", source: ConfigSource): Readonly<Record<string, string>> {
+  const data = source.data ?? {};
+  if (kind === "ConfigMap") return data;
+  return Object.fromEntries(Object.entries(data).map(([k, v]) => [k, Buffer.from(v, "base64").toString("utf8")]));
+}
+
+const PLAIN_FIELDS: Readonly<Record<string, (i: EnvInput) => string | undefined>> = {
+  "metadata.name": ({ pod }) => pod.metadata.name,
+  "metadata.namespace": ({ pod }) => pod.metadata.namespace,
+  "metadata.uid": ({ pod }) => pod.metadata.uid,
+  "spec.nodeName": ({ pod }) => pod.spec?.nodeName,
+  "spec.serviceAccountName": ({ pod }) => pod.spec?.serviceAccountName,
+  "status.hostIP": ({ hostIP }) => hostIP,
+  "status.hostIPs": ({ hostIP }) => hostIP,
+  "status.podIP": ({ podIP }) => podIP,
+  "status.podIPs": ({ podIP }) => podIP,
+};
+
+function podField(i: EnvInput, path: string): string {
+  const plain = PLAIN_FIELDS[path];
+  if (plain) return plain(i) ?? "";
+  const [, map, key] = /^metadata\.(labels|annotations)\['(.+)'\]$/.exec(path) ?? [];
+  if (key === undefined) throw new ConfigError(`unsupported fieldPath: ${path}`);
+  return (map === "labels" ? i.pod.metadata.labels : i.pod.metadata.annotations)?.[key] ?? "";
+}
+
+function resourceField(i: EnvInput, ref: { containerName?: string; resource: string; divisor?: string }): string {
+  const all = [...containersOf(i.pod), ...initContainersOf(i.pod)];
+  const c = ref.containerName ? all.find((x) => x.name === ref.containerName) : i.container;
+  const [kind, resource = ""] = ref.resource.split(".");
+  const declared = kind === "requests" ? c?.resources?.requests?.[resource] : c?.resources?.limits?.[resource];
+  const quantity = declared ?? (kind === "limits" ? i.allocatable[resource] : undefined) ?? "0";
+  const divisor = parseQuantity(!ref.divisor || ref.divisor === "0" ? "1" : ref.divisor).nano;
+  return String((parseQuantity(quantity).nano + divisor - 1n) / divisor);
+}
+
+/** The ConfigMaps and Secrets that the environment needs. */
+export function envReferences(c: Container): { kind: "ConfigMap" | "Secret"; name: string }[] {
+  const refs = [
+    ...(c.envFrom ?? []).map((f) => ({ configMap: f.configMapRef, secret: f.secretRef })),
+    ...(c.env ?? []).map((e) => ({ configMap: e.valueFrom?.configMapKeyRef, secret: e.valueFrom?.secretKeyRef })),
+  ];
+  return refs.flatMap(({ configMap, secret }) => [
+    ...(configMap?.name ? [{ kind: "ConfigMap" as const, name: configMap.name }] : []),
+    ...(secret?.name ? [{ kind: "Secret" as const, name: secret.name }] : []),
+  ]);
+}

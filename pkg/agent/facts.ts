@@ -1,0 +1,118 @@
+/**
+ * What the planner and the status read beside the Pod and the runtime: the little that only the agent's memory knows.
+ * Losing all of it (a restarted agent) costs at most a repeated attempt, never a container (Agent A1).
+ */
+import type { Pod as ApiPod, Container as ApiContainer } from "../api/generated/types.ts";
+import type { RuntimeContainer, RuntimePod } from "../runtime/runtime.ts";
+import type { DeepReadonly } from "../util/types.ts";
+
+export type Pod = DeepReadonly<ApiPod>;
+export type Container = DeepReadonly<ApiContainer>;
+
+/** Why a step failed and when it is worth another try. */
+export interface StepError {
+  /** As a waiting reason: ErrImagePull, CreateContainerConfigError … */
+  readonly reason: string;
+  readonly message: string;
+  readonly at: number;
+  readonly failures: number;
+  readonly retryAt: number;
+}
+
+/** Of the image of one attempt of one container. */
+export type ImageFact =
+  | { readonly state: "present"; readonly attempt: number; readonly id: string }
+  | { readonly state: "failed"; readonly attempt: number; readonly error: StepError };
+
+/** Of one running container, by its id: a new container starts with none. */
+export interface ProbeFact {
+  readonly started: boolean;
+  readonly ready: boolean;
+  /** Liveness or startup has failed for good: kill it. */
+  readonly unhealthy?: { readonly probe: "liveness" | "startup"; readonly message: string };
+}
+
+export interface PodFacts {
+  /** By container name. */
+  readonly images: ReadonlyMap<string, ImageFact>;
+  /** Create and start failures by container name. */
+  readonly errors: ReadonlyMap<string, StepError>;
+  /** The attempt from which restarts count for the back-off, by container name. */
+  readonly streaks: ReadonlyMap<string, number>;
+  /** The highest attempt ever seen, by container name: also of containers somebody removed. */
+  readonly attempts: ReadonlyMap<string, number>;
+  /** By container id. */
+  readonly probes: ReadonlyMap<string, ProbeFact>;
+  readonly sandboxError?: StepError;
+  /** The attempt of the next sandbox. */
+  readonly sandboxAttempt: number;
+  readonly volumes: "unknown" | "ready" | StepError;
+  /** The node will not run it (OutOfcpu …). */
+  readonly refused?: { readonly reason: string; readonly message: string };
+  /** Verbs under way that may still change what the runtime holds. */
+  readonly busy: boolean;
+  /** A delete of the API object was acknowledged. */
+  readonly deleted: boolean;
+  readonly volumesRemoved: boolean;
+  readonly orphanGraceSeconds: number;
+}
+
+export const NO_FACTS: PodFacts = {
+  images: new Map(),
+  errors: new Map(),
+  streaks: new Map(),
+  attempts: new Map(),
+  probes: new Map(),
+  sandboxAttempt: 0,
+  volumes: "unknown",
+  busy: false,
+  deleted: false,
+  volumesRemoved: false,
+  orphanGraceSeconds: 30,
+};
+
+/** After a failure the status shows its own reason this long, then that of the back-off. */
+export const SHOW_ERROR_MS = 2_000;
+
+export function containersOf(pod: Pod): readonly Container[] {
+  return pod.spec?.containers ?? [];
+}
+
+export function initContainersOf(pod: Pod): readonly Container[] {
+  return pod.spec?.initContainers ?? [];
+}
+
+export function newestOf(actual: RuntimePod | undefined, name: string): RuntimeContainer | undefined {
+  let newest: RuntimeContainer | undefined;
+  for (const c of actual?.containers ?? []) if (c.name === name && c.attempt >= (newest?.attempt ?? 0)) newest = c;
+  return newest;
+}
+
+/**
+ * A container belongs to the present sandbox unless it was created before it: a new sandbox is only ever created once no
+ * container runs (Plan P2).
+ */
+export function isStale(c: RuntimeContainer, actual: RuntimePod | undefined): boolean {
+  const s = actual?.sandbox;
+  return !s || s.state === "exited" || c.createdAt < s.createdAt;
+}
+
+export function restartPolicyOf(pod: Pod): "Always" | "OnFailure" | "Never" {
+  const policy = pod.spec?.restartPolicy;
+  return policy === "Never" || policy === "OnFailure" ? policy : "Always";
+}
+
+export function millis(time: string | undefined): number | undefined {
+  return time === undefined ? undefined : Date.parse(time);
+}
+
+export function isTerminalPhase(phase: string | undefined): boolean {
+  return phase === "Succeeded" || phase === "Failed";
+}
+
+/** When the Pod has run longer than it may; undefined without a limit or before its start. */
+export function deadlineOf(pod: Pod): number | undefined {
+  const start = millis(pod.status?.startTime);
+  const seconds = pod.spec?.activeDeadlineSeconds;
+  return start === undefined || seconds === undefined ? undefined : start + seconds * 1000;
+}

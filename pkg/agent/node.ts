@@ -1,0 +1,122 @@
+/** Keeps this node's Node object and its Lease up to date. */
+import type { Lease, Node } from "../api/generated/types.ts";
+import { semanticEqual } from "../api/equal.ts";
+import { leases } from "../api/kinds/lease.ts";
+import { nodes } from "../api/kinds/node.ts";
+import { isReason } from "../api/status.ts";
+import type { Client } from "../client/client.ts";
+import { backoffMs } from "../util/backoff.ts";
+import { type Clock, type Random, rfc3339Micro } from "../util/clock.ts";
+import type { Logger } from "../util/log.ts";
+import type { DeepReadonly } from "../util/types.ts";
+import { newNode, nodeLabels, type NodeFacts, type NodeOptions, nodeStatus, withoutHeartbeat } from "./node-status.ts";
+
+const LEASE_NAMESPACE = "kube-node-lease";
+const LEASE_SECONDS = 40;
+/** An unchanged status is written again this often; the Lease says meanwhile that we live. */
+const REPORT_MS = 300_000;
+const RETRY = { initialMs: 200, maxMs: 10_000, jitter: 0.3 };
+const ATTEMPTS_ON_CONFLICT = 5;
+
+export interface NodeReporterOptions {
+  readonly client: Client;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly node: () => NodeOptions;
+  readonly facts: (signal: AbortSignal) => Promise<NodeFacts>;
+}
+
+export class NodeReporter {
+  readonly #o: NodeReporterOptions;
+  #reportedAt = 0;
+  #lease: DeepReadonly<Lease> | undefined;
+
+  constructor(o: NodeReporterOptions) {
+    this.#o = o;
+  }
+
+  /** Creates the Node or adopts the one that is there; retries until it has worked. Rejects only by the signal. */
+  async register(signal: AbortSignal): Promise<void> {
+    for (let failures = 1; ; failures++) {
+      signal.throwIfAborted();
+      try {
+        const facts = await this.#o.facts(signal);
+        await this.#createOrAdopt(facts);
+        await this.report(signal, facts);
+        return;
+      } catch (error) {
+        this.#o.log.warn({ err: error, failures }, "node not registered, will retry");
+        await this.#o.clock.sleep(backoffMs(failures, RETRY, this.#o.random), signal);
+      }
+    }
+  }
+
+  /** Every `intervalMs`: renews the Lease, and writes the status when it changed or is old. */
+  async heartbeat(intervalMs: number, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const beats = await Promise.allSettled([this.#renewLease(), this.report(signal)]);
+      for (const b of beats) {
+        if (b.status === "rejected" && !signal.aborted)
+          this.#o.log.warn({ err: b.reason as unknown }, "heartbeat failed");
+      }
+      await this.#o.clock.sleep(intervalMs, signal).catch(() => {}); // an abort; the loop sees it
+    }
+  }
+
+  /** Writes the status if it differs from what the server has. */
+  async report(signal: AbortSignal, given?: NodeFacts): Promise<void> {
+    const api = this.#o.client.resource<Node>(nodes);
+    const facts = given ?? (await this.#o.facts(signal));
+    for (let attempt = 1; !signal.aborted; attempt++) {
+      const o = this.#o.node();
+      const now = this.#o.clock.now();
+      try {
+        const node = await api.get(o.nodeName, signal);
+        const status = nodeStatus(o, facts, node.status, now);
+        const same = semanticEqual(withoutHeartbeat(status), withoutHeartbeat(node.status));
+        if (same && now - this.#reportedAt < REPORT_MS) return;
+        await api.updateStatus({ ...node, status });
+        this.#reportedAt = now;
+        return;
+      } catch (error) {
+        // Somebody deleted our Node: we are still here.
+        if (isReason(error, "NotFound")) await this.#createOrAdopt(facts);
+        else if (!isReason(error, "Conflict")) throw error;
+        if (attempt >= ATTEMPTS_ON_CONFLICT) throw error;
+      }
+    }
+  }
+
+  async #createOrAdopt(facts: NodeFacts): Promise<void> {
+    const o = this.#o.node();
+    const api = this.#o.client.resource<Node>(nodes);
+    try {
+      await api.create(newNode(o, facts.info));
+      this.#o.log.info({ node: o.nodeName }, "node registered");
+    } catch (error) {
+      if (!isReason(error, "AlreadyExists")) throw error;
+      const labels = nodeLabels(o, facts.info);
+      await api.patch(o.nodeName, "application/merge-patch+json", { metadata: { labels } });
+      this.#o.log.info({ node: o.nodeName }, "node adopted");
+    }
+  }
+
+  async #renewLease(): Promise<void> {
+    const { nodeName } = this.#o.node();
+    const api = this.#o.client.resource<Lease>(leases, LEASE_NAMESPACE);
+    const spec = {
+      holderIdentity: nodeName,
+      leaseDurationSeconds: LEASE_SECONDS,
+      renewTime: rfc3339Micro(this.#o.clock.now()),
+    };
+    try {
+      this.#lease ??= await api.get(nodeName);
+      this.#lease = await api.update({ ...this.#lease, spec: { ...this.#lease.spec, ...spec } });
+    } catch (error) {
+      this.#lease = undefined; // next time: as the server has it
+      if (!isReason(error, "NotFound")) throw error;
+      this.#lease = await api.create({ metadata: { name: nodeName, namespace: LEASE_NAMESPACE }, spec });
+    }
+  }
+}

@@ -1,0 +1,245 @@
+/**
+ * The agent's HTTPS endpoint, which the API server calls for logs, exec and attach.
+ *
+ *  H1  Only a client certificate of the cluster's CA gets in, and only the API server's or an administrator's.
+ *  H2  Every refusal is a Status, also of an upgrade.
+ *  H3  Closing the server closes its sessions.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { createServer, type Server } from "node:https";
+import type { AddressInfo } from "node:net";
+import type { Duplex } from "node:stream";
+import type { TLSSocket } from "node:tls";
+import { type WebSocket, WebSocketServer } from "ws";
+import { ApiError } from "../api/status.ts";
+import { type ContainerRuntime, type ExecSession, RuntimeError } from "../runtime/runtime.ts";
+import type { Clock } from "../util/clock.ts";
+import type { Logger } from "../util/log.ts";
+import type { Fleet } from "./fleet.ts";
+import { chooseAttempt, flag, logBytes, parseLogQuery } from "./logs.ts";
+import { runSession } from "./streams/session.ts";
+import { CHANNEL_PROTOCOLS, channelRemote, chooseProtocol } from "./streams/websocket.ts";
+import type { PodWorker } from "./worker.ts";
+
+export interface ServeOptions {
+  /** Default: all addresses. */
+  readonly host?: string;
+  /** 0: any free one. */
+  readonly port: number;
+  /** PEM. */
+  readonly cert: string;
+  readonly key: string;
+  /** PEM of the CA that signs clients. */
+  readonly clientCa: string;
+}
+
+export interface ServerContext {
+  readonly runtime: ContainerRuntime;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly pods: Pick<Fleet, "find" | "workers">;
+}
+
+export interface AgentServer extends AsyncDisposable {
+  readonly port: number;
+}
+
+/** Resolves when it listens. */
+export async function serveAgent(o: ServeOptions, ctx: ServerContext): Promise<AgentServer> {
+  const { cert, key, clientCa: ca } = o;
+  const server = createServer({ cert, key, ca, requestCert: true, rejectUnauthorized: true, minVersion: "TLSv1.2" });
+  const sockets = new WebSocketServer({
+    noServer: true,
+    perMessageDeflate: false,
+    handleProtocols: (offered) => chooseProtocol(offered) ?? false,
+  });
+  const endpoint = new Endpoint(ctx, sockets);
+  server.on("request", (req, res) => void endpoint.request(req, res));
+  server.on("upgrade", (req, socket, head) => endpoint.upgrade(req, socket, head));
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(o.port, o.host, resolve);
+  });
+  return {
+    port: (server.address() as AddressInfo).port,
+    [Symbol.asyncDispose]: () => close(server, sockets),
+  };
+}
+
+async function close(server: Server, sockets: WebSocketServer): Promise<void> {
+  for (const ws of sockets.clients) ws.terminate();
+  sockets.close();
+  const closed = new Promise((resolve) => server.close(resolve));
+  server.closeAllConnections();
+  await closed;
+}
+
+class Endpoint {
+  readonly #ctx: ServerContext;
+  readonly #sockets: WebSocketServer;
+
+  constructor(ctx: ServerContext, sockets: WebSocketServer) {
+    this.#ctx = ctx;
+    this.#sockets = sockets;
+  }
+
+  async request(req: IncomingMessage, res: ServerResponse): Promise<void> {
+    const gone = new AbortController();
+    res.once("close", () => gone.abort());
+    try {
+      authorize(req);
+      await this.#route(req, res, gone.signal);
+    } catch (error) {
+      const status = toApiError(error).toStatus();
+      if (gone.signal.aborted) return;
+      if (res.headersSent) return void res.destroy();
+      res.writeHead(status.code ?? 500, { "Content-Type": "application/json" }).end(JSON.stringify(status));
+    }
+  }
+
+  upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void {
+    socket.on("error", () => socket.destroy());
+    try {
+      authorize(req);
+      const open = this.#session(req);
+      this.#sockets.handleUpgrade(req, socket, head, (ws: WebSocket) => {
+        const stop = new AbortController();
+        ws.once("close", () => stop.abort());
+        runSession(() => open.start(stop.signal), channelRemote(ws, open)).catch((error: unknown) => {
+          this.#ctx.log.warn({ err: error, url: req.url }, "session broke");
+          ws.terminate();
+        });
+      });
+    } catch (error) {
+      refuse(socket, toApiError(error));
+    }
+  }
+
+  async #route(req: IncomingMessage, res: ServerResponse, signal: AbortSignal): Promise<void> {
+    const url = urlOf(req);
+    const [verb, namespace = "", pod = "", container = ""] = url.pathname.split("/").slice(1).map(decodeURIComponent);
+    switch (verb) {
+      case "healthz":
+        return void res.writeHead(200, { "Content-Type": "text/plain" }).end("ok");
+      case "pods":
+        return void res.writeHead(200, { "Content-Type": "application/json" }).end(JSON.stringify(this.#podList()));
+      case "containerLogs":
+        return this.#logs({ namespace, pod, container, query: url.searchParams }, res, signal);
+      case "exec":
+      case "attach":
+        throw new ApiError("BadRequest", "you must upgrade to a WebSocket to exec or attach");
+      default:
+        throw new ApiError("NotFound", `the agent has no ${url.pathname}`);
+    }
+  }
+
+  async #logs(t: Target & { query: URLSearchParams }, res: ServerResponse, signal: AbortSignal): Promise<void> {
+    const query = parseLogQuery(t.query, this.#ctx.clock.now());
+    const worker = this.#worker(t);
+    const waiting = waitingReason(worker, t.container);
+    const { id } = chooseAttempt(worker.actual?.containers ?? [], { ...t, previous: query.previous, waiting });
+    res.writeHead(200, { "Content-Type": "text/plain" });
+    res.flushHeaders(); // a client that follows waits for them, not for the first line
+    for await (const part of logBytes(this.#ctx.runtime, id, query, signal)) {
+      if (!res.write(part)) await drained(res, signal);
+      if (signal.aborted) return;
+    }
+    res.end();
+  }
+
+  /** Throws what must be said before the upgrade. */
+  #session(req: IncomingMessage): { stdin: boolean; start: (signal: AbortSignal) => Promise<ExecSession> } {
+    const url = urlOf(req);
+    const [verb, namespace = "", pod = "", name = ""] = url.pathname.split("/").slice(1).map(decodeURIComponent);
+    if (verb !== "exec" && verb !== "attach") throw new ApiError("NotFound", `the agent has no ${url.pathname}`);
+    if (req.headers.upgrade?.toLowerCase() !== "websocket") {
+      throw new ApiError("BadRequest", `cannot upgrade to ${req.headers.upgrade}: only websocket is spoken here`);
+    }
+    const offered = (req.headers["sec-websocket-protocol"] ?? "").split(",").map((p) => p.trim());
+    if (!chooseProtocol(offered)) {
+      throw new ApiError(
+        "BadRequest",
+        `none of ${offered.join(", ")} is spoken here, but ${CHANNEL_PROTOCOLS.join(", ")}`,
+      );
+    }
+    const worker = this.#worker({ namespace, pod });
+    const container = worker.container(name);
+    if (container?.state !== "running") throw new ApiError("NotFound", `container not found ("${name}")`);
+    const q = url.searchParams;
+    const [stdin, tty, command] = [flag(q, "stdin"), flag(q, "tty"), q.getAll("command")];
+    const { runtime } = this.#ctx;
+    if (verb === "attach") return { stdin, start: (s) => runtime.attach(container.id, { stdin, tty }, s) };
+    if (command.length === 0) throw new ApiError("BadRequest", "you must specify at least 1 command for the container");
+    return { stdin, start: (s) => runtime.exec(container.id, { command, tty, stdin }, s) };
+  }
+
+  #worker(t: Pick<Target, "namespace" | "pod">): PodWorker {
+    const worker = this.#ctx.pods.find(t.namespace, t.pod);
+    if (!worker) throw new ApiError("NotFound", `pod "${t.pod}" does not run on this node`);
+    return worker;
+  }
+
+  #podList(): object {
+    const items = [...this.#ctx.pods.workers()].flatMap((w) =>
+      w.pod ? [{ ...w.pod, status: w.status ?? w.pod.status }] : [],
+    );
+    return { kind: "PodList", apiVersion: "v1", metadata: {}, items };
+  }
+}
+
+interface Target {
+  readonly namespace: string;
+  readonly pod: string;
+  readonly container: string;
+}
+
+function urlOf(req: IncomingMessage): URL {
+  return new URL(req.url ?? "/", "https://agent");
+}
+
+/** Authenticated by the handshake already: this says who may. */
+function authorize(req: IncomingMessage): void {
+  const { subject } = (req.socket as TLSSocket).getPeerCertificate();
+  const names = (x: unknown) => (Array.isArray(x) ? (x as unknown[]) : [x]);
+  if (names(subject?.CN).includes("kube-apiserver-kubelet-client")) return;
+  if (names(subject?.O).includes("system:masters")) return;
+  throw new ApiError("Forbidden", `user "${String(subject?.CN ?? "")}" may not use the agent`);
+}
+
+function toApiError(error: unknown): ApiError {
+  if (error instanceof ApiError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  if (error instanceof URIError) return new ApiError("BadRequest", message);
+  if (error instanceof RuntimeError && error.reason === "NotFound") return new ApiError("NotFound", message);
+  if (error instanceof RuntimeError && error.reason === "RuntimeUnavailable")
+    return new ApiError("ServiceUnavailable", message);
+  return new ApiError("InternalError", message);
+}
+
+function refuse(socket: Duplex, error: ApiError): void {
+  const body = JSON.stringify(error.toStatus());
+  const head = [
+    `HTTP/1.1 ${error.code} ${error.reason}`,
+    "Content-Type: application/json",
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    "Connection: close",
+  ];
+  socket.end(`${head.join("\r\n")}\r\n\r\n${body}`);
+}
+
+function drained(res: ServerResponse, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      res.off("drain", done);
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    res.once("drain", done);
+    signal.addEventListener("abort", done, { once: true });
+  });
+}
+
+function waitingReason(worker: PodWorker, container: string): string | undefined {
+  const all = [...(worker.status?.initContainerStatuses ?? []), ...(worker.status?.containerStatuses ?? [])];
+  return all.find((s) => s.name === container)?.state?.waiting?.reason;
+}

@@ -1,0 +1,311 @@
+/**
+ * Carries out one action of a plan: the verb, then what it taught us, into the worker's memory and model, and the event
+ * for people. Fails never: a failure is something learnt, too.
+ */
+import { pods } from "../api/kinds/pod.ts";
+import { isReason } from "../api/status.ts";
+import { RuntimeError, type RuntimePod } from "../runtime/runtime.ts";
+import { backoffMs } from "../util/backoff.ts";
+import { containerConfig, sandboxConfig } from "./config.ts";
+import { fetchSources, type NodeContext, podEvent } from "./context.ts";
+import { ConfigError, envReferences } from "./env.ts";
+import { type Container, containersOf, initContainersOf, type Pod, type StepError } from "./facts.ts";
+import type { EnsuredImage } from "./images.ts";
+import type { PodMemory } from "./memory.ts";
+import { emptyPod, withContainer, withoutContainer, withoutSandbox, withSandbox } from "./model.ts";
+import type { PodAction } from "./plan.ts";
+import { specHash } from "./restart.ts";
+import { duration } from "./status.ts";
+import type { StatusWriter } from "./status-writer.ts";
+import { mountsOf, prepareVolumes, removeVolumes, volumeReferences } from "./volumes.ts";
+
+/** The worker's state, as its steps see it. */
+export interface PodState {
+  readonly uid: string;
+  /** Undefined: the API object is gone. */
+  pod: Pod | undefined;
+  actual: RuntimePod | undefined;
+  /** `actual` is known to be wrong: ask the runtime before planning on. */
+  stale: boolean;
+  /** Clearing away failed: no more steps before its retryAt. */
+  pause: StepError | undefined;
+  readonly memory: PodMemory;
+  status: StatusWriter | undefined;
+}
+
+type Action<T extends PodAction["type"]> = Extract<PodAction, { type: T }>;
+export type Step = Exclude<PodAction, { type: "wait" }>;
+
+/** A sandbox that dies younger than this counts as a failure to create it. */
+const YOUNG_SANDBOX_MS = 10_000;
+const DELETE_RETRY = { initialMs: 100, maxMs: 10_000, jitter: 0.3 };
+
+const CLEARING: ReadonlySet<Step["type"]> = new Set([
+  "stopContainer",
+  "removeContainer",
+  "removeSandbox",
+  "removeVolumes",
+]);
+
+export class PodSteps {
+  readonly #ctx: NodeContext;
+  readonly #s: PodState;
+
+  constructor(ctx: NodeContext, state: PodState) {
+    this.#ctx = ctx;
+    this.#s = state;
+  }
+
+  async run(a: Step, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#do(a, signal);
+      if (CLEARING.has(a.type)) this.#s.pause = undefined;
+    } catch (error) {
+      if (!signal.aborted) this.#failed(a, error);
+    }
+  }
+
+  #do(a: Step, signal: AbortSignal): Promise<void> {
+    switch (a.type) {
+      case "createSandbox":
+        return this.#createSandbox(a, signal);
+      case "startSandbox":
+        return this.#startSandbox(a, signal);
+      case "removeSandbox":
+        return this.#removeSandbox(a, signal);
+      case "prepareVolumes":
+        return this.#prepareVolumes(signal);
+      case "removeVolumes":
+        return this.#removeVolumes();
+      case "ensureImage":
+        return this.#ensureImage(a, signal);
+      case "createContainer":
+        return this.#createContainer(a, signal);
+      case "startContainer":
+        return this.#startContainer(a, signal);
+      case "stopContainer":
+        return this.#stopContainer(a, signal);
+      case "removeContainer":
+        return this.#removeContainer(a, signal);
+      case "deletePod":
+        return this.#deletePod(signal);
+    }
+  }
+
+  async #createSandbox(a: Action<"createSandbox">, signal: AbortSignal): Promise<void> {
+    const pod = this.#pod();
+    const { id } = await this.#ctx.runtime.createSandbox(sandboxConfig(pod, a.attempt), signal);
+    const sandbox = { id, state: "created" as const, createdAt: this.#now(), attempt: a.attempt };
+    this.#s.actual = withSandbox(this.#s.actual ?? emptyPod(pod), sandbox);
+    this.#s.memory.sandboxAttempt = a.attempt + 1;
+  }
+
+  async #startSandbox(a: Action<"startSandbox">, signal: AbortSignal): Promise<void> {
+    const { ip } = await this.#ctx.runtime.startSandbox(a.id, signal);
+    const { actual, memory } = this.#s;
+    if (actual?.sandbox?.id !== a.id) return;
+    this.#s.actual = withSandbox(actual, { ...actual.sandbox, state: "running", ...(ip !== undefined && { ip }) });
+    memory.sandboxError = undefined;
+  }
+
+  async #removeSandbox(a: Action<"removeSandbox">, signal: AbortSignal): Promise<void> {
+    const { actual, memory, pod } = this.#s;
+    const old = actual?.sandbox;
+    await this.#ctx.runtime.removeSandbox(a.id, signal);
+    if (this.#s.actual) this.#s.actual = withoutSandbox(this.#s.actual);
+    if (a.reason !== "SandboxChanged" || !old) return;
+    this.#event("Normal", "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.");
+    if (!pod || this.#now() - old.createdAt >= YOUNG_SANDBOX_MS) return;
+    const e = { reason: "FailedCreatePodSandBox", message: "the sandbox died right after its start" };
+    memory.sandboxError = memory.failure(memory.sandboxError, e, this.#now());
+  }
+
+  async #prepareVolumes(signal: AbortSignal): Promise<void> {
+    const pod = this.#pod();
+    const lookup = await fetchSources(this.#ctx, pod.metadata.namespace ?? "", volumeReferences(pod), signal);
+    await prepareVolumes(this.#ctx.dataDir, pod, lookup);
+    this.#s.memory.volumes = "ready";
+  }
+
+  /** Of a Pod that left nothing but containers we do not know whether it had volumes. */
+  async #removeVolumes(): Promise<void> {
+    const { pod, uid, memory } = this.#s;
+    if (!pod || pod.spec?.volumes?.length) await removeVolumes(this.#ctx.dataDir, uid);
+    memory.volumesRemoved = true;
+  }
+
+  async #ensureImage(a: Action<"ensureImage">, signal: AbortSignal): Promise<void> {
+    const { images } = this.#s.memory;
+    const retry = images.get(a.container)?.state === "failed";
+    const onPull = () => this.#event("Normal", "Pulling", `Pulling image "${a.image}"`, a.container);
+    const got = await this.#ctx.images.ensure(a.image, a.policy, onPull, signal);
+    images.set(a.container, { state: "present", attempt: a.attempt, id: got.info.id });
+    if (a.attempt === 0 || got.pulledMs !== undefined || retry)
+      this.#event("Normal", "Pulled", pulled(a.image, got), a.container);
+  }
+
+  async #createContainer(a: Action<"createContainer">, signal: AbortSignal): Promise<void> {
+    const pod = this.#pod();
+    const { memory } = this.#s;
+    const container = this.#container(a.container);
+    const lookup = await fetchSources(this.#ctx, pod.metadata.namespace ?? "", envReferences(container), signal);
+    const { dataDir, hostIP, allocatable, nodeMemory } = this.#ctx;
+    const mounts = container.volumeMounts?.length ? await mountsOf(dataDir, pod, container) : [];
+    const sandbox = this.#s.actual?.sandbox;
+    const podIP = sandbox?.ip ?? (pod.spec?.hostNetwork ? hostIP : undefined);
+    const { attempt, sandboxId } = a;
+    const input = { pod, container, lookup, hostIP, podIP, allocatable, nodeMemory, attempt, sandboxId, mounts };
+    const { id } = await this.#ctx.runtime.createContainer(containerConfig(input), signal);
+    const image = memory.images.get(a.container);
+    this.#s.actual = withContainer(this.#s.actual ?? emptyPod(pod), {
+      id,
+      name: a.container,
+      attempt,
+      state: "created",
+      image: container.image ?? "",
+      imageId: image?.state === "present" ? image.id : "",
+      createdAt: this.#now(),
+      specHash: specHash(container),
+    });
+    memory.attempts.set(a.container, attempt);
+    memory.errors.delete(a.container);
+    this.#event("Normal", "Created", `Created container: ${a.container}`, a.container);
+  }
+
+  async #startContainer(a: Action<"startContainer">, signal: AbortSignal): Promise<void> {
+    await this.#ctx.runtime.startContainer(a.id, signal);
+    const { actual, memory } = this.#s;
+    const created = actual?.containers.find((c) => c.id === a.id);
+    if (actual && created)
+      this.#s.actual = withContainer(actual, { ...created, state: "running", startedAt: this.#now() });
+    memory.errors.delete(a.container);
+    this.#event("Normal", "Started", `Started container ${a.container}`, a.container);
+  }
+
+  async #stopContainer(a: Action<"stopContainer">, signal: AbortSignal): Promise<void> {
+    this.#event("Normal", "Killing", killing(a), a.container);
+    try {
+      await this.#ctx.runtime.stopContainer(a.id, a.graceSeconds, signal);
+    } finally {
+      this.#s.stale = true; // how it ended only the runtime knows
+    }
+  }
+
+  async #removeContainer(a: Action<"removeContainer">, signal: AbortSignal): Promise<void> {
+    await this.#ctx.runtime.removeContainer(a.id, signal);
+    if (this.#s.actual) this.#s.actual = withoutContainer(this.#s.actual, a.id);
+  }
+
+  /** After its last status: whoever watches sees how the containers ended. */
+  async #deletePod(signal: AbortSignal): Promise<void> {
+    const { namespace, name = "", uid = "" } = this.#pod().metadata;
+    await this.#s.status?.flushed();
+    for (let failures = 1; !signal.aborted; failures++) {
+      try {
+        const { client } = this.#ctx;
+        await client.resource(pods, namespace).delete(name, { gracePeriodSeconds: 0, preconditions: { uid } });
+        break;
+      } catch (error) {
+        if (isReason(error, "NotFound", "Conflict")) break; // gone, or a new Pod has its name
+        this.#ctx.log.warn({ err: error, pod: name, namespace }, "pod not deleted, will retry");
+        await this.#ctx.clock.sleep(backoffMs(failures, DELETE_RETRY, this.#ctx.random), signal);
+      }
+    }
+    this.#s.memory.deleted = true;
+  }
+
+  #failed(a: Step, error: unknown): void {
+    const { memory } = this.#s;
+    const message = error instanceof Error ? error.message : String(error);
+    const reason = error instanceof RuntimeError || error instanceof ConfigError ? error.reason : undefined;
+    this.#ctx.log.warn({ err: error, pod: this.#s.uid, action: a }, "step failed");
+    this.#s.stale = true;
+    if (reason === "RuntimeUnavailable") return this.#ctx.runtimeFailed(error);
+    switch (a.type) {
+      case "createSandbox":
+      case "startSandbox": {
+        const e = { reason: "FailedCreatePodSandBox", message: `Failed to create pod sandbox: ${message}` };
+        memory.sandboxError = memory.failure(memory.sandboxError, e, this.#now());
+        return this.#event("Warning", e.reason, e.message);
+      }
+      case "prepareVolumes": {
+        const before = typeof memory.volumes === "string" ? undefined : memory.volumes;
+        memory.volumes = memory.failure(before, { reason: "FailedMount", message }, this.#now());
+        return this.#event("Warning", "FailedMount", message);
+      }
+      case "ensureImage":
+        return this.#imageFailed(a, reason ?? "ErrImagePull", message);
+      case "createContainer":
+        return this.#containerFailed(a.container, reason ?? "CreateContainerError", message);
+      case "startContainer":
+        return this.#containerFailed(a.container, "RunContainerError", message);
+      case "removeSandbox":
+      case "removeVolumes":
+      case "stopContainer":
+      case "removeContainer":
+      case "deletePod": {
+        this.#s.pause = memory.failure(this.#s.pause, { reason: "FailedKillPod", message }, this.#now());
+        return this.#event("Warning", "FailedKillPod", `error killing pod: ${message}`);
+      }
+    }
+  }
+
+  #imageFailed(a: Action<"ensureImage">, reason: string, message: string): void {
+    const { images } = this.#s.memory;
+    const before = images.get(a.container);
+    const known = reason === "ErrImageNeverPull" || reason === "InvalidImageName" ? reason : "ErrImagePull";
+    const earlier = before?.state === "failed" ? before.error : undefined;
+    const error = this.#s.memory.failure(earlier, { reason: known, message }, this.#now());
+    images.set(a.container, { state: "failed", attempt: a.attempt, error });
+    if (known === "ErrImagePull") {
+      this.#event("Warning", "Failed", `Failed to pull image "${a.image}": ${message}`, a.container);
+      this.#event("Warning", "Failed", `Error: ${known}`, a.container);
+    } else if (known === "InvalidImageName") {
+      this.#event(
+        "Warning",
+        "InspectFailed",
+        `Failed to apply default image tag "${a.image}": ${message}`,
+        a.container,
+      );
+    } else this.#event("Warning", known, message, a.container);
+  }
+
+  #containerFailed(name: string, reason: string, message: string): void {
+    const { errors, images } = this.#s.memory;
+    errors.set(name, this.#s.memory.failure(errors.get(name), { reason, message }, this.#now()));
+    images.delete(name); // it may have been the image: look again
+    this.#event("Warning", "Failed", `Error: ${message}`, name);
+  }
+
+  #event(type: "Normal" | "Warning", reason: string, message: string, container?: string): void {
+    podEvent(this.#ctx, this.#s.pod, { type, reason, message, ...(container !== undefined && { container }) });
+  }
+
+  #now(): number {
+    return this.#ctx.clock.now();
+  }
+
+  #pod(): Pod {
+    if (!this.#s.pod) throw new Error("the Pod is gone");
+    return this.#s.pod;
+  }
+
+  #container(name: string): Container {
+    const pod = this.#pod();
+    const found = [...initContainersOf(pod), ...containersOf(pod)].find((c) => c.name === name);
+    if (!found) throw new Error(`no container ${name} in the Pod`);
+    return found;
+  }
+}
+
+function pulled(image: string, { info, pulledMs }: EnsuredImage): string {
+  if (pulledMs === undefined) return `Container image "${image}" already present on machine`;
+  const took = pulledMs < 1000 ? `${Math.round(pulledMs)}ms` : duration(pulledMs);
+  return `Successfully pulled image "${image}" in ${took}. Image size: ${info.sizeBytes} bytes.`;
+}
+
+function killing(a: Action<"stopContainer">): string {
+  if (a.reason === "SpecChanged") return `Container ${a.container} definition changed, will be restarted`;
+  if (a.reason === "Unhealthy") return `Container ${a.container} failed liveness probe, will be restarted`;
+  return `Stopping container ${a.container}`;
+}

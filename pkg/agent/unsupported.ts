@@ -1,0 +1,60 @@
+/** What a Pod asks for and this agent does not do yet. Pure. One Warning event names it all: nothing is ignored silently. */
+import { type Container, containersOf, initContainersOf, type Pod } from "./facts.ts";
+
+const VOLUME_TYPES: ReadonlySet<string> = new Set(["name", "emptyDir", "hostPath", "configMap", "secret"]);
+
+/** The volume's type when there is no support for it. */
+export function unsupportedVolume(v: object): string | undefined {
+  return Object.keys(v).find((k) => !VOLUME_TYPES.has(k));
+}
+
+/** Field paths in the order of the spec; empty for most Pods. */
+export function unsupportedFields(pod: Pod): readonly string[] {
+  const { spec } = pod;
+  if (!spec) return [];
+  const security = spec.securityContext;
+  const found = [
+    ...present("spec", spec, ["overhead", "resourceClaims", "runtimeClassName", "resources"]),
+    ...truthy("spec", { hostIPC: spec.hostIPC, hostPID: spec.hostPID, setHostnameAsFQDN: spec.setHostnameAsFQDN }),
+    ...(spec.hostUsers === false ? ["spec.hostUsers"] : []),
+    ...(spec.imagePullSecrets?.length ? ["spec.imagePullSecrets"] : []),
+    ...(spec.ephemeralContainers?.length ? ["spec.ephemeralContainers"] : []),
+    ...present("spec.securityContext", security ?? {}, ["fsGroup", "sysctls", "seLinuxOptions", "appArmorProfile"]),
+    ...seccomp("spec.securityContext", security?.seccompProfile),
+  ];
+  const inits = initContainersOf(pod).flatMap((c, n) => ofContainer(`spec.initContainers[${n}]`, c, true));
+  return [...found, ...inits, ...containersOf(pod).flatMap((c, n) => ofContainer(`spec.containers[${n}]`, c, false))];
+}
+
+function ofContainer(path: string, c: Container, init: boolean): string[] {
+  return [
+    ...present(path, c, ["lifecycle", "restartPolicyRules", "volumeDevices"]),
+    ...(c.restartPolicy !== undefined ? [`${path}.restartPolicy`] : []),
+    ...(c.terminationMessagePolicy === "FallbackToLogsOnError" ? [`${path}.terminationMessagePolicy`] : []),
+    ...(["livenessProbe", "readinessProbe", "startupProbe"] as const).flatMap((name) =>
+      c[name] && (init || c[name].grpc) ? [`${path}.${name}${init ? "" : ".grpc"}`] : [],
+    ),
+    ...(c.volumeMounts ?? []).flatMap((m, n) => [
+      ...(m.mountPropagation !== undefined && m.mountPropagation !== "None"
+        ? [`${path}.volumeMounts[${n}].mountPropagation`]
+        : []),
+      ...(m.subPathExpr !== undefined ? [`${path}.volumeMounts[${n}].subPathExpr`] : []),
+    ]),
+    ...(c.env ?? []).flatMap((e, n) => (e.valueFrom?.fileKeyRef ? [`${path}.env[${n}].valueFrom.fileKeyRef`] : [])),
+    ...present(`${path}.securityContext`, c.securityContext ?? {}, ["seLinuxOptions", "appArmorProfile", "procMount"]),
+    ...seccomp(`${path}.securityContext`, c.securityContext?.seccompProfile),
+  ];
+}
+
+/** Docker's own profile is the runtime's default; others are not passed on. */
+function seccomp(path: string, profile: { readonly type: string } | undefined): string[] {
+  return profile && profile.type !== "RuntimeDefault" ? [`${path}.seccompProfile`] : [];
+}
+
+function present(path: string, o: object, names: readonly string[]): string[] {
+  return names.filter((n) => (o as Readonly<Record<string, unknown>>)[n] !== undefined).map((n) => `${path}.${n}`);
+}
+
+function truthy(path: string, o: Readonly<Record<string, boolean | undefined>>): string[] {
+  return Object.entries(o).flatMap(([name, on]) => (on ? [`${path}.${name}`] : []));
+}
