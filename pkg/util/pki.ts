@@ -42,7 +42,6 @@ const SERVER_AUTH = "1.3.6.1.5.5.7.3.1";
 async function library() {
   await import("reflect-metadata");
   const x509 = await import("@peculiar/x509");
-  x509.cryptoProvider.set(webcrypto as Parameters<typeof x509.cryptoProvider.set>[0]);
   return x509;
 }
 
