@@ -52,8 +52,8 @@ export function deepEqual(a: unknown, b: unknown): boolean {
 }
 
 /**
- * Like {@link deepEqual}, but empty and absent are the same at every depth: `{}`, `[]`, `""`, null, 0, false. What Go's
- * `apiequality.Semantic.DeepEqual` sees after decoding, and so what "this field must not change" means upstream.
+ * Like {@link deepEqual}, but empty and absent are the same at every depth: `{}`, `[]`, `""`, null, 0, false. Clients
+ * and their languages differ in which of them they write, and none is a change a user made.
  */
 export function semanticEqual(a: unknown, b: unknown): boolean {
   if (isEmpty(a) && isEmpty(b)) return true;
