@@ -1,0 +1,165 @@
+/**
+ * From what a client sent to an object of a known type, in one pass over the input:
+ *
+ *  - D1 The value has only fields the schema knows; the others are reported by path, in the order they came.
+ *  - D2 Nulls are as good as absent. A null in a list or map is its zero value, as in Go.
+ *  - D3 Quantities and times come out in canonical form (`0.5` → `500m`), so that equal values are equal bytes.
+ *  - D4 The value shares nothing with the input.
+ *
+ * Missing fields are no error here: they are zero values, and it is for validation to want more. Keys that JSON repeats
+ * are not detected: the parser has dropped them before.
+ */
+import { define } from "./equal.ts";
+import type { ApiObject } from "./object.ts";
+import { apiVersionOf } from "./object.ts";
+import { goTypeOf, mismatch, pathText, type Context, type Decoder } from "./decode-errors.ts";
+import { scalarDecoder, ZERO } from "./decode-scalars.ts";
+import { mustSchemaOf, type FieldType } from "./schema.ts";
+import { badRequest } from "./status.ts";
+
+export interface Decoded {
+  /** Meaningless if there are errors. */
+  readonly value: unknown;
+  /** Paths of the fields that were dropped: `spec.containers[0].imagee`. */
+  readonly unknown: readonly string[];
+  /** What does not fit its type, in Go's words. */
+  readonly errors: readonly string[];
+}
+
+export type FieldValidation = "Strict" | "Warn" | "Ignore";
+
+/** `typeName` must exist. */
+export function strictDecode(typeName: string, input: unknown): Decoded {
+  const c: Context = { path: [], owner: "", unknown: [], errors: [] };
+  const value = decoderOf(mustSchemaOf(typeName).name)(input, c);
+  return { value, unknown: c.unknown, errors: c.errors };
+}
+
+/**
+ * An object of a kind, with metadata. Throws BadRequest for what does not fit and, if `Strict`, for unknown fields;
+ * if `Warn`, those come back as warnings.
+ */
+export function decodeObject<T extends ApiObject>(
+  def: { readonly group: string; readonly version: string; readonly kind: string; readonly schema: string },
+  input: unknown,
+  fieldValidation: FieldValidation,
+): { object: T; warnings: readonly string[] } {
+  const { value, unknown, errors } = strictDecode(def.schema, input);
+  const unknownFields = unknown.map((path) => `unknown field "${path}"`);
+  const refuse = (why: string) =>
+    badRequest(`${def.kind} in version "${apiVersionOf(def)}" cannot be handled as a ${def.kind}: ${why}`);
+  if (errors.length > 0) throw refuse(errors.join("; "));
+  if (fieldValidation === "Strict" && unknown.length > 0) throw refuse(strictDecodingError(unknown));
+  const object = value as T;
+  object.metadata ??= {};
+  return { object, warnings: fieldValidation === "Warn" ? unknownFields : [] };
+}
+
+/** `strict decoding error: unknown field "spec.x", unknown field "spec.y"` */
+export function strictDecodingError(unknown: readonly string[]): string {
+  return `strict decoding error: ${unknown.map((path) => `unknown field "${path}"`).join(", ")}`;
+}
+
+const objectDecoders = new Map<string, Decoder>();
+const decoders = new Map<FieldType, Decoder>();
+
+/** Made once per type, and only when first needed: types refer to each other in circles. */
+function decoderOf(typeName: string): Decoder {
+  const known = objectDecoders.get(typeName);
+  if (known) return known;
+  const made = objectDecoder(typeName);
+  objectDecoders.set(typeName, made);
+  return made;
+}
+
+function decoderFor(type: FieldType): Decoder {
+  const known = decoders.get(type);
+  if (known) return known;
+  const made = makeDecoder(type);
+  decoders.set(type, made);
+  return made;
+}
+
+function makeDecoder(type: FieldType): Decoder {
+  switch (type.kind) {
+    case "object": {
+      const { type: name } = type;
+      return (input, c) => decoderOf(name)(input, c);
+    }
+    case "list":
+      return listDecoder(type);
+    case "map":
+      return mapDecoder(type);
+    case "scalar":
+      return scalarDecoder(type.scalar);
+  }
+}
+
+function objectDecoder(typeName: string): Decoder {
+  const { name, fields } = mustSchemaOf(typeName);
+  const owner = goTypeOf({ kind: "object", type: name }).replace(/^.*\./, "");
+  const byName = new Map([...fields.values()].map((f) => [f.name, decoderFor(f.type)]));
+  return (input, c) => {
+    if (!isObject(input)) return mismatch(c, input, goTypeOf({ kind: "object", type: name }));
+    const out: Record<string, unknown> = {};
+    const outer = c.owner;
+    for (const key in input) {
+      const decoder = byName.get(key);
+      if (!decoder) {
+        c.unknown.push(pathText([...c.path, key]));
+        continue;
+      }
+      const value = input[key];
+      if (value === null || value === undefined) continue;
+      c.owner = owner;
+      c.path.push(key);
+      out[key] = decoder(value, c);
+      c.path.pop();
+    }
+    c.owner = outer;
+    return out;
+  };
+}
+
+function listDecoder(type: FieldType & { kind: "list" }): Decoder {
+  const decoder = decoderFor(type.of);
+  return (input, c) => {
+    if (!Array.isArray(input)) return mismatch(c, input, goTypeOf(type));
+    return input.map((item: unknown, i) => {
+      if (item === null || item === undefined) return zeroOf(type.of);
+      c.path.push(i);
+      const value = decoder(item, c);
+      c.path.pop();
+      return value;
+    });
+  };
+}
+
+function mapDecoder(type: FieldType & { kind: "map" }): Decoder {
+  const decoder = decoderFor(type.of);
+  return (input, c) => {
+    if (!isObject(input)) return mismatch(c, input, goTypeOf(type));
+    const out: Record<string, unknown> = {};
+    for (const key of Object.keys(input)) {
+      const item = input[key];
+      c.path.push({ key });
+      define(out, key, item === null || item === undefined ? zeroOf(type.of) : decoder(item, c));
+      c.path.pop();
+    }
+    return out;
+  };
+}
+
+function zeroOf(type: FieldType): unknown {
+  switch (type.kind) {
+    case "object":
+    case "map":
+      return {};
+    case "list":
+      return [];
+    case "scalar":
+      return ZERO[type.scalar];
+  }
+}
+
+const isObject = (v: unknown): v is Record<string, unknown> => typeof v === "object" && v !== null && !Array.isArray(v);
