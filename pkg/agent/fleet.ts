@@ -1,4 +1,5 @@
 /** The workers of this node, one a Pod, and their common link to the runtime. */
+import { setMaxListeners } from "node:events";
 import { deepEqual } from "../api/equal.ts";
 import type { RuntimePod } from "../runtime/runtime.ts";
 import { backoffMs } from "../util/backoff.ts";
@@ -69,6 +70,7 @@ export class Fleet {
   /** Follows the runtime until the signal aborts, then waits for the workers to end. */
   async run(signal: AbortSignal): Promise<void> {
     this.#signal = signal;
+    setMaxListeners(0, signal); // every worker and every timer of theirs listens
     const { clock, random } = this.#o.ctx;
     for (let failures = 0; !signal.aborted;) {
       try {

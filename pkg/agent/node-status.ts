@@ -150,5 +150,5 @@ function goArchitecture(name: string): string {
 
 /** The same but for the time of the last look. */
 export function withoutHeartbeat(s: DeepReadonly<NodeStatus> | undefined): unknown {
-  return { ...s, conditions: s?.conditions?.map(({ lastHeartbeatTime: _, ...c }) => c) };
+  return { ...s, conditions: s?.conditions?.map((c) => ({ ...c, lastHeartbeatTime: "" })) };
 }

@@ -117,7 +117,10 @@ class Endpoint {
 
   async #route(req: IncomingMessage, res: ServerResponse, signal: AbortSignal): Promise<void> {
     const url = urlOf(req);
-    const [verb, namespace = "", pod = "", container = ""] = url.pathname.split("/").slice(1).map(decodeURIComponent);
+    const [verb = "", namespace = "", pod = "", container = ""] = url.pathname
+      .split("/")
+      .slice(1)
+      .map(decodeURIComponent);
     switch (verb) {
       case "healthz":
         return void res.writeHead(200, { "Content-Type": "text/plain" }).end("ok");
