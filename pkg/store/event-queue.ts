@@ -1,7 +1,11 @@
 import { SlowWatcherError, type StoreEvent } from "./store.ts";
 
-/** What may wait for one watcher. */
-export const DEFAULT_WATCH_QUEUE_BYTES = 32 * 1024 * 1024;
+export interface WatchLimits {
+  /** How much may wait for one watcher; default 32 MiB. */
+  readonly watchQueueBytes?: number | undefined;
+}
+
+const DEFAULT_WATCH_QUEUE_BYTES = 32 * 1024 * 1024;
 
 /** Counts what an event occupies besides its values. */
 const EVENT_BYTES = 200;
@@ -9,8 +13,8 @@ const EVENT_BYTES = 200;
 /**
  * What waits for one watcher, between a backend that never waits and a consumer that may be slow (Store S8).
  *
- * `push` never blocks; past the limit everything queued is dropped and the consumer gets SlowWatcherError. Consecutive
- * progress events melt into the last one.
+ * `push` never blocks. Past the limit nothing more is taken: the consumer gets what is queued and then SlowWatcherError,
+ * so that even one who always comes too late gets on. A progress event gives way to whatever follows it.
  */
 export class EventQueue {
   readonly prefix: string;
@@ -26,7 +30,12 @@ export class EventQueue {
     this.#limitBytes = limitBytes;
   }
 
-  /** False once the queue has ended: nothing more is wanted. */
+  /** Nothing more is wanted. */
+  get ended(): boolean {
+    return this.#end !== undefined;
+  }
+
+  /** False once the queue has ended. */
   push(event: StoreEvent): boolean {
     if (this.#end) return false;
     const last = this.#events.length - 1;
@@ -34,13 +43,12 @@ export class EventQueue {
       this.#events.pop();
       this.#bytes -= EVENT_BYTES;
     }
-    this.#events.push(event);
-    this.#bytes += cost(event);
-    if (this.#bytes > this.#limitBytes) {
-      this.#clear();
+    if (this.#bytes > 0 && this.#bytes + cost(event) > this.#limitBytes) {
       this.end(new SlowWatcherError(this.prefix, this.#limitBytes));
       return false;
     }
+    this.#events.push(event);
+    this.#bytes += cost(event);
     this.#notify();
     return true;
   }

@@ -36,11 +36,6 @@ export class KeyIndex {
     return version?.createRevision ? version : undefined;
   }
 
-  holds(key: string, revision: Revision): boolean {
-    const versions = this.#versions.get(key);
-    return versions?.[lastUpTo(versions, revision)]?.revision === revision;
-  }
-
   /** Every key ever seen (and not compacted away) under the prefix and behind `after`, in byte order. */
   *range(prefix: string, after = ""): Generator<string, void, void> {
     // No key lies between `after` and `after` + NUL.

@@ -1,6 +1,8 @@
-import { mkdirSync, realpathSync, statfsSync } from "node:fs";
+import { existsSync, mkdirSync, realpathSync, statfsSync } from "node:fs";
+import { join } from "node:path";
 import { type Database, open, type RootDatabase } from "lmdb";
-import { MvccStore, type MvccOptions } from "./mvcc.ts";
+import type { WatchLimits } from "./event-queue.ts";
+import { MvccStore } from "./mvcc.ts";
 import { decodeOps, encodeOps, encodeRevision } from "./record-codec.ts";
 import type { LogOp, LogRecord, RevisionLog } from "./revision-log.ts";
 import { type Revision, StoreUnavailableError } from "./store.ts";
@@ -8,7 +10,7 @@ import { type Revision, StoreUnavailableError } from "./store.ts";
 /** Written into every new store; an upgrade reads it to know what it finds. */
 const FORMAT = "1";
 
-/** Below this LMDB cannot even make its files; touching its memory map would kill the process (SIGBUS). */
+/** Below this LMDB cannot make its files: touching their memory map would kill the process (SIGBUS). */
 const MIN_FREE_BYTES = 1024 * 1024;
 
 /** Of this process; another one is found through LMDB's reader table. */
@@ -24,17 +26,16 @@ const openDirs = new Set<string>();
 export class LmdbStore extends MvccStore {
   readonly #dir: string;
 
-  private constructor(dir: string, log: LmdbLog, o: MvccOptions) {
+  private constructor(dir: string, log: LmdbLog, o: WatchLimits) {
     super(log, o);
     this.#dir = dir;
   }
 
   /** Opens the directory, made if need be (mode 0700). Everything is read once, to rebuild the index. */
-  static async open(dir: string, o: MvccOptions = {}): Promise<LmdbStore> {
+  static async open(dir: string, o: WatchLimits = {}): Promise<LmdbStore> {
     mkdirSync(dir, { recursive: true, mode: 0o700 });
     const path = realpathSync(dir);
-    const { bavail, bsize } = statfsSync(path);
-    if (bavail * bsize < MIN_FREE_BYTES) {
+    if (!existsSync(join(path, "data.mdb")) && freeBytes(path) < MIN_FREE_BYTES) {
       throw new StoreUnavailableError(`no space left on the device of ${dir}`, { full: true });
     }
     if (openDirs.has(path)) throw new StoreUnavailableError(`the store in ${dir} is already open in this process`);
@@ -54,6 +55,7 @@ export class LmdbStore extends MvccStore {
 }
 
 class LmdbLog implements RevisionLog {
+  readonly #path: string;
   readonly #root: RootDatabase<Buffer, string>;
   /** `format` and `compacted`. */
   readonly #meta: Database<string, string>;
@@ -63,7 +65,8 @@ class LmdbLog implements RevisionLog {
   /** Set when a commit failed in a way that leaves its outcome, and LMDB itself, unsure: reopening finds the truth. */
   #broken: StoreUnavailableError | undefined;
 
-  private constructor(root: RootDatabase<Buffer, string>) {
+  private constructor(path: string, root: RootDatabase<Buffer, string>) {
+    this.#path = path;
     this.#root = root;
     this.#meta = root.openDB({ name: "meta", encoding: "string" });
     this.#records = root.openDB({ name: "records", encoding: "binary", keyEncoding: "binary" });
@@ -71,13 +74,18 @@ class LmdbLog implements RevisionLog {
   }
 
   static async open(path: string): Promise<LmdbLog> {
-    // overlappingSync would let commits resolve before they are on disk.
-    const root = open<Buffer, string>({ path, noSubdir: false, overlappingSync: false, maxDbs: 4 });
+    const root = open<Buffer, string>({
+      path,
+      noSubdir: false,
+      maxDbs: 4,
+      overlappingSync: false, // it would let commits resolve before they are on disk
+      eventTurnBatching: false, // we batch ourselves; its own batches leave rejected promises to nobody
+    });
     try {
       const other = otherProcess(root);
       if (other) throw new StoreUnavailableError(`the store in ${path} is in use by process ${other}`);
-      const log = new LmdbLog(root);
-      await log.#checkFormat(path);
+      const log = new LmdbLog(path, root);
+      await log.#checkFormat();
       return log;
     } catch (error) {
       await root.close();
@@ -86,8 +94,10 @@ class LmdbLog implements RevisionLog {
   }
 
   async append(records: readonly LogRecord[]): Promise<void> {
+    // Encoded before the batch begins: a throw inside would commit half of it.
+    const encoded = records.map(({ revision, ops }) => [encodeRevision(revision), encodeOps(ops)] as const);
     await this.#commit(() => {
-      for (const { revision, ops } of records) void this.#records.put(encodeRevision(revision), encodeOps(ops));
+      for (const [key, record] of encoded) void this.#records.put(key, record);
     });
   }
 
@@ -103,9 +113,12 @@ class LmdbLog implements RevisionLog {
     }
   }
 
-  async compact(revision: Revision, drop: readonly Revision[]): Promise<void> {
+  async compact(revision: Revision, kept: ReadonlyMap<Revision, readonly LogOp[]>): Promise<void> {
+    const encoded = [...kept].map(([at, ops]) => [encodeRevision(at), encodeOps(ops)] as const);
     await this.#commit(() => {
-      for (const dropped of drop) void this.#records.remove(encodeRevision(dropped));
+      for (const [key, record] of encoded) {
+        void (record.length > 0 ? this.#records.put(key, record) : this.#records.remove(key));
+      }
       void this.#meta.put("compacted", String(revision));
     });
     this.compacted = revision;
@@ -122,7 +135,7 @@ class LmdbLog implements RevisionLog {
       await this.#root.batch(write);
     } catch (error) {
       const cause = await rootCause(error);
-      const full = isFull(cause);
+      const full = isFull(cause, this.#path);
       const failure = new StoreUnavailableError(full ? "no space left for the store" : "the store's disk failed", {
         cause,
         full,
@@ -132,11 +145,13 @@ class LmdbLog implements RevisionLog {
     }
   }
 
-  async #checkFormat(path: string): Promise<void> {
+  async #checkFormat(): Promise<void> {
     const format = this.#meta.get("format");
     if (format === FORMAT) return;
     if (format !== undefined) {
-      throw new Error(`the store in ${path} has format ${format}; this version of mini-kube reads format ${FORMAT}`);
+      throw new Error(
+        `the store in ${this.#path} has format ${format}; this version of mini-kube reads format ${FORMAT}`,
+      );
     }
     await this.#commit(() => void this.#meta.put("format", FORMAT));
   }
@@ -164,8 +179,17 @@ async function rootCause(error: unknown): Promise<unknown> {
   return error;
 }
 
-/** ENOSPC, EFBIG, EDQUOT, MDB_MAP_FULL */
-function isFull(error: unknown): boolean {
+/**
+ * ENOSPC, EFBIG, EDQUOT, MDB_MAP_FULL; and EIO, which is also what LMDB calls a write cut short by a full disk. All of
+ * these come from writing data pages, before the meta page: nothing of the commit is visible and LMDB goes on.
+ */
+function isFull(error: unknown, path: string): boolean {
   const { code } = error as { code?: unknown };
+  if (code === 5) return freeBytes(path) < MIN_FREE_BYTES;
   return code === 28 || code === 27 || code === 122 || code === -30792;
+}
+
+function freeBytes(path: string): number {
+  const { bavail, bsize } = statfsSync(path);
+  return bavail * bsize;
 }

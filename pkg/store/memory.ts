@@ -1,9 +1,10 @@
-import { MvccStore, type MvccOptions } from "./mvcc.ts";
+import type { WatchLimits } from "./event-queue.ts";
+import { MvccStore } from "./mvcc.ts";
 import { MemoryLog } from "./revision-log.ts";
 
 /** The store of tests and of `--store memory`: everything etcd does, nothing outlives the process. */
 export class MemoryStore extends MvccStore {
-  constructor(o: MvccOptions = {}) {
+  constructor(o: WatchLimits = {}) {
     super(new MemoryLog(), o);
   }
 }

@@ -1,3 +1,4 @@
+import type { WatchLimits } from "./event-queue.ts";
 import { KeyIndex, type Version } from "./key-index.ts";
 import type { LogOp, LogRecord, RevisionLog } from "./revision-log.ts";
 import {
@@ -17,15 +18,10 @@ import {
 import { checkTxn } from "./txn-limits.ts";
 import { WatchHub } from "./watch-hub.ts";
 
-export interface MvccOptions {
-  /** How many bytes may wait for one watcher; default 32 MiB. */
-  readonly watchQueueBytes?: number | undefined;
-}
-
 /** A transaction waiting for its commit. `settle` is called once its outcome is durable. */
 interface Pending {
   readonly expect: readonly Expectation[];
-  readonly then: readonly TxnOp[];
+  readonly ops: readonly TxnOp[];
   settle: () => void;
   readonly resolve: (result: TxnResult) => void;
   readonly reject: (error: unknown) => void;
@@ -56,7 +52,7 @@ export class MvccStore implements Store {
   #tail: Promise<void> = Promise.resolve();
   #closed: StoreUnavailableError | undefined;
 
-  constructor(log: RevisionLog, o: MvccOptions = {}) {
+  constructor(log: RevisionLog, o: WatchLimits = {}) {
     this.#log = log;
     this.#hub = new WatchHub(o.watchQueueBytes);
     this.#compacted = log.compacted;
@@ -68,8 +64,6 @@ export class MvccStore implements Store {
     }
     // The newest records may have been deletions that are compacted away.
     if (this.#compacted > this.#revision) this.#revision = this.#compacted;
-    // A record of several ops stays while one of them lives.
-    this.#index.forget(this.#index.supersededAt(this.#compacted));
   }
 
   async get(key: string, at?: Revision): Promise<{ kv?: KeyValue; revision: Revision }> {
@@ -96,7 +90,7 @@ export class MvccStore implements Store {
     checkTxn(expect, then);
     this.#checkOpen();
     return new Promise((resolve, reject) => {
-      this.#pending.push({ expect, then, settle: () => {}, resolve, reject });
+      this.#pending.push({ expect, ops: then, settle: () => {}, resolve, reject });
       // The first of a batch orders its commit; the others find themselves in it.
       if (this.#pending.length === 1) void this.#exclusive(() => this.#commitPending());
     });
@@ -107,7 +101,7 @@ export class MvccStore implements Store {
     const queue = this.#hub.subscribe(prefix);
     try {
       const subscribedAt = this.#revision;
-      for (let next = from; next <= subscribedAt && !signal.aborted; ) {
+      for (let next = from; next <= subscribedAt && !signal.aborted;) {
         const chunk = this.#history(prefix, next, subscribedAt);
         for (const event of chunk.events) {
           if (signal.aborted) return;
@@ -128,13 +122,16 @@ export class MvccStore implements Store {
       if (revision > this.#revision) throw new FutureRevisionError(revision);
       if (revision <= this.#compacted) return;
       const superseded = this.#index.supersededAt(revision);
-      const isDead = (op: LogOp, at: Revision) => superseded.get(op.key)?.has(at) || !this.#index.holds(op.key, at);
-      const touched = new Set([...superseded.values()].flatMap((revisions) => [...revisions]));
-      const drop = [...touched].filter((at) => this.#log.read(at).every((op) => isDead(op, at)));
+      // A deletion goes together with what it deleted: either alone would tell a lie when the log is read again.
+      const kept = new Map<Revision, readonly LogOp[]>();
+      for (const at of new Set([...superseded.values()].flatMap((revisions) => [...revisions]))) {
+        const live = this.#log.read(at).filter((op) => !superseded.get(op.key)?.has(at));
+        kept.set(at, live);
+      }
       const before = this.#compacted;
       this.#compacted = revision; // from here on nobody reads what is about to go
       try {
-        await this.#log.compact(revision, drop);
+        await this.#log.compact(revision, kept);
       } catch (error) {
         this.#compacted = before;
         throw error;
@@ -202,7 +199,7 @@ export class MvccStore implements Store {
       return;
     }
     const revision = head + 1n;
-    const ops = pending.then.flatMap((op): LogOp[] => {
+    const ops = pending.ops.flatMap((op): LogOp[] => {
       const before = this.#index.at(op.key, head);
       if (op.op === "put") {
         return [{ key: op.key, createRevision: before?.createRevision ?? revision, value: op.value }];

@@ -24,11 +24,15 @@ export function encodeOps(ops: readonly LogOp[]): Buffer {
 /** The values are views into `record`. */
 export function decodeOps(record: Buffer): LogOp[] {
   const ops: LogOp[] = [];
-  for (let at = 0; at < record.length; ) {
+  for (let at = 0; at < record.length;) {
     const keyEnd = at + HEADER + record.readUInt32BE(at);
     const valueEnd = keyEnd + record.readUInt32BE(at + 4);
     const createRevision = record.readBigUInt64BE(at + 8);
-    ops.push({ key: record.toString("utf8", at + HEADER, keyEnd), createRevision, value: record.subarray(keyEnd, valueEnd) });
+    ops.push({
+      key: record.toString("utf8", at + HEADER, keyEnd),
+      createRevision,
+      value: record.subarray(keyEnd, valueEnd),
+    });
     at = valueEnd;
   }
   return ops;

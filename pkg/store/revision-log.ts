@@ -15,7 +15,7 @@ export interface LogRecord {
 
 /**
  * Where an {@link MvccStore} keeps its transactions, one record per revision. The store calls one of the async methods
- * at a time, and reads only what an `append` has resolved for and `compact` has not dropped.
+ * at a time, and reads only what an `append` has resolved for and `compact` has not removed.
  */
 export interface RevisionLog {
   /** Adds the records behind all others. All of them and durable when it resolves, none of them when it rejects. */
@@ -23,8 +23,8 @@ export interface RevisionLog {
   read(revision: Revision): readonly LogOp[];
   /** Ascending, from `from` on. The log must not be written while it is walked. */
   scan(from: Revision): Iterable<LogRecord>;
-  /** Remembers the revision and drops the records, both or neither. */
-  compact(revision: Revision, drop: readonly Revision[]): Promise<void>;
+  /** Remembers the revision and leaves of each record what `kept` says (no op: no record); all of it or nothing. */
+  compact(revision: Revision, kept: ReadonlyMap<Revision, readonly LogOp[]>): Promise<void>;
   /** The last revision given to `compact`; 0n before. */
   readonly compacted: Revision;
   close(): Promise<void>;
@@ -55,8 +55,11 @@ export class MemoryLog implements RevisionLog {
     }
   }
 
-  async compact(revision: Revision, drop: readonly Revision[]): Promise<void> {
-    for (const dropped of drop) this.#records.delete(dropped);
+  async compact(revision: Revision, kept: ReadonlyMap<Revision, readonly LogOp[]>): Promise<void> {
+    for (const [at, ops] of kept) {
+      if (ops.length === 0) this.#records.delete(at);
+      else this.#records.set(at, { revision: at, ops });
+    }
     this.compacted = revision;
   }
 

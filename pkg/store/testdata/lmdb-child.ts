@@ -1,0 +1,48 @@
+/** A process of its own for lmdb.test.ts: `write DIR` until killed, or `fill DIR` until the disk is full. */
+import { LmdbStore } from "../lmdb.ts";
+import { type StoreUnavailableError, type TxnOp } from "../store.ts";
+
+const WRITERS = 16;
+const [mode, dir = ""] = process.argv.slice(2);
+const store = await LmdbStore.open(dir);
+if (mode === "write") await Promise.all(Array.from({ length: WRITERS }, (_, i) => writeForEver(i)));
+else console.log(JSON.stringify(await fill()));
+
+/** Prints `KEY REVISION` for each acknowledged transaction; it put KEY and KEY/twin. */
+async function writeForEver(writer: number): Promise<void> {
+  for (let i = 0; ; i++) {
+    const key = `/crash/${process.pid}-${writer}-${i}`;
+    const value = Buffer.from(key);
+    const result = await store.txn(
+      [{ key, modRevision: 0n }],
+      [
+        { op: "put", key, value },
+        { op: "put", key: `${key}/twin`, value },
+      ],
+    );
+    process.stdout.write(`${key} ${result.revision}\n`);
+    if (i % 50 === 49) await store.compact(result.revision);
+  }
+}
+
+async function fill(): Promise<object> {
+  const put = (key: string, size: number): TxnOp => ({ op: "put", key, value: Buffer.alloc(size, 1) });
+  let written = 0;
+  let failure: StoreUnavailableError | undefined;
+  while (!failure) {
+    await store.txn([], [put(`/${written}`, 100_000)]).then(
+      () => written++,
+      (error: unknown) => (failure = error as StoreUnavailableError),
+    );
+  }
+  const { kvs, revision } = await store.list("/");
+  const again = await store.txn([], [put("/large", 300_000)]).catch((error: StoreUnavailableError) => error.full);
+  const freed = await store.txn([], [0, 1, 2, 3].map((i) => ({ op: "delete", key: `/${i}` })));
+  await store.compact(freed.revision);
+  const after = await store.txn([], [put("/after", 100)]);
+  await store.close();
+  const reopened = await LmdbStore.open(dir);
+  const left = (await reopened.list("/")).kvs.length;
+  await reopened.close();
+  return { name: failure.code, full: failure.full, written, listed: kvs.length, revision: Number(revision), again, after: after.ok, left };
+}
