@@ -20,7 +20,8 @@ export class QuantityError extends Error {
   }
 }
 
-const WRONG_FORMAT = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
+export const QUANTITY_FORMAT_ERROR =
+  "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
 const WRONG_SUFFIX = "unable to parse quantity's suffix";
 
 const NANO = 1_000_000_000n;
@@ -36,7 +37,7 @@ const BINARY = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"] as const;
 export function parseQuantity(text: string | number): Quantity {
   const match = /^([+-]?)(\d*)(?:\.(\d*))?([a-zA-Z]*|[eE][+-]?\d+)$/.exec(String(text));
   const [, sign, whole = "", fraction = "", suffix = ""] = match ?? [];
-  if (!match || whole + fraction === "") throw new QuantityError(WRONG_FORMAT);
+  if (!match || whole + fraction === "") throw new QuantityError(QUANTITY_FORMAT_ERROR);
   const scale = scaleOf(suffix);
   const digits = BigInt(whole + fraction);
   const numerator = digits * scale.times;

@@ -3,11 +3,11 @@ import type { DeepReadonly } from "../../util/types.ts";
 import type { ResourceRequirements } from "../generated/types.ts";
 import { qualifiedName } from "../names.ts";
 import {
-  canonicalQuantity,
   compareQuantities,
   formatQuantity,
   isQuantity,
   parseQuantity,
+  QUANTITY_FORMAT_ERROR,
   roundUpToMilli,
 } from "../quantity.ts";
 import { checked, type FieldErrors, invalidValue, NOT_NEGATIVE, required } from "./field.ts";
@@ -27,13 +27,11 @@ export function isExtended(name: string): boolean {
   return !NATIVE.has(name) && !isHugePages(name) && name.includes("/") && !name.startsWith("requests.");
 }
 
-const QUANTITY_ERROR = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
-
 /** Every value a quantity, none negative. */
 export function validateQuantities(list: ResourceList | undefined, field: string): FieldErrors {
   return Object.entries(list ?? {}).flatMap(([name, value]) => {
     const at = `${field}[${name}]`;
-    if (!isQuantity(value)) return [invalidValue(at, value, QUANTITY_ERROR)];
+    if (!isQuantity(value)) return [invalidValue(at, value, QUANTITY_FORMAT_ERROR)];
     if (parseQuantity(value).nano < 0n) return [invalidValue(at, value, NOT_NEGATIVE)];
     const whole = isExtended(name) && parseQuantity(value).nano % 1_000_000_000n !== 0n;
     return whole ? [invalidValue(at, value, "must be an integer")] : [];
@@ -86,6 +84,6 @@ function validateRequest(name: string, requests: ResourceList, limits: ResourceL
 /** Writes every quantity in its canonical form; leaves what is none to validation. */
 export function canonicalize(list: Record<string, string> | undefined): void {
   for (const [name, value] of Object.entries(list ?? {})) {
-    if (list && isQuantity(value)) list[name] = formatQuantity(roundUpToMilli(parseQuantity(canonicalQuantity(value))));
+    if (list && isQuantity(value)) list[name] = formatQuantity(roundUpToMilli(parseQuantity(value)));
   }
 }
