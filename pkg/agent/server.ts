@@ -31,6 +31,7 @@ export interface ServeOptions {
   readonly key: string;
   /** PEM of the CA that signs clients. */
   readonly clientCa: string;
+  readonly onListening?: (port: number) => void;
 }
 
 export interface ServerContext {
@@ -60,8 +61,10 @@ export async function serveAgent(o: ServeOptions, ctx: ServerContext): Promise<A
     server.once("error", reject);
     server.listen(o.port, o.host, resolve);
   });
+  const { port } = server.address() as AddressInfo;
+  o.onListening?.(port);
   return {
-    port: (server.address() as AddressInfo).port,
+    port,
     [Symbol.asyncDispose]: () => close(server, sockets),
   };
 }

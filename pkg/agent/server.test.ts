@@ -1,0 +1,171 @@
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
+import { request } from "node:https";
+import { WebSocket } from "ws";
+import { systemClock } from "../util/clock.ts";
+import { createCa, issueCert, type KeyPair } from "../util/pki.ts";
+import { Harness } from "./testing/harness.ts";
+
+let ca: KeyPair;
+let serverCert: KeyPair;
+let apiserver: KeyPair;
+let nobody: KeyPair;
+
+beforeAll(async () => {
+  const now = systemClock.now();
+  ca = await createCa("test", now);
+  serverCert = await issueCert(ca, { commonName: "node", ips: ["127.0.0.1"], usages: ["server"] }, now);
+  apiserver = await issueCert(ca, { commonName: "kube-apiserver-kubelet-client", usages: ["client"] }, now);
+  nobody = await issueCert(ca, { commonName: "nobody", usages: ["client"] }, now);
+});
+
+interface Answer {
+  readonly code: number;
+  readonly body: string;
+}
+
+describe("the agent's endpoint", () => {
+  let h: Harness;
+  let port: number;
+
+  beforeEach(async () => {
+    let listening: (port: number) => void = () => {};
+    const ready = new Promise<number>((resolve) => (listening = resolve));
+    h = new Harness({
+      agent: {
+        serve: { host: "127.0.0.1", port: 0, ...serverCert, clientCa: ca.cert, onListening: (p) => listening(p) },
+      },
+    });
+    h.start();
+    port = await ready;
+    h.create("web", [{ name: "app", command: ["run", "--log=one", "--log=two", "--log=three"] }]);
+    await h.untilRunning("web");
+  });
+
+  afterEach(() => h[Symbol.asyncDispose]());
+
+  function get(path: string, as: KeyPair | undefined = apiserver): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      const req = request({ host: "127.0.0.1", port, path, ca: ca.cert, ...as, agent: false }, (res) => {
+        let body = "";
+        res.setEncoding("utf8").on("data", (d: string) => (body += d));
+        res.on("end", () => resolve({ code: res.statusCode ?? 0, body }));
+      });
+      req.on("error", reject).end();
+    });
+  }
+
+  function open(path: string, protocols: string[]): WebSocket {
+    return new WebSocket(`wss://127.0.0.1:${port}${path}`, protocols, { ca: ca.cert, ...apiserver });
+  }
+
+  /** All messages by channel, once the socket has closed. */
+  async function conversation(ws: WebSocket, onOpen: (ws: WebSocket) => void = () => {}) {
+    const channels: Record<number, string> = {};
+    ws.on("message", (m: Buffer) => (channels[m[0] ?? -1] = (channels[m[0] ?? -1] ?? "") + m.subarray(1).toString()));
+    ws.on("open", () => onOpen(ws));
+    await new Promise((resolve, reject) => ws.on("close", resolve).on("error", reject));
+    const text = channels[3];
+    return { channels, status: text === undefined ? undefined : (JSON.parse(text) as unknown) };
+  }
+
+  const refusal = (ws: WebSocket) =>
+    new Promise<number | undefined>((resolve) =>
+      ws.on("unexpected-response", (_, res) => resolve(res.statusCode)).on("error", () => {}),
+    );
+
+  test("lets in only the API server and administrators", async () => {
+    expect(await get("/healthz")).toEqual({ code: 200, body: "ok" });
+    expect(await get("/healthz", nobody)).toMatchObject({ code: 403 });
+    await expect(get("/healthz", { cert: "", key: "" })).rejects.toThrow();
+  });
+
+  test("logs, with tail, limit and what is waiting", async () => {
+    expect(await get("/containerLogs/default/web/app")).toEqual({ code: 200, body: "one\ntwo\nthree\n" });
+    expect((await get("/containerLogs/default/web/app?tailLines=1")).body).toBe("three\n");
+    expect((await get("/containerLogs/default/web/app?limitBytes=5")).body).toBe("one\nt");
+    expect((await get("/containerLogs/default/web/app?timestamps=true&tailLines=1")).body).toMatch(
+      /^\d{4}-.*Z three\n$/,
+    );
+    expect((await get("/containerLogs/default/web/app?tailLines=x")).code).toBe(400);
+    expect((await get("/containerLogs/default/none/app")).code).toBe(404);
+    const { code, body } = await get("/containerLogs/default/web/app?previous=true");
+    expect([code, (JSON.parse(body) as { message: string }).message]).toEqual([
+      400,
+      'previous terminated container "app" in pod "web" not found',
+    ]);
+  });
+
+  test("logs of the attempt before", async () => {
+    h.runtime.running("web-uid", "app").print("last words");
+    h.runtime.kill("web-uid", "app");
+    await h.until(() => h.pod("web")?.status?.containerStatuses?.[0]?.restartCount === 1);
+    expect((await get("/containerLogs/default/web/app?previous=true&tailLines=1")).body).toBe("last words\n");
+  });
+
+  test("/pods is a PodList with the present status", async () => {
+    const { body } = await get("/pods");
+    expect(JSON.parse(body)).toMatchObject({
+      kind: "PodList",
+      items: [{ metadata: { name: "web" }, status: { phase: "Running" } }],
+    });
+  });
+
+  test("exec: output, Success, and the exit code in a Status", async () => {
+    const echo = await conversation(
+      open("/exec/default/web/app?command=echo&command=hi&stdout=true", ["v5.channel.k8s.io"]),
+    );
+    expect(echo.channels[1]).toBe("hi\n");
+    expect(echo.status).toEqual({ metadata: {}, status: "Success" });
+    const failed = await conversation(
+      open("/exec/default/web/app?command=sh&command=-c&command=exit+42&stdout=true", ["v4.channel.k8s.io"]),
+    );
+    expect(failed.status).toMatchObject({
+      status: "Failure",
+      reason: "NonZeroExitCode",
+      details: { causes: [{ reason: "ExitCode", message: "42" }] },
+    });
+  });
+
+  test("exec: a megabyte through cat and back, ended by v5's close signal", async () => {
+    const ws = open("/exec/default/web/app?command=cat&stdin=True&stdout=true", [
+      "v5.channel.k8s.io",
+      "v4.channel.k8s.io",
+    ]);
+    const big = "0123456789abcdef".repeat(65536);
+    const { channels, status } = await conversation(ws, () => {
+      for (let at = 0; at < big.length; at += 16384) ws.send(Buffer.from(`\0${big.slice(at, at + 16384)}`));
+      ws.send(Buffer.from([4, ...Buffer.from('{"Width":80,"Height":24}')]));
+      ws.send(Buffer.from([255, 0]));
+    });
+    expect(ws.protocol).toBe("v5.channel.k8s.io");
+    expect(channels[1] === big).toBe(true);
+    expect(status).toEqual({ metadata: {}, status: "Success" });
+  });
+
+  test("attach sees what is printed from now on", async () => {
+    const ws = open("/attach/default/web/app?stdout=true", ["v5.channel.k8s.io"]);
+    const talk = conversation(ws, () => {
+      setImmediate(() => h.runtime.running("web-uid", "app").print("hello"));
+      setImmediate(() => setImmediate(() => h.runtime.kill("web-uid", "app", 0)));
+    });
+    const { status } = await talk;
+    expect(status).toEqual({ metadata: {}, status: "Success" });
+  });
+
+  test("twenty sessions at once do not mix", async () => {
+    const words = Array.from({ length: 20 }, (_, n) => `word-${n}`);
+    const all = await Promise.all(
+      words.map((w) =>
+        conversation(open(`/exec/default/web/app?command=echo&command=${w}&stdout=true`, ["v5.channel.k8s.io"])),
+      ),
+    );
+    expect(all.map((a) => a.channels[1])).toEqual(words.map((w) => `${w}\n`));
+  });
+
+  test("refuses before the upgrade: no such container, no common protocol, no WebSocket", async () => {
+    expect(await refusal(open("/exec/default/web/none?command=true", ["v5.channel.k8s.io"]))).toBe(404);
+    expect(await refusal(open("/exec/default/web/app?command=true", ["base64.channel.k8s.io"]))).toBe(400);
+    expect(await refusal(open("/exec/default/web/app", ["v5.channel.k8s.io"]))).toBe(400);
+    expect((await get("/exec/default/web/app?command=true")).code).toBe(400);
+  });
+});
