@@ -15,6 +15,7 @@ import {
 } from "etcd3";
 import { type Clock, systemClock } from "../util/clock.ts";
 import { type Logger, silent } from "../util/log.ts";
+import { asBuffer, FIRST_PAGE_KEYS, nextPageKeys, prefixEnd, prefixStart } from "./etcd-range.ts";
 import { EtcdWatch, type EtcdWatchStream } from "./etcd-watch.ts";
 import { EventQueue, type WatchLimits } from "./event-queue.ts";
 import { compareKeys } from "./sorted-keys.ts";
@@ -48,10 +49,8 @@ export interface EtcdOptions extends WatchLimits {
   readonly deadlineMs?: number;
 }
 
-/** A page of a list should stay this far below gRPC's 4 MB. */
-const PAGE_BYTES = 2_000_000;
-const FIRST_PAGE_KEYS = 200;
-const MAX_PAGE_KEYS = 10_000;
+/** gRPC's status of a stream that we ended ourselves. */
+const CANCELLED = 1;
 
 const ATTEMPT_MS = 3000;
 const FIRST_BACKOFF_MS = 20;
@@ -237,7 +236,9 @@ export class EtcdStore implements Store {
       },
     };
     const stream = await this.#client(used).watchClient.watch();
-    stream.on("error", () => this.#failed(used));
+    stream.on("error", (error: Error & { code?: number }) => {
+      if (error.code !== CANCELLED) this.#failed(used);
+    });
     stream.write(request);
     return stream as unknown as EtcdWatchStream;
   }
@@ -338,29 +339,4 @@ function isFinal(error: unknown): boolean {
 
 function revisionOf(at: Revision | undefined): Pick<IRangeRequest, "revision"> {
   return at === undefined ? {} : { revision: String(at) };
-}
-
-/** As many keys as would fill a page if they were like those of the last one. */
-function nextPageKeys(page: IRangeResponse): number {
-  const bytes = page.kvs.reduce((sum, kv) => sum + kv.key.length + kv.value.length + 50, 0);
-  return Math.min(MAX_PAGE_KEYS, Math.max(1, Math.floor((PAGE_BYTES * page.kvs.length) / bytes)));
-}
-
-/** etcd takes no empty key: NUL is the least there is. */
-function prefixStart(prefix: Buffer): Buffer {
-  return prefix.length > 0 ? prefix : Buffer.of(0);
-}
-
-/** The first key behind all that begin with `prefix`; NUL stands for "no end". */
-function prefixEnd(prefix: Buffer): Buffer {
-  let length = prefix.length;
-  while (length > 0 && prefix[length - 1] === 0xff) length--;
-  if (length === 0) return Buffer.of(0);
-  const end = Buffer.from(prefix.subarray(0, length));
-  end.writeUInt8(end.readUInt8(length - 1) + 1, length - 1);
-  return end;
-}
-
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
