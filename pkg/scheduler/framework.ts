@@ -1,0 +1,154 @@
+/** What a scheduling plugin is, and how several of them judge one Pod. */
+import type { NodeInfo } from "./node-info.ts";
+import type { PodInfo } from "./pod-info.ts";
+import type { Snapshot } from "./snapshot.ts";
+
+/** What may make an unschedulable Pod schedulable. */
+export type ClusterEvent =
+  | "NodeAdded"
+  | "NodeAllocatableChanged"
+  | "NodeLabelsChanged"
+  | "NodeTaintsChanged"
+  /** A Pod came to stand on a node, or its labels changed there. */
+  | "PodAssigned"
+  /** A Pod left its node: deleted, or run to its end. */
+  | "PodGone"
+  | "NamespaceLabelsChanged";
+
+/** `reasons` in the words of kube-scheduler; `fixable` when removing Pods from the node could help. */
+export type Verdict =
+  | { readonly ok: true }
+  | { readonly ok: false; readonly reasons: readonly string[]; readonly fixable: boolean };
+
+export const pass: Verdict = { ok: true };
+
+export function reject(reasons: string | readonly string[], fixable: boolean): Verdict {
+  return { ok: false, reasons: typeof reasons === "string" ? [reasons] : reasons, fixable };
+}
+
+export const MAX_SCORE = 100;
+
+/**
+ * One concern of placement. Pure: the same snapshot gives the same answers, and nothing is changed.
+ *
+ * `prepare` runs once per Pod; what it returns is handed to `filter` and `score`. "skip" → the plugin has no say.
+ */
+export interface SchedulerPlugin<S = void> {
+  readonly name: string;
+  /** What may turn this plugin's refusal around; nothing else wakes a Pod that it refused. */
+  readonly wakeOn?: readonly ClusterEvent[];
+  readonly prepare?: (pod: PodInfo, snapshot: Snapshot) => S | "skip";
+  readonly filter?: (pod: PodInfo, node: NodeInfo, state: S) => Verdict;
+  /** 0 to 100; any finite number when `normalize` is given. */
+  readonly score?: (pod: PodInfo, node: NodeInfo, state: S) => number;
+  /** "max": the highest becomes 100. "reverse-max": likewise, then 0 is best. "min-max": lowest 0, highest 100. */
+  readonly normalize?: "max" | "reverse-max" | "min-max";
+}
+
+/** A plugin made ready for one Pod. */
+interface Ready {
+  readonly name: string;
+  readonly weight: number;
+  readonly normalize: SchedulerPlugin["normalize"];
+  readonly filter?: (node: NodeInfo) => Verdict;
+  readonly score?: (node: NodeInfo) => number;
+}
+
+/** A plugin in its place, its state's type closed over so that plugins of all kinds stand in one list. */
+export interface ProfilePlugin {
+  readonly name: string;
+  readonly wakeOn: readonly ClusterEvent[];
+  readonly ready: (pod: PodInfo, snapshot: Snapshot) => Ready | "skip";
+}
+
+/** `weight` multiplies the plugin's score. */
+export function use<S = void>(plugin: SchedulerPlugin<S>, weight = 1): ProfilePlugin {
+  const { name, prepare, filter, score, normalize } = plugin;
+  return {
+    name,
+    wakeOn: plugin.wakeOn ?? [],
+    ready(pod, snapshot) {
+      const state = prepare?.(pod, snapshot) as S | "skip";
+      if (state === "skip") return "skip";
+      return {
+        name,
+        weight,
+        normalize,
+        ...(filter && { filter: (node: NodeInfo) => filter(pod, node, state) }),
+        ...(score && { score: (node: NodeInfo) => score(pod, node, state) }),
+      };
+    },
+  };
+}
+
+/** The plugin that refused, and why. */
+export interface Refusal {
+  readonly plugin: string;
+  readonly reasons: readonly string[];
+  readonly fixable: boolean;
+}
+
+/** All plugins of a profile, ready to judge nodes for one Pod. */
+export class PodJudge {
+  readonly #filters: { name: string; filter: (node: NodeInfo) => Verdict }[] = [];
+  readonly #scorers: {
+    name: string;
+    weight: number;
+    normalize: SchedulerPlugin["normalize"];
+    score: (node: NodeInfo) => number;
+  }[] = [];
+
+  constructor(profile: readonly ProfilePlugin[], pod: PodInfo, snapshot: Snapshot) {
+    for (const plugin of profile) {
+      const ready = plugin.ready(pod, snapshot);
+      if (ready === "skip") continue;
+      const { name, weight, normalize, filter, score } = ready;
+      if (filter) this.#filters.push({ name, filter });
+      if (score) this.#scorers.push({ name, weight, normalize, score });
+    }
+  }
+
+  /** The first plugin to refuse speaks; undefined → the node will do. */
+  filter(node: NodeInfo): Refusal | undefined {
+    for (const { name, filter } of this.#filters) {
+      const verdict = filter(node);
+      if (!verdict.ok) return { plugin: name, reasons: verdict.reasons, fixable: verdict.fixable };
+    }
+    return undefined;
+  }
+
+  /** One weighted sum per node. */
+  score(nodes: readonly NodeInfo[]): number[] {
+    const totals = nodes.map(() => 0);
+    for (const { weight, normalize, score } of this.#scorers) {
+      const scores = normalized(nodes.map(score), normalize);
+      for (const [i, s] of scores.entries()) totals[i] = (totals[i] ?? 0) + weight * s;
+    }
+    return totals;
+  }
+
+  /** What each plugin says of one node among `nodes`: the answer to "why there?". */
+  breakdown(node: NodeInfo, nodes: readonly NodeInfo[]): Readonly<Record<string, number>> {
+    const at = nodes.indexOf(node);
+    return Object.fromEntries(
+      this.#scorers.map(({ name, weight, normalize, score }) => {
+        const scores = normalized(nodes.map(score), normalize);
+        return [name, weight * (scores[at] ?? 0)];
+      }),
+    );
+  }
+}
+
+function normalized(scores: number[], how: SchedulerPlugin["normalize"]): number[] {
+  if (how === undefined || scores.length === 0) return scores;
+  let low = Infinity;
+  let high = -Infinity;
+  for (const s of scores) {
+    low = Math.min(low, s);
+    high = Math.max(high, s);
+  }
+  if (how === "min-max") return scores.map((s) => (high === low ? 0 : (MAX_SCORE * (s - low)) / (high - low)));
+  const reverse = how === "reverse-max";
+  if (high === 0) return scores.map(() => (reverse ? MAX_SCORE : 0));
+  return scores.map((s) => (reverse ? MAX_SCORE - (MAX_SCORE * s) / high : (MAX_SCORE * s) / high));
+}
