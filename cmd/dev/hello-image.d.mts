@@ -1,0 +1,2 @@
+export const HELLO_IMAGE: string;
+export function ensureHelloImage(o?: { socketPath?: string }): Promise<void>;

@@ -1,0 +1,103 @@
+import type { Duplex, Readable } from "node:stream";
+import Docker from "dockerode";
+import { asRuntimeError } from "./errors.ts";
+
+export interface DockerApiOptions {
+  /** Default: /var/run/docker.sock, when no host is given. */
+  readonly socketPath?: string;
+  /** As in DOCKER_HOST: `unix:///path` or `tcp://host:port`. */
+  readonly host?: string;
+}
+
+export interface Call {
+  readonly method?: "GET" | "POST" | "DELETE";
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string | number | boolean | undefined>>;
+  readonly body?: object | Buffer;
+  readonly signal: AbortSignal;
+  /** Statuses which say that the thing is done already. */
+  readonly alsoOk?: readonly number[];
+}
+
+/**
+ * The daemon's HTTP API, one call at a time: a promise that rejects with the signal's reason or with a RuntimeError, and
+ * nothing kept. Of dockerode it uses the connection only; its convenience calls buffer streams and hide statuses.
+ */
+export class DockerApi {
+  readonly #modem: Docker["modem"];
+  /** Calls made so far: the headline cost of a Pod. */
+  calls = 0;
+
+  constructor(o: DockerApiOptions) {
+    this.#modem = new Docker(connection(o)).modem;
+  }
+
+  /** The whole answer. */
+  request<T>(c: Call): Promise<T> {
+    return this.#dial<T>(c, {});
+  }
+
+  /** The answer's body as it comes; the signal ends it. */
+  async stream(c: Call): Promise<Readable> {
+    return ended(await this.#dial<Readable>(c, { isStream: true }), c.signal);
+  }
+
+  /** The bare connection, both ways. */
+  async hijack(c: Call): Promise<Duplex> {
+    return ended(
+      await this.#dial<Duplex>(c, { isStream: true, hijack: true, openStdin: true, allowEmpty: true }),
+      c.signal,
+    );
+  }
+
+  #dial<T>(
+    c: Call,
+    how: { isStream?: boolean; hijack?: boolean; openStdin?: boolean; allowEmpty?: boolean },
+  ): Promise<T> {
+    this.calls++;
+    const { method = "GET", signal } = c;
+    return new Promise<T>((resolve, reject) => {
+      if (signal.aborted) return reject(signal.reason as Error);
+      const dial = {
+        ...how,
+        path: c.path + queryString(c.query),
+        method,
+        abortSignal: signal,
+        statusCodes: Object.fromEntries([200, 201, 204, ...(c.alsoOk ?? [])].map((code) => [code, true])),
+        ...(Buffer.isBuffer(c.body)
+          ? { file: c.body }
+          : method === "POST"
+            ? { options: { _query: {}, _body: c.body ?? {} } }
+            : {}),
+      };
+      this.#modem.dial(dial, (error, result) => {
+        if (error) return reject(signal.aborted ? (signal.reason as Error) : asRuntimeError(error));
+        resolve(result as T);
+      });
+    });
+  }
+}
+
+function connection({ socketPath, host }: DockerApiOptions): Docker.DockerOptions {
+  if (socketPath !== undefined || host === undefined) return { socketPath: socketPath ?? "/var/run/docker.sock" };
+  const url = new URL(host);
+  if (url.protocol === "unix:") return { socketPath: url.pathname };
+  return { protocol: "http", host: url.hostname, port: url.port || 2375 };
+}
+
+/** docker-modem cuts the last character off a path with a query, or appends to it: an `&` serves both. */
+function queryString(query: Call["query"] = {}): string {
+  const given = Object.entries(query).filter(([, v]) => v !== undefined);
+  return `?${new URLSearchParams(given.map(([k, v]): [string, string] => [k, String(v)])).toString()}&`;
+}
+
+/** The stream goes when the signal says so, and its signal's listener when it goes. */
+function ended<T extends Readable>(stream: T, signal: AbortSignal): T {
+  const destroy = () => stream.destroy();
+  if (signal.aborted) destroy();
+  signal.addEventListener("abort", destroy, { once: true });
+  stream.once("close", () => signal.removeEventListener("abort", destroy));
+  // Whoever reads it learns of the error; when nobody does any more, it must not end the process.
+  stream.on("error", () => {});
+  return stream;
+}

@@ -1,0 +1,333 @@
+import { type Clock, systemClock } from "../../util/clock.ts";
+import {
+  type ContainerConfig,
+  type ContainerRuntime,
+  type ContainerStats,
+  type ExecOptions,
+  type ExecSession,
+  type ImageInfo,
+  type LogChunk,
+  type LogOptions,
+  RuntimeError,
+  type RuntimeInfo,
+  type RuntimePod,
+  type SandboxConfig,
+} from "../runtime.ts";
+import { DockerApi, type DockerApiOptions } from "./api.ts";
+import { containerBody, sandboxBody } from "./config.ts";
+import { DockerError, failingAs, unless } from "./errors.ts";
+import { Images, PAUSE_IMAGE } from "./images.ts";
+import {
+  containerLabels,
+  containerName,
+  filters,
+  label,
+  type Labels,
+  type Owner,
+  ownerLabels,
+  sandboxLabels,
+} from "./labels.ts";
+import { canLowerOomScore, ownStatus } from "./oom-score.ts";
+import { address, type Inspected, inspectCall, PodReader } from "./pods.ts";
+import { session } from "./session.ts";
+import { type DockerStats, toStats } from "./stats.ts";
+import { chunks, documents } from "./streams.ts";
+
+export interface DockerRuntimeOptions extends DockerApiOptions, Owner {
+  /** The Docker network of the Pods. Default: `bridge`. */
+  readonly network?: string;
+  /** Default: our own, made on the spot. */
+  readonly sandboxImage?: string;
+  readonly clock?: Clock;
+}
+
+/** What may have changed for a Pod. Not `create`: it was we; and not what probes do (`exec_*`). */
+const EVENTS = ["start", "die", "oom", "destroy", "pause", "unpause"];
+
+/**
+ * Pods on a Docker daemon. A Pod costs, over what its containers cost by hand, one inspect (for its address), and one
+ * list with one inspect per container to see it running.
+ */
+export class DockerRuntime implements ContainerRuntime {
+  readonly api: DockerApi;
+  readonly #o: DockerRuntimeOptions;
+  readonly #clock: Clock;
+  readonly #sandboxImage: string;
+  readonly #minOomScoreAdj = canLowerOomScore(ownStatus()) ? -1000 : 0;
+  readonly #images: Images;
+  readonly #pods: PodReader;
+  #makingSandboxImage: Promise<void> | undefined;
+
+  constructor(o: DockerRuntimeOptions) {
+    this.#o = o;
+    this.#clock = o.clock ?? systemClock;
+    this.#sandboxImage = o.sandboxImage ?? PAUSE_IMAGE;
+    this.api = new DockerApi(o);
+    this.#images = new Images(this.api);
+    this.#pods = new PodReader(this.api, o);
+  }
+
+  async info(signal: AbortSignal): Promise<RuntimeInfo> {
+    const i = await this.api.request<Record<string, string> & { NCPU: number; MemTotal: number }>({
+      path: "/info",
+      signal,
+    });
+    const architectures: Record<string, string> = { x86_64: "amd64", aarch64: "arm64" };
+    return {
+      version: `docker://${i["ServerVersion"]}`,
+      cpus: i.NCPU,
+      memoryBytes: i.MemTotal,
+      kernelVersion: i["KernelVersion"] ?? "",
+      osImage: i["OperatingSystem"] ?? "",
+      operatingSystem: i["OSType"] ?? "",
+      architecture: architectures[i["Architecture"] ?? ""] ?? i["Architecture"] ?? "",
+    };
+  }
+
+  listPods(signal: AbortSignal): Promise<readonly RuntimePod[]> {
+    return this.#pods.all(signal);
+  }
+
+  getPod(uid: string, signal: AbortSignal): Promise<RuntimePod | undefined> {
+    return this.#pods.one(uid, signal);
+  }
+
+  events(signal: AbortSignal): AsyncIterable<{ readonly podUid: string }> {
+    // Docker keeps its last events: asking for those since now makes the subscription begin with this call.
+    const query = {
+      since: seconds(this.#clock.now()),
+      filters: filters(ownerLabels(this.#o), { type: ["container"], event: EVENTS }),
+    };
+    return this.#events({ path: "/events", query, signal });
+  }
+
+  async *#events(call: Parameters<DockerApi["stream"]>[0]): AsyncGenerator<{ readonly podUid: string }> {
+    try {
+      const stream = await this.api.stream(call);
+      for await (const event of documents<{ Actor: { Attributes: Labels } }>(stream)) {
+        const podUid = event.Actor.Attributes[label.podUid];
+        if (podUid !== undefined) yield { podUid };
+      }
+    } catch (e) {
+      if (call.signal.aborted) return;
+      throw e instanceof RuntimeError
+        ? e
+        : new RuntimeError("RuntimeUnavailable", "Docker's event stream broke", { cause: e });
+    }
+    if (!call.signal.aborted) throw new RuntimeError("RuntimeUnavailable", "Docker ended its event stream");
+  }
+
+  async createSandbox(c: SandboxConfig, signal: AbortSignal): Promise<{ id: string }> {
+    const labels = sandboxLabels(this.#o, c);
+    const name = containerName({ container: "POD", pod: c.name, ...c });
+    const body = sandboxBody(c, {
+      image: this.#sandboxImage,
+      network: this.#o.network ?? "bridge",
+      labels,
+      minOomScoreAdj: this.#minOomScoreAdj,
+    });
+    const created = await unless(404, this.#create({ name, labels, body, signal }));
+    if (created) return created;
+    // The image is not there: true once on a machine, so the check is in the failure.
+    await this.#makeSandboxImage(signal);
+    return this.#create({ name, labels, body, signal });
+  }
+
+  async startSandbox(id: string, signal: AbortSignal): Promise<{ ip?: string }> {
+    await this.#start(id, signal);
+    const { NetworkSettings } = await this.api.request<Inspected>(inspectCall(id, signal));
+    const ip = address(NetworkSettings);
+    return ip === undefined ? {} : { ip };
+  }
+
+  removeSandbox(id: string, signal: AbortSignal): Promise<void> {
+    // It has nothing to lose, so it is not asked.
+    return this.removeContainer(id, signal);
+  }
+
+  inspectImage(image: string, signal: AbortSignal): Promise<ImageInfo | undefined> {
+    return this.#images.inspect(image, signal);
+  }
+
+  pullImage(image: string, signal: AbortSignal): Promise<ImageInfo> {
+    return this.#images.pull(image, signal);
+  }
+
+  listImages(signal: AbortSignal): Promise<readonly ImageInfo[]> {
+    return this.#images.list(signal);
+  }
+
+  async createContainer(c: ContainerConfig, signal: AbortSignal): Promise<{ id: string }> {
+    const labels = containerLabels(this.#o, c);
+    const name = containerName({
+      container: c.name,
+      pod: c.podName,
+      namespace: c.podNamespace,
+      uid: c.podUid,
+      attempt: c.attempt,
+    });
+    const creating = this.#create({
+      name,
+      labels,
+      body: containerBody(c, { labels, minOomScoreAdj: this.#minOomScoreAdj }),
+      signal,
+    });
+    return failingAs("CreateContainerError", creating);
+  }
+
+  async startContainer(id: string, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#start(id, signal);
+    } catch (e) {
+      this.#pods.forget(id);
+      throw e instanceof DockerError && e.status === 404 ? e : await failingAs("RunContainerError", Promise.reject(e));
+    }
+  }
+
+  async stopContainer(id: string, graceSeconds: number, signal: AbortSignal): Promise<void> {
+    const call = {
+      method: "POST",
+      path: `${container(id)}/stop`,
+      query: { t: Math.ceil(graceSeconds) },
+      signal,
+    } as const;
+    await unless(404, this.api.request({ ...call, alsoOk: [304] }));
+  }
+
+  async removeContainer(id: string, signal: AbortSignal): Promise<void> {
+    const call = { method: "DELETE", path: container(id), query: { force: true, v: true }, signal } as const;
+    // 409: another removal is under way.
+    await unless(404, this.api.request({ ...call, alsoOk: [409] }));
+    this.#pods.forget(id);
+  }
+
+  async *logs(id: string, o: LogOptions, signal: AbortSignal): AsyncGenerator<LogChunk> {
+    if (signal.aborted) return;
+    const query = {
+      stdout: true,
+      stderr: true,
+      follow: o.follow ?? false,
+      timestamps: o.timestamps ?? false,
+      tail: o.tail,
+      since: o.since === undefined ? undefined : seconds(o.since),
+    };
+    try {
+      const { Config } = await this.api.request<Inspected>(inspectCall(id, signal));
+      const stream = await this.api.stream({ path: `${container(id)}/logs`, query, signal });
+      yield* chunks(stream, { tty: Config.Tty, signal });
+    } catch (e) {
+      if (!signal.aborted) throw e;
+    }
+  }
+
+  async exec(id: string, o: ExecOptions, signal: AbortSignal): Promise<ExecSession> {
+    const { Id } = await this.api.request<{ Id: string }>({
+      method: "POST",
+      path: `${container(id)}/exec`,
+      body: { Cmd: o.command, Tty: o.tty, AttachStdin: o.stdin, AttachStdout: true, AttachStderr: true },
+      signal,
+    });
+    const path = `/exec/${Id}`;
+    const socket = await this.api.hijack({
+      method: "POST",
+      path: `${path}/start`,
+      body: { Detach: false, Tty: o.tty },
+      signal,
+    });
+    return session({
+      socket,
+      tty: o.tty,
+      signal,
+      resize: (size) => this.#resize(path, size, signal),
+      exitCode: (until) => this.#execExitCode(path, until),
+    });
+  }
+
+  async attach(id: string, o: { stdin: boolean; tty: boolean }, signal: AbortSignal): Promise<ExecSession> {
+    const path = container(id);
+    const query = { stream: true, stdin: o.stdin, stdout: true, stderr: true };
+    const socket = await this.api.hijack({ method: "POST", path: `${path}/attach`, query, signal });
+    return session({
+      socket,
+      tty: o.tty,
+      signal,
+      resize: (size) => this.#resize(path, size, signal),
+      exitCode: async (until) => {
+        const wait = { method: "POST", path: `${path}/wait`, signal: until } as const;
+        return (await this.api.request<{ StatusCode: number }>(wait)).StatusCode;
+      },
+    });
+  }
+
+  async stats(signal: AbortSignal): Promise<readonly ContainerStats[]> {
+    const waiting = [...(await this.#pods.running(signal))];
+    const stats: ContainerStats[] = [];
+    const work = async () => {
+      for (let c = waiting.pop(); c; c = waiting.pop()) {
+        const query = { stream: false, "one-shot": true };
+        const s = await unless(404, this.api.request<DockerStats>({ path: `${container(c.id)}/stats`, query, signal }));
+        if (s) stats.push({ podUid: c.podUid, name: c.name, ...toStats(s) });
+      }
+    };
+    await Promise.all(Array.from({ length: 8 }, work));
+    return stats;
+  }
+
+  async #create(o: { name: string; labels: Labels; body: object; signal: AbortSignal }): Promise<{ id: string }> {
+    const { name, signal } = o;
+    const call = { method: "POST", path: "/containers/create", query: { name }, body: o.body, signal } as const;
+    const created = await unless(409, this.api.request<{ Id: string }>(call));
+    if (created) {
+      this.#pods.created(created.Id);
+      return { id: created.Id };
+    }
+    const { Id, Config } = await this.api.request<Inspected>(inspectCall(name, signal));
+    const same = [label.cluster, label.node, label.podUid, label.kind].every((l) => Config.Labels[l] === o.labels[l]);
+    if (!same)
+      throw new RuntimeError("CreateContainerError", `the name ${name} belongs to a container that is not ours`);
+    return { id: Id };
+  }
+
+  async #start(id: string, signal: AbortSignal): Promise<void> {
+    await this.api.request({ method: "POST", path: `${container(id)}/start`, signal, alsoOk: [304] });
+  }
+
+  #makeSandboxImage(signal: AbortSignal): Promise<void> {
+    this.#makingSandboxImage ??= this.#images.makeSandboxImage(this.#sandboxImage, signal).finally(() => {
+      this.#makingSandboxImage = undefined;
+    });
+    return this.#makingSandboxImage;
+  }
+
+  async #resize(
+    path: string,
+    { width, height }: { width: number; height: number },
+    signal: AbortSignal,
+  ): Promise<void> {
+    // Whether the process is still there to see it does not matter.
+    const resizing = this.api.request({
+      method: "POST",
+      path: `${path}/resize`,
+      query: { w: width, h: height },
+      signal,
+    });
+    await unless(409, unless(404, resizing));
+  }
+
+  /** The output's end can be known before the exit code is. */
+  async #execExitCode(path: string, signal: AbortSignal): Promise<number> {
+    for (let wait = 5; ; wait = Math.min(wait * 2, 500)) {
+      const { Running, ExitCode } = await this.api.request<{ Running: boolean; ExitCode: number | null }>({
+        path: `${path}/json`,
+        signal,
+      });
+      if (!Running && ExitCode !== null) return ExitCode;
+      await this.#clock.sleep(wait, signal);
+    }
+  }
+}
+
+const container = (id: string) => `/containers/${encodeURIComponent(id)}`;
+
+/** Docker's own form of a time: seconds with a fraction. */
+const seconds = (ms: number) => (ms / 1000).toFixed(3);

@@ -1,0 +1,92 @@
+import { type ImageInfo, RuntimeError } from "../runtime.ts";
+import type { DockerApi } from "./api.ts";
+import { failingAs, unless } from "./errors.ts";
+import { pauseProgram, tarOf } from "./pause.ts";
+import { documents } from "./streams.ts";
+
+interface DockerImage {
+  readonly Id: string;
+  readonly RepoTags: readonly string[] | null;
+  readonly RepoDigests: readonly string[] | null;
+  readonly Size: number;
+}
+
+/** The sandbox image that this runtime makes itself. */
+export const PAUSE_IMAGE = "mini-kube/pause:1";
+
+export class Images {
+  readonly #api: DockerApi;
+
+  constructor(api: DockerApi) {
+    this.#api = api;
+  }
+
+  async inspect(image: string, signal: AbortSignal): Promise<ImageInfo | undefined> {
+    checkImageName(image);
+    const found = await unless(404, this.#api.request<DockerImage>({ path: `/images/${image}/json`, signal }));
+    return found && toImageInfo(found);
+  }
+
+  async list(signal: AbortSignal): Promise<readonly ImageInfo[]> {
+    return (await this.#api.request<readonly DockerImage[]>({ path: "/images/json", signal })).map(toImageInfo);
+  }
+
+  async pull(image: string, signal: AbortSignal): Promise<ImageInfo> {
+    checkImageName(image);
+    // Without a tag Docker would pull all there are.
+    const query = { fromImage: image, tag: /[:@][^/]*$/.test(image) ? undefined : "latest" };
+    const progress = await failingAs(
+      "ErrImagePull",
+      this.#api.stream({ method: "POST", path: "/images/create", query, signal }),
+    );
+    try {
+      for await (const { error } of documents<{ error?: string }>(progress)) {
+        if (error !== undefined) throw new RuntimeError("ErrImagePull", error);
+      }
+    } catch (e) {
+      signal.throwIfAborted();
+      throw e instanceof RuntimeError
+        ? e
+        : new RuntimeError("ErrImagePull", `pull of ${image} broke off`, { cause: e });
+    }
+    signal.throwIfAborted();
+    const pulled = await this.inspect(image, signal);
+    if (!pulled) throw new RuntimeError("ErrImagePull", `${image} was pulled, and is not there`);
+    return pulled;
+  }
+
+  /** Our own sandbox image is made here and now, so that a Pod needs no registry; any other is pulled. */
+  async makeSandboxImage(image: string, signal: AbortSignal): Promise<void> {
+    if (image !== PAUSE_IMAGE) return void (await this.pull(image, signal));
+    const { Arch } = await this.#api.request<{ Arch: string }>({ path: "/version", signal });
+    if (Arch !== "amd64" && Arch !== "arm64") {
+      throw new RuntimeError("RuntimeError", `no built-in sandbox image for ${Arch}: choose one`, { retryable: false });
+    }
+    const [repo, tag] = PAUSE_IMAGE.split(":");
+    await this.#api.request({
+      method: "POST",
+      path: "/images/create",
+      query: { fromSrc: "-", repo, tag, changes: 'ENTRYPOINT ["/pause"]', message: "made by mini-kube" },
+      body: tarOf("pause", pauseProgram(Arch)),
+      signal,
+    });
+  }
+}
+
+/** Docker's grammar: [HOST[:PORT]/]PATH[:TAG][@DIGEST]. */
+const NAME = (() => {
+  const part = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*";
+  const host = "(?:[a-zA-Z0-9-]+(?:\\.[a-zA-Z0-9-]+)*(?::\\d+)?/)?";
+  return new RegExp(`^${host}${part}(?:/${part})*(?::[\\w][\\w.-]{0,127})?(?:@[a-z0-9]+:[0-9a-f]{32,})?$`);
+})();
+
+function checkImageName(image: string): void {
+  if (NAME.test(image)) return;
+  const message = `invalid reference format: ${JSON.stringify(image)}`;
+  throw new RuntimeError("InvalidImageName", message, { retryable: false });
+}
+
+function toImageInfo(i: DockerImage): ImageInfo {
+  const names = [...(i.RepoTags ?? []), ...(i.RepoDigests ?? [])].filter((n) => !n.startsWith("<none>"));
+  return { id: i.Id, names, sizeBytes: i.Size };
+}

@@ -1,0 +1,72 @@
+import type { ContainerConfig, SandboxConfig } from "../runtime.ts";
+
+const PREFIX = "io.mini-kube.";
+
+/** What makes a container ours (R1): written at creation, never changed, and all that a restarted agent has to go by. */
+export const label = {
+  cluster: `${PREFIX}cluster`,
+  node: `${PREFIX}node`,
+  kind: `${PREFIX}kind`,
+  podUid: `${PREFIX}pod.uid`,
+  podName: `${PREFIX}pod.name`,
+  podNamespace: `${PREFIX}pod.namespace`,
+  container: `${PREFIX}container.name`,
+  attempt: `${PREFIX}attempt`,
+  specHash: `${PREFIX}spec-hash`,
+  image: `${PREFIX}image`,
+  tty: `${PREFIX}tty`,
+} as const;
+
+export type Labels = Readonly<Record<string, string>>;
+
+/** Several clusters, and several nodes of one, may share a daemon. */
+export interface Owner {
+  readonly clusterId: string;
+  readonly nodeName: string;
+}
+
+export function ownerLabels(o: Owner): Labels {
+  return { [label.cluster]: o.clusterId, [label.node]: o.nodeName };
+}
+
+export function sandboxLabels(o: Owner, c: SandboxConfig): Labels {
+  return {
+    ...ownerLabels(o),
+    [label.kind]: "sandbox",
+    [label.podUid]: c.uid,
+    [label.podName]: c.name,
+    [label.podNamespace]: c.namespace,
+    [label.attempt]: String(c.attempt),
+  };
+}
+
+export function containerLabels(o: Owner, c: ContainerConfig): Labels {
+  return {
+    ...ownerLabels(o),
+    [label.kind]: "container",
+    [label.podUid]: c.podUid,
+    [label.podName]: c.podName,
+    [label.podNamespace]: c.podNamespace,
+    [label.container]: c.name,
+    [label.attempt]: String(c.attempt),
+    [label.specHash]: c.specHash,
+    [label.image]: c.image,
+    [label.tty]: String(c.tty),
+  };
+}
+
+/** For `docker ps`; being unique per attempt, it is also what makes creation idempotent. `POD` is the sandbox's. */
+export function containerName(c: {
+  container: string;
+  pod: string;
+  namespace: string;
+  uid: string;
+  attempt: number;
+}): string {
+  return ["mk", c.container, c.pod, c.namespace, c.uid, c.attempt].join("_");
+}
+
+/** The daemon's `filters` parameter. */
+export function filters(labels: Labels, others: Readonly<Record<string, readonly string[]>> = {}): string {
+  return JSON.stringify({ label: Object.entries(labels).map(([k, v]) => `${k}=${v}`), ...others });
+}
