@@ -123,7 +123,8 @@ export class SchemaCollector {
 
   #fieldSchema(typeName: string, field: Field): Json {
     const { type, merge } = field;
-    // The models have no text for fields of object types; the type's own is the next best.
+    // The models have no text for fields of object types; the type's own is the next best, though explain then shows it
+    // twice for such a field, for without it a listing of fields would say "<no description>".
     const text =
       this.#descriptions[typeName]?.[field.name] ||
       (type.kind === "object" ? this.#descriptions[type.type]?.[""] : undefined);
