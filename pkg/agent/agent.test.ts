@@ -308,6 +308,20 @@ describe("agent", () => {
     await h.untilRunning("web");
   });
 
+  test("a daemon that hangs in a verb does not hold the Pod for ever", async () => {
+    await using h = new Harness();
+    h.runtime.delay("startSandbox", 1e9);
+    h.start();
+    h.create("web", [{}]);
+    await h.clock.advance(60_000);
+    h.runtime.delay("startSandbox", 0);
+    await h.until(() => h.events("FailedCreatePodSandBox").length > 0, 61_000);
+    expect(h.events("FailedCreatePodSandBox")[0]).toBe(
+      "Failed to create pod sandbox: startSandbox: no answer within 2m0s",
+    );
+    await h.untilRunning("web");
+  });
+
   test("four Pods at a time start, the others wait their turn", async () => {
     await using h = new Harness();
     h.runtime.delay("startContainer", 1_000);

@@ -38,6 +38,8 @@ export type Step = Exclude<PodAction, { type: "wait" }>;
 
 /** A sandbox that dies younger than this counts as a failure to create it. */
 const YOUNG_SANDBOX_MS = 10_000;
+/** As the kubelet's runtimeRequestTimeout. */
+const VERB_LIMIT_MS = 120_000;
 const DELETE_RETRY = { initialMs: 100, maxMs: 10_000, jitter: 0.3 };
 
 const CLEARING: ReadonlySet<Step["type"]> = new Set([
@@ -57,8 +59,12 @@ export class PodSteps {
   }
 
   async run(a: Step, signal: AbortSignal): Promise<void> {
+    const limit = limitOf(a);
+    const late = new AbortController();
+    const onLate = () => late.abort(new RuntimeError("RuntimeError", `${a.type}: no answer within ${duration(limit)}`));
+    using _timer = Number.isFinite(limit) ? this.#ctx.clock.after(limit, onLate) : undefined;
     try {
-      await this.#do(a, signal);
+      await this.#do(a, AbortSignal.any([signal, late.signal]));
       if (CLEARING.has(a.type)) this.#s.pause = undefined;
     } catch (error) {
       if (!signal.aborted) this.#failed(a, error);
@@ -296,6 +302,12 @@ export class PodSteps {
     if (!found) throw new Error(`no container ${name} in the Pod`);
     return found;
   }
+}
+
+/** A daemon that hangs must not hold a Pod for ever. Pulls and deletions have their own measure. */
+function limitOf(a: Step): number {
+  if (a.type === "ensureImage" || a.type === "deletePod") return Infinity;
+  return VERB_LIMIT_MS + (a.type === "stopContainer" ? a.graceSeconds * 1000 : 0);
 }
 
 function pulled(image: string, { info, pulledMs }: EnsuredImage): string {

@@ -1,0 +1,139 @@
+import { describe, expect, test } from "@jest/globals";
+import { mkdtemp, readFile, readdir, rm, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Container } from "../api/generated/types.ts";
+import { type ConfigSource, type EnvInput, expand, type Lookup, resolveEnv } from "./env.ts";
+import { podOf } from "./testing/harness.ts";
+import { unsupportedFields } from "./unsupported.ts";
+import { mountsOf, prepareVolumes, removeVolumes } from "./volumes.ts";
+
+const objects: Record<string, ConfigSource> = {
+  "ConfigMap/settings": { metadata: { name: "settings", resourceVersion: "1" }, data: { A: "1", B: "two" } },
+  "Secret/keys": { metadata: { name: "keys", resourceVersion: "1" }, data: { TOKEN: "aGVsbG8=" } },
+};
+const lookup: Lookup = (kind, name) => objects[`${kind}/${name}`];
+
+function input(c: Partial<Container>): EnvInput {
+  const pod = podOf("web", [c]);
+  const container = { name: "c0", ...c };
+  pod.metadata.labels = { app: "shop" };
+  return { pod, container, lookup, hostIP: "192.168.0.1", podIP: "10.0.0.2", allocatable: { cpu: "4", memory: "1Gi" } };
+}
+
+const values = (c: Partial<Container>) => Object.fromEntries(resolveEnv(input(c)).map((e) => [e.name, e.value]));
+
+describe("env", () => {
+  test.each([
+    ["$(A) and $(B)", "1 and $(B)"],
+    ["$$(A)", "$(A)"],
+    ["$A ${A} $(", "$A ${A} $("],
+  ])("%s → %s", (text, expanded) => expect(expand(text, new Map([["A", "1"]]))).toBe(expanded));
+
+  test("later names win, and refer to earlier ones", () => {
+    const env = [
+      { name: "A", value: "own" },
+      { name: "URL", value: "http://$(A):$(B)" },
+    ];
+    expect(values({ envFrom: [{ prefix: "", configMapRef: { name: "settings" } }], env })).toEqual({
+      A: "own",
+      B: "two",
+      URL: "http://own:two",
+    });
+  });
+
+  test("from secrets, fields and resources", () => {
+    const from = (name: string, valueFrom: object) => ({ name, valueFrom });
+    expect(
+      values({
+        resources: { limits: { memory: "64Mi" } },
+        env: [
+          from("T", { secretKeyRef: { name: "keys", key: "TOKEN" } }),
+          from("NAME", { fieldRef: { fieldPath: "metadata.name" } }),
+          from("APP", { fieldRef: { fieldPath: "metadata.labels['app']" } }),
+          from("IP", { fieldRef: { fieldPath: "status.podIP" } }),
+          from("MEM", { resourceFieldRef: { resource: "limits.memory", divisor: "1Mi" } }),
+          from("CPU", { resourceFieldRef: { resource: "limits.cpu" } }),
+          from("NONE", { configMapKeyRef: { name: "absent", key: "x", optional: true } }),
+        ],
+      }),
+    ).toEqual({ T: "hello", NAME: "web", APP: "shop", IP: "10.0.0.2", MEM: "64", CPU: "4" });
+  });
+
+  test.each([
+    [{ configMapKeyRef: { name: "absent", key: "x" } }, 'configmap "absent" not found'],
+    [{ secretKeyRef: { name: "keys", key: "x" } }, "couldn't find key x in Secret default/keys"],
+  ])("what is missing says so: %j", (valueFrom, message) => {
+    expect(() => values({ env: [{ name: "E", valueFrom }] })).toThrow(message);
+  });
+});
+
+describe("volumes", () => {
+  test("ConfigMaps and Secrets become files, change in one step, and go", async () => {
+    const dataDir = await mkdtemp(join(tmpdir(), "agent-"));
+    const volumeMounts = [
+      { name: "conf", mountPath: "/etc/conf" },
+      { name: "work", mountPath: "/work", subPath: "a/b" },
+    ];
+    const volumes = [
+      { name: "conf", configMap: { name: "settings", items: [{ key: "A", path: "deep/a.txt" }] } },
+      { name: "key", secret: { secretName: "keys", defaultMode: 0o400 } },
+      { name: "work", emptyDir: {} },
+    ];
+    const pod = podOf("web", [{ volumeMounts }], { volumes });
+    const at = (name: string) => join(dataDir, "pods", "web-uid", "volumes", name);
+    try {
+      await prepareVolumes(dataDir, pod, lookup);
+      expect(await readFile(join(at("conf"), "deep/a.txt"), "utf8")).toBe("1");
+      expect(await readFile(join(at("key"), "TOKEN"), "utf8")).toBe("hello");
+      expect((await stat(join(at("key"), "TOKEN"))).mode & 0o777).toBe(0o400);
+
+      const changed: ConfigSource = { metadata: { name: "settings", resourceVersion: "2" }, data: { A: "new" } };
+      await prepareVolumes(dataDir, pod, (kind, name) => (name === "settings" ? changed : lookup(kind, name)));
+      expect(await readFile(join(at("conf"), "deep/a.txt"), "utf8")).toBe("new");
+      expect((await readdir(at("conf"))).toSorted()).toEqual(["..2", "..data", "deep"]);
+
+      const [container] = pod.spec?.containers ?? [];
+      expect(container && (await mountsOf(dataDir, pod, container))).toEqual([
+        { hostPath: at("conf"), containerPath: "/etc/conf", readOnly: true },
+        { hostPath: join(at("work"), "a/b"), containerPath: "/work", readOnly: false },
+      ]);
+      await removeVolumes(dataDir, "web-uid");
+      expect(await readdir(join(dataDir, "pods"))).toEqual([]);
+    } finally {
+      await rm(dataDir, { recursive: true, force: true });
+    }
+  });
+
+  test.each([
+    [{ name: "v", nfs: { server: "s", path: "/" } }, 'volume "v": volume type nfs is not supported yet'],
+    [
+      { name: "v", configMap: { name: "absent" } },
+      'MountVolume.SetUp failed for volume "v" : configmap "absent" not found',
+    ],
+    [
+      { name: "v", hostPath: { path: "/nonexistent", type: "Directory" } },
+      "hostPath type check failed: /nonexistent is not a Directory",
+    ],
+  ])("what cannot be mounted says why: %j", async (volume, message) => {
+    const dataDir = await mkdtemp(join(tmpdir(), "agent-"));
+    try {
+      await expect(prepareVolumes(dataDir, podOf("web", [{}], { volumes: [volume] }), lookup)).rejects.toThrow(message);
+    } finally {
+      await rm(dataDir, { recursive: true, force: true });
+    }
+  });
+});
+
+test("what is not honoured is named, and nothing else", () => {
+  expect(unsupportedFields(podOf("web", [{ readinessProbe: { tcpSocket: { port: 80 } } }]))).toEqual([]);
+  const pod = podOf("web", [{ lifecycle: {}, livenessProbe: { grpc: { port: 1 } } }], {
+    hostPID: true,
+    hostIPC: false,
+  });
+  expect(unsupportedFields(pod)).toEqual([
+    "spec.hostPID",
+    "spec.containers[0].lifecycle",
+    "spec.containers[0].livenessProbe.grpc",
+  ]);
+});
