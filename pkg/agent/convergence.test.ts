@@ -24,7 +24,7 @@ const VERBS: readonly Verb[] = [
 const running = (p: Pod | undefined) => p?.status?.conditions?.find((c) => c.type === "Ready")?.status === "True";
 
 /** Breaks whatever can break, at random, for some minutes; then lets it all heal. */
-async function chaos(seed: number): Promise<void> {
+async function assertConverges(seed: number): Promise<void> {
   const random = seededRandom(seed);
   const pick = <T>(of: readonly T[]): T => of[Math.floor(random() * of.length)] as T;
   await using h = new Harness({ images: ["app"] });
@@ -92,6 +92,6 @@ const FIRST = 1;
 
 test.each(Array.from({ length: 12 }, (_, n) => FIRST + n))(
   "once faults stop, every Pod converges (seed %i)",
-  (seed) => chaos(seed),
+  (seed) => assertConverges(seed),
   30_000,
 );
