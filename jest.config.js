@@ -1,4 +1,4 @@
-export default {
+const base = {
   testEnvironment: "node",
   extensionsToTreatAsEsm: [".ts"],
   transform: {
@@ -7,6 +7,13 @@ export default {
       { jsc: { parser: { syntax: "typescript" }, target: "es2023" }, module: { type: "es6" } },
     ],
   },
-  testMatch: ["<rootDir>/{pkg,cmd,test}/**/*.test.ts"],
   modulePathIgnorePatterns: ["<rootDir>/dist"],
+};
+
+export default {
+  projects: [
+    { ...base, displayName: "unit", testMatch: ["<rootDir>/{pkg,cmd}/**/*.test.ts", "<rootDir>/test/*.test.ts"] },
+    // A real cluster on real Docker, one test file at a time.
+    { ...base, displayName: "scenario", testMatch: ["<rootDir>/test/scenarios/**/*.test.ts"] },
+  ],
 };

@@ -1,0 +1,82 @@
+/**
+ * `npm test`: installs and starts what the tests need, runs every check and every test, and closes with
+ * `N passed, N failed`. A part that cannot be had is a failure, never a skip.
+ *
+ *   npm test                      everything
+ *   npm test -- unit [PATTERN]    only the named stage: check | unit | scenario
+ */
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { spawnSync } from "node:child_process";
+import * as machine from "./machine.mjs";
+
+const [only, ...patterns] = process.argv.slice(2);
+const total = { passed: 0, failed: 0 };
+
+function tally(ok, title, detail) {
+  total[ok ? "passed" : "failed"] += 1;
+  if (!ok) process.stdout.write(`${machine.red("✗")} ${title}\n${detail}\n`);
+}
+
+/** One static check: passes when the command succeeds. */
+async function check(title, command, args) {
+  try {
+    await machine.step(title, () => machine.runAsync(command, args));
+    tally(true, title);
+  } catch (error) {
+    tally(false, title, error.message);
+  }
+}
+
+/** A jest run; each of its tests counts. A skipped test, a suite that did not load or no test at all is a failure. */
+function jest(title, args) {
+  process.stdout.write(`\n${machine.bold(title)}\n`);
+  const dir = mkdtempSync(join(tmpdir(), "mini-kube-test-"));
+  const report = join(dir, "report.json");
+  const flags = ["--experimental-vm-modules", "--no-warnings", "node_modules/jest/bin/jest.js"];
+  const result = spawnSync(process.execPath, [...flags, "--json", `--outputFile=${report}`, ...args, ...patterns], {
+    cwd: machine.root,
+    stdio: ["ignore", "ignore", "inherit"],
+  });
+  if (!existsSync(report))
+    return tally(false, title, `jest ended with ${result.status ?? result.signal} and no report`);
+  const r = JSON.parse(readFileSync(report, "utf8"));
+  rmSync(dir, { recursive: true, force: true });
+  total.passed += r.numPassedTests;
+  total.failed += r.numFailedTests + r.numRuntimeErrorTestSuites + r.numPendingTests + r.numTodoTests;
+  if (r.numTotalTests === 0) tally(false, title, "no test was found");
+  if (result.status !== 0 && total.failed === 0)
+    tally(false, title, `jest ended with ${result.status ?? result.signal}`);
+}
+
+async function main() {
+  machine.checkNode();
+  await machine.ensureDependencies();
+  const wants = (stage) => !only || only === stage;
+  if (!only || only !== "check") {
+    await machine.ensurePackages(["etcd-server"], ["etcd"], "the store's tests run on a real etcd");
+    await machine.ensurePackages(["etcd-client"], ["etcdctl"], "the store's tests read etcd with its own client");
+    await machine.ensurePackages(["busybox-static"], ["busybox"], "the tests make their images from it");
+    await machine.ensurePackages(["kubernetes-client"], ["kubectl"], "the scenarios are driven by a real kubectl");
+    const docker = await machine.ensureDocker();
+    machine.say(`Docker ${docker.version} at ${docker.socket}`);
+  }
+  await check("generate", "npm", ["run", "--silent", "generate"]);
+  if (wants("check")) {
+    await check("types", "npx", ["--no-install", "tsc", "--noEmit", "-p", "."]);
+    await check("lint", "npx", ["--no-install", "oxlint", "--deny-warnings"]);
+    await check("format", "npx", ["--no-install", "oxfmt", "--check"]);
+  }
+  if (!only || only === "scenario") await check("build", "npm", ["run", "--silent", "build"]);
+  if (wants("unit")) jest("unit and conformance tests", ["--selectProjects", "unit"]);
+  if (wants("scenario")) jest("scenarios on real Docker", ["--selectProjects", "scenario", "--runInBand"]);
+}
+
+try {
+  await main();
+} catch (error) {
+  tally(false, "the machine", error instanceof machine.Missing ? error.message : error.stack);
+}
+process.stdout.write(`\n${total.passed} passed, ${total.failed} failed\n`);
+process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1;

@@ -1,0 +1,83 @@
+/** The commands that start, stop and look at the cluster of this machine; the work is up.ts's, loaded when used. */
+import { CliError, UsageError } from "../../pkg/cli/io.ts";
+import { type CommandModule, examples } from "../../pkg/cli/program.ts";
+import type { Session } from "../../pkg/cli/session.ts";
+
+interface UpFlags {
+  detach?: boolean;
+  nodeName?: string;
+  store?: string;
+  port?: number;
+  dataDir?: string;
+}
+
+function port(value: string): number {
+  const n = Number(value);
+  if (!Number.isInteger(n) || n < 1 || n > 65535)
+    throw new UsageError(`--port ${value}: a port is a number from 1 to 65535`);
+  return n;
+}
+
+function store(value: string): string {
+  if (value === "lmdb" || value === "memory" || value.startsWith("etcd://")) return value;
+  throw new UsageError(`--store ${value}: choose lmdb, memory or etcd://host:port,…`);
+}
+
+const surroundings = (session: Session) => ({
+  env: session.io.env as NodeJS.ProcessEnv,
+  say: (line: string) => void session.io.stdout.write(`${line}\n`),
+});
+
+export const upCommand: CommandModule = {
+  define: (c, run) =>
+    c
+      .option("-d, --detach", "leave it running in the background")
+      .option("--node-name <name>", "this machine's name as a Node (default: its host name)")
+      .option("--store <store>", "where the objects are kept: lmdb (default), memory or etcd://host:port,…", store)
+      .option("--port <port>", "where the API is served (default: 6443)", port)
+      .option("--data-dir <dir>", "where lmdb keeps its file (default: $MINI_KUBE_HOME/data)")
+      .addHelpText(
+        "after",
+        examples(
+          "mini-kube up                                   in this terminal, until Ctrl-C",
+          "mini-kube up --detach                          in the background; end it with: mini-kube down",
+          "mini-kube up --store etcd://127.0.0.1:2379     keep the objects in etcd",
+        ),
+      )
+      .action(
+        run(async (session, flags: UpFlags) => {
+          const { up } = await import("./up.ts");
+          await up({ ...flags, ...surroundings(session) });
+        }),
+      ),
+};
+
+export const downCommand: CommandModule = {
+  define: (c, run) =>
+    c
+      .option("--purge", "remove the objects and everything else it kept, too")
+      .option("--data-dir <dir>", "as given to up")
+      .addHelpText(
+        "after",
+        examples(
+          "mini-kube down             stop; the next up brings the Pods back",
+          "mini-kube down --purge     leave nothing behind",
+        ),
+      )
+      .action(
+        run(async (session, flags: { purge?: boolean; dataDir?: string }) => {
+          const { down } = await import("./up.ts");
+          await down({ ...flags, ...surroundings(session) });
+        }),
+      ),
+};
+
+export const statusCommand: CommandModule = {
+  define: (c, run) =>
+    c.addHelpText("after", examples("mini-kube status     exit code 1 when nothing runs")).action(
+      run(async (session) => {
+        const { status } = await import("./up.ts");
+        if (!(await status(surroundings(session)))) throw new CliError("");
+      }),
+    ),
+};

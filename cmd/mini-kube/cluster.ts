@@ -1,0 +1,257 @@
+/** One cluster in one process: opens the store, then starts the components on it, in the order they need each other. */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { destination, pino, stdTimeFunctions } from "pino";
+import { runAgent } from "../../pkg/agent/agent.ts";
+import { SERVER_VERSION } from "../../pkg/apiserver/discovery.ts";
+import { type HttpListener, listen } from "../../pkg/apiserver/http.ts";
+import { ApiServer } from "../../pkg/apiserver/server.ts";
+import { Client } from "../../pkg/client/client.ts";
+import { singleKubeconfig, writeKubeconfig } from "../../pkg/client/kubeconfig.ts";
+import { runNamespaceController } from "../../pkg/controllers/namespace/controller.ts";
+import { runServiceAccountController } from "../../pkg/controllers/serviceaccount/controller.ts";
+import { DockerRuntime } from "../../pkg/runtime/docker/docker.ts";
+import type { ContainerRuntime } from "../../pkg/runtime/runtime.ts";
+import { runScheduler } from "../../pkg/scheduler/scheduler.ts";
+import { openStore } from "../../pkg/store/open.ts";
+import type { Store } from "../../pkg/store/store.ts";
+import { rfc3339, systemClock, systemRandom } from "../../pkg/util/clock.ts";
+import type { Logger } from "../../pkg/util/log.ts";
+import { type CertRequest, ensurePki, type Pki } from "../../pkg/util/pki.ts";
+import { type Home, type RunningCluster, serveControl, type StopRequest } from "./home.ts";
+
+export interface ClusterOptions {
+  readonly home: Home;
+  readonly clusterId: string;
+  readonly nodeName: string;
+  /** `lmdb`, `memory` or `etcd://host:port,…` */
+  readonly store: string;
+  readonly port: number;
+  readonly env: NodeJS.ProcessEnv;
+  /** When the process was started, in milliseconds since the epoch. */
+  readonly startedAt: number;
+}
+
+/** Everything of a one-process cluster listens here only; nothing on the network can reach it. */
+const HOST = "127.0.0.1";
+/** What containers get between TERM and KILL when the whole cluster stops. */
+const STOP_GRACE_SECONDS = 2;
+/** Containers are gone by then, or left for the next start to find. */
+const REMOVE_DEADLINE_MS = 45_000;
+
+const MASTERS = ["system:masters"];
+const CERTS = {
+  apiserver: {
+    commonName: "kube-apiserver",
+    dnsNames: ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"],
+    ips: [HOST],
+    usages: ["server"],
+  },
+  "apiserver-agent-client": {
+    commonName: "kube-apiserver-kubelet-client",
+    organizations: MASTERS,
+    usages: ["client"],
+  },
+  agent: { commonName: "mini-kube-agent", dnsNames: ["localhost"], ips: [HOST], usages: ["server"] },
+  admin: { commonName: "kubernetes-admin", organizations: MASTERS, usages: ["client"] },
+} as const satisfies Record<string, CertRequest>;
+
+interface Parts {
+  readonly home: Home;
+  readonly log: Logger;
+  readonly runtime: ContainerRuntime;
+  readonly store: Store;
+  readonly api: ApiServer;
+  readonly listener: HttpListener;
+  readonly options: ClusterOptions;
+}
+
+export class Cluster {
+  /** Resolves when everything has stopped. */
+  readonly stopped: Promise<void>;
+  readonly #parts: Parts;
+  readonly #abort = new AbortController();
+  readonly #components: Promise<void>[];
+  readonly #readyAfterMs: number;
+  #stopping: Promise<void> | undefined;
+  #hasStopped: () => void = () => {};
+
+  /** Rejects with AlreadyRunning, or with what hinders it (a port in use, a broken store); nothing is left half started. */
+  static async start(o: ClusterOptions): Promise<Cluster> {
+    const undo: (() => unknown)[] = [];
+    try {
+      return await Cluster.#start(o, undo);
+    } catch (error) {
+      for (const step of undo.toReversed()) await step();
+      throw error;
+    }
+  }
+
+  static async #start(o: ClusterOptions, undo: (() => unknown)[]): Promise<Cluster> {
+    mkdirSync(o.home.data, { recursive: true, mode: 0o700 });
+    // Whoever has the socket may touch the rest of the home.
+    let cluster: Cluster | undefined;
+    const control = await serveControl(o.home, {
+      status: () => cluster?.status(),
+      stop: async (request) => cluster?.stop(request),
+    });
+    undo.push(() => control.close());
+    const log = openLog(o);
+    const store = await openStore(o.store, { dataDir: o.home.data, clock: systemClock, log });
+    undo.push(() => store.close());
+    const [pki, api] = await Promise.all([
+      ensurePki(o.home.pki, CERTS, systemClock),
+      ApiServer.open({ store, clock: systemClock, random: systemRandom, log: log.child({ component: "apiserver" }) }),
+    ]);
+    undo.push(() => api.close());
+    const listener = await serveApi(api, pki, o, log);
+    undo.push(() => listener.close());
+    const server = `https://${HOST}:${o.port}`;
+    writeKubeconfig(o.home.kubeconfig, singleKubeconfig("mini-kube", { server, ca: pki.caCert, ...pki.certs.admin }));
+    const runtime = openRuntime(o.clusterId, o.nodeName, o.env);
+    cluster = new Cluster({ home: o.home, log, runtime, store, api, listener, options: o }, pki, control);
+    return cluster;
+  }
+
+  private constructor(parts: Parts, pki: Pki<keyof typeof CERTS>, control: { close(): void }) {
+    this.#parts = parts;
+    this.#readyAfterMs = systemClock.now() - parts.options.startedAt;
+    this.stopped = new Promise((resolve) => {
+      this.#hasStopped = () => {
+        control.close();
+        resolve();
+      };
+    });
+    this.#components = this.#run(pki);
+    parts.log.info({ readyAfterMs: Math.round(this.#readyAfterMs) }, "the API is ready");
+  }
+
+  #run(pki: Pki<keyof typeof CERTS>): Promise<void>[] {
+    const { api, runtime, options, home } = this.#parts;
+    const { signal } = this.#abort;
+    const component = (name: string, user: string, groups: string[] = []) => ({
+      client: new Client(api.transport({ name: user, groups: [...groups, "system:authenticated"] }), name),
+      clock: systemClock,
+      random: systemRandom,
+      log: this.#parts.log.child({ component: name }),
+    });
+    const controllers = component("kube-controller-manager", "system:kube-controller-manager");
+    return [
+      this.#guard("scheduler", runScheduler(component("default-scheduler", "system:kube-scheduler"), signal)),
+      this.#guard("namespace controller", runNamespaceController(controllers, signal)),
+      this.#guard("serviceaccount controller", runServiceAccountController(controllers, signal)),
+      this.#guard(
+        "agent",
+        runAgent(
+          {
+            ...component("kubelet", `system:node:${options.nodeName}`, ["system:nodes"]),
+            runtime,
+            nodeName: options.nodeName,
+            address: HOST,
+            dataDir: join(home.data, "agent"),
+            version: SERVER_VERSION.gitVersion,
+            serve: { host: HOST, port: 0, ...pki.certs.agent, clientCa: pki.caCert },
+          },
+          signal,
+        ),
+      ),
+    ];
+  }
+
+  /** A component that ends though nobody asked it to takes the process down: the next start repairs, a half cluster lies. */
+  async #guard(name: string, component: Promise<void>): Promise<void> {
+    try {
+      await component;
+      if (this.#abort.signal.aborted) return;
+      throw new Error("it ended unasked");
+    } catch (error) {
+      if (this.#abort.signal.aborted) return;
+      this.#parts.log.error({ err: error }, `the ${name} broke`);
+      process.stderr.write(`error: the ${name} broke: ${String(error)}; see ${this.#parts.home.log}\n`);
+      process.exitCode = 1;
+      void this.stop({ containers: "keep" });
+    }
+  }
+
+  status(): RunningCluster {
+    const { options } = this.#parts;
+    return {
+      pid: process.pid,
+      server: `https://${HOST}:${options.port}`,
+      nodeName: options.nodeName,
+      store: options.store,
+      version: SERVER_VERSION.gitVersion,
+      startedAt: rfc3339(options.startedAt),
+      readyAfterMs: this.#readyAfterMs,
+      rssBytes: process.memoryUsage.rss(),
+    };
+  }
+
+  /** Idempotent; resolves when all is stopped. */
+  stop(request: StopRequest): Promise<void> {
+    this.#stopping ??= this.#stop(request);
+    return this.#stopping;
+  }
+
+  async #stop(request: StopRequest): Promise<void> {
+    const { log, listener, api, store, runtime } = this.#parts;
+    log.info(request, "stopping");
+    this.#abort.abort();
+    await Promise.allSettled(this.#components);
+    if (request.containers === "remove") {
+      await removePods(runtime).catch((error: unknown) => log.warn({ err: error }, "containers are left behind"));
+    }
+    await listener.close();
+    await api.close();
+    await store.close();
+    log.info({}, "stopped");
+    this.#hasStopped();
+  }
+}
+
+function openLog(o: ClusterOptions): Logger {
+  const level = o.env.MINI_KUBE_LOG ?? "info";
+  // Written at once: the last lines before a crash are the ones that matter.
+  const file = destination({ dest: o.home.log, append: true, mkdir: true, sync: true });
+  return pino({ level, base: null, timestamp: stdTimeFunctions.isoTime }, file);
+}
+
+async function serveApi(api: ApiServer, pki: Pki<keyof typeof CERTS>, o: ClusterOptions, log: Logger) {
+  const { certs, caCert } = pki;
+  try {
+    return await listen(api, {
+      host: HOST,
+      port: o.port,
+      tls: { ...certs.apiserver, clientCa: caCert },
+      agentTls: { ...certs["apiserver-agent-client"], ca: caCert },
+      log: log.child({ component: "apiserver" }),
+    });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
+    throw new Error(`port ${o.port} is in use by another program; choose another one with --port`, { cause: error });
+  }
+}
+
+/** The daemon that DOCKER_HOST names, else the one at the usual socket. */
+export function openRuntime(clusterId: string, nodeName: string, env: NodeJS.ProcessEnv): DockerRuntime {
+  const host = env.DOCKER_HOST;
+  if (host !== undefined && host !== "" && !host.startsWith("unix://")) {
+    throw new Error(`DOCKER_HOST=${host} is not on this machine; containers need the local daemon (unix://…)`);
+  }
+  return new DockerRuntime({ clusterId, nodeName, ...(host && { socketPath: host.slice("unix://".length) }) });
+}
+
+/** Stops and removes every container of the cluster; the number of Pods that were there. */
+export async function removePods(runtime: ContainerRuntime): Promise<number> {
+  const signal = AbortSignal.timeout(REMOVE_DEADLINE_MS);
+  const pods = await runtime.listPods(signal);
+  await Promise.all(
+    pods.map(async (pod) => {
+      const running = pod.containers.filter((c) => c.state === "running");
+      await Promise.all(running.map((c) => runtime.stopContainer(c.id, STOP_GRACE_SECONDS, signal)));
+      await Promise.all(pod.containers.map((c) => runtime.removeContainer(c.id, signal)));
+      if (pod.sandbox) await runtime.removeSandbox(pod.sandbox.id, signal);
+    }),
+  );
+  return pods.length;
+}

@@ -1,0 +1,56 @@
+#!/usr/bin/env node
+/** The program `mini-kube`: gives the command line the process's streams, environment and signals, and its exit code back. */
+import { homedir } from "node:os";
+import type { CommandEntry } from "../../pkg/cli/commands.ts";
+import { EXIT_INTERRUPTED, type Io } from "../../pkg/cli/io.ts";
+import { runCli } from "../../pkg/cli/program.ts";
+import { systemClock } from "../../pkg/util/clock.ts";
+
+const GROUP = "Cluster";
+
+const extra: readonly CommandEntry[] = [
+  {
+    name: "up",
+    group: GROUP,
+    summary: "Start a one-node cluster on this machine",
+    load: () => import("./cluster-commands.ts").then((m) => ({ command: m.upCommand })),
+  },
+  {
+    name: "down",
+    group: GROUP,
+    summary: "Stop the cluster",
+    load: () => import("./cluster-commands.ts").then((m) => ({ command: m.downCommand })),
+  },
+  {
+    name: "status",
+    group: GROUP,
+    summary: "Show whether and where the cluster runs",
+    load: () => import("./cluster-commands.ts").then((m) => ({ command: m.statusCommand })),
+  },
+];
+
+const interrupt = new AbortController();
+const io: Io = {
+  stdin: process.stdin,
+  stdout: process.stdout,
+  stderr: process.stderr,
+  env: process.env,
+  userHome: homedir(),
+  clock: systemClock,
+  signal: interrupt.signal,
+};
+
+// A reader that has seen enough (`| head`) is no failure.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+
+// The second Ctrl-C does not wait for anything. `up` ends in its own, orderly way.
+if (process.argv[2] !== "up") {
+  process.once("SIGINT", () => {
+    interrupt.abort(new Error("interrupted"));
+    process.exitCode = EXIT_INTERRUPTED;
+    process.once("SIGINT", () => process.exit(EXIT_INTERRUPTED));
+  });
+}
+
+const code = await runCli(process.argv.slice(2), { io, extra });
+process.exitCode = interrupt.signal.aborted ? EXIT_INTERRUPTED : code;

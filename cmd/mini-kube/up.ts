@@ -1,0 +1,180 @@
+/**
+ * `mini-kube up`: every component in one process, `down` and `status`.
+ *
+ * Wiring only. The components meet through API objects alone; that they share a process shows in nothing but the
+ * transport: calls between them are function calls.
+ */
+import { spawn } from "node:child_process";
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync, statSync } from "node:fs";
+import { hostname } from "node:os";
+import { AlreadyRunning, askStatus, askStop, clusterId, type Home, openHome, type RunningCluster } from "./home.ts";
+
+export interface UpOptions {
+  readonly detach?: boolean | undefined;
+  readonly nodeName?: string | undefined;
+  /** `lmdb`, `memory` or `etcd://host:port,…` */
+  readonly store?: string | undefined;
+  readonly port?: number | undefined;
+  readonly dataDir?: string | undefined;
+  readonly env: NodeJS.ProcessEnv;
+  /** Lines for the person who started it. */
+  readonly say: (line: string) => void;
+}
+
+/** How long a detached cluster may take until its API answers. */
+const START_DEADLINE_MS = 30_000;
+/** `down` waits this long for the containers to stop. */
+const STOP_DEADLINE_MS = 60_000;
+
+/** Starts a cluster and resolves when it has stopped; with `detach`, as soon as the API is ready. Idempotent. */
+export async function up(o: UpOptions): Promise<void> {
+  const home = openHome(o);
+  const running = await askStatus(home);
+  if (running) return o.say(describeRunning(running, home));
+  if (o.detach) return upDetached(home, o);
+  const { Cluster } = await import("./cluster.ts");
+  const cluster = await Cluster.start({ ...clusterOptions(home, o), startedAt: processStart() }).catch(
+    (error: unknown) => {
+      // Somebody else was a moment quicker: that is what was asked for.
+      if (error instanceof AlreadyRunning) return undefined;
+      throw error;
+    },
+  );
+  if (!cluster) return o.say("mini-kube is already running");
+  o.say(describeRunning(cluster.status(), home));
+  o.say("stop it with Ctrl-C; in another terminal: mini-kube get nodes");
+  const interrupt = () => void cluster.stop({ containers: "remove" });
+  const terminate = () => void cluster.stop({ containers: "keep" });
+  process.once("SIGINT", interrupt).once("SIGHUP", terminate).once("SIGTERM", terminate);
+  await cluster.stopped;
+  o.say("stopped");
+}
+
+export function clusterOptions(home: Home, o: UpOptions) {
+  return {
+    home,
+    clusterId: clusterId(home),
+    nodeName: (o.nodeName ?? hostname()).toLowerCase(),
+    store: o.store ?? "lmdb",
+    port: o.port ?? 6443,
+    env: o.env,
+  };
+}
+
+/** The moment this process was started, as the kernel tells; what a user feels as "start" includes loading the program. */
+export function processStart(): number {
+  return performance.timeOrigin;
+}
+
+async function upDetached(home: Home, o: UpOptions): Promise<void> {
+  mkdirSync(home.dir, { recursive: true });
+  const before = sizeOf(home.log);
+  const log = openSync(home.log, "a");
+  const args = [
+    ...process.execArgv,
+    process.argv[1] ?? "",
+    "up",
+    ...(o.nodeName ? ["--node-name", o.nodeName] : []),
+    ...(o.store ? ["--store", o.store] : []),
+    ...(o.port ? ["--port", String(o.port)] : []),
+    ...(o.dataDir ? ["--data-dir", o.dataDir] : []),
+  ];
+  const child = spawn(process.execPath, args, { detached: true, stdio: ["ignore", log, log], env: o.env });
+  closeSync(log);
+  const exited = new Promise<number>((resolve) =>
+    child.once("exit", (code, signal) => resolve(code ?? (signal ? 1 : 0))),
+  );
+  child.unref();
+  const { systemClock } = await import("../../pkg/util/clock.ts");
+  const deadline = AbortSignal.timeout(START_DEADLINE_MS);
+  for (;;) {
+    const cluster = await askStatus(home);
+    if (cluster) return o.say(describeRunning(cluster, home));
+    const code = await Promise.race([exited, systemClock.sleep(25, deadline).catch(() => -1)]);
+    if (code === -1) {
+      child.kill("SIGKILL");
+      throw new Error(`the cluster was not ready within ${START_DEADLINE_MS / 1000} s; see ${home.log}`);
+    }
+    if (code !== undefined) throw new Error(`the cluster did not start: ${lastWords(home.log, before)}`);
+  }
+}
+
+function sizeOf(file: string): number {
+  return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+}
+
+/** What a process that ended early said on its error output: the lines of the log that are not JSON. */
+function lastWords(log: string, from: number): string {
+  const lines = readFileSync(log, "utf8").slice(from).split("\n");
+  const words = lines.filter((line) => line.trim() && !line.startsWith("{")).slice(-5);
+  return words.join("\n").replace(/^error: /i, "") || `see ${log}`;
+}
+
+export interface DownOptions {
+  readonly purge?: boolean | undefined;
+  readonly dataDir?: string | undefined;
+  readonly env: NodeJS.ProcessEnv;
+  readonly say: (line: string) => void;
+}
+
+/** Stops the cluster and removes its containers; the objects stay for the next `up`, unless purged. Idempotent. */
+export async function down(o: DownOptions): Promise<void> {
+  const home = openHome(o);
+  const stopped = await askStop(home, { containers: "remove" }, STOP_DEADLINE_MS);
+  // After a kill -9 nobody answers, but the containers still run.
+  const left = stopped ? 0 : await removeLeftovers(home, o.env);
+  o.say(stopped ? "mini-kube stopped; its containers are gone" : "mini-kube was not running");
+  if (left > 0) o.say(`removed the containers of ${left} Pod${left === 1 ? "" : "s"} left behind by an earlier run`);
+  if (!o.purge) {
+    if (stopped) o.say(`the objects are kept in ${home.data}; \`mini-kube up\` brings their Pods back`);
+    return;
+  }
+  rmSync(home.data, { recursive: true, force: true });
+  rmSync(home.dir, { recursive: true, force: true });
+  o.say(`removed ${home.dir}`);
+}
+
+async function removeLeftovers(home: Home, env: NodeJS.ProcessEnv): Promise<number> {
+  const { removePods, openRuntime } = await import("./cluster.ts");
+  try {
+    return await removePods(openRuntime(clusterId(home), "", env));
+  } catch {
+    // No Docker, no containers that could run.
+    return 0;
+  }
+}
+
+export interface StatusOptions {
+  readonly dataDir?: string | undefined;
+  readonly env: NodeJS.ProcessEnv;
+  readonly say: (line: string) => void;
+}
+
+/** Prints what runs; false when nothing does. */
+export async function status(o: StatusOptions): Promise<boolean> {
+  const home = openHome(o);
+  const running = await askStatus(home);
+  if (!running) {
+    o.say("mini-kube is not running; start it with: mini-kube up --detach");
+    return false;
+  }
+  o.say(describeRunning(running, home));
+  return true;
+}
+
+function describeRunning(c: RunningCluster, home: Home): string {
+  return [
+    `mini-kube ${c.version} is running (pid ${c.pid})`,
+    `  API         ${c.server}  (ready ${Math.round(c.readyAfterMs)} ms after the process started)`,
+    `  node        ${c.nodeName}`,
+    `  store       ${c.store}`,
+    `  memory      ${Math.round(c.rssBytes / 1e6)} MB resident`,
+    `  kubeconfig  ${home.kubeconfig}`,
+    `  log         ${home.log}`,
+  ].join("\n");
+}
+
+/** Everything about one home, for programs that start a cluster themselves (`npm start`). */
+export function homeOf(env: NodeJS.ProcessEnv): Home {
+  return openHome({ env });
+}

@@ -1,0 +1,183 @@
+/**
+ * A real cluster for scenarios: `mini-kube up` in a process of its own, with a home, a port and a cluster id of its own,
+ * on the Docker daemon of the machine. Whatever happens, {@link TestCluster.remove} takes all of it away again.
+ */
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import type { Pod } from "../../pkg/api/generated/types.ts";
+import { pods } from "../../pkg/api/kinds/pod.ts";
+import { nameOf } from "../../pkg/api/object.ts";
+import { Client } from "../../pkg/client/client.ts";
+import { HttpTransport } from "../../pkg/client/http.ts";
+import { loadKubeconfig, resolveContext } from "../../pkg/client/kubeconfig.ts";
+import type { DeepReadonly } from "../../pkg/util/types.ts";
+import { type Finished, run, type RunOptions, Running, runOk } from "./process.ts";
+
+export const root = resolve(import.meta.dirname, "../..");
+export const program = join(root, "dist/cmd/mini-kube/main.js");
+
+/** A port nobody listens on at the moment. */
+export function freePort(): Promise<number> {
+  return new Promise((done, fail) => {
+    const server = createServer().once("error", fail);
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      server.close(() => (address && typeof address === "object" ? done(address.port) : fail(new Error("no port"))));
+    });
+  });
+}
+
+export interface ClusterOptions {
+  readonly store?: string;
+  readonly dataDir?: string;
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+export class TestCluster {
+  readonly home: string;
+  readonly env: NodeJS.ProcessEnv;
+  readonly nodeName = "node-1";
+  readonly #options: ClusterOptions;
+  readonly #port: number;
+  #process: Running | undefined;
+  #transport: HttpTransport | undefined;
+
+  private constructor(home: string, port: number, o: ClusterOptions) {
+    this.home = home;
+    this.#port = port;
+    this.#options = o;
+    const { KUBECONFIG: _, ...env } = process.env;
+    this.env = { ...env, ...o.env, MINI_KUBE_HOME: home, NO_COLOR: "1" };
+  }
+
+  static async start(o: ClusterOptions = {}): Promise<TestCluster> {
+    const cluster = new TestCluster(mkdtempSync(join(tmpdir(), "mk-")), await freePort(), o);
+    await cluster.up();
+    return cluster;
+  }
+
+  get kubeconfig(): string {
+    return join(this.home, "kubeconfig");
+  }
+
+  get pid(): number {
+    return this.#process?.pid ?? -1;
+  }
+
+  /** Starts the process (again) and waits until the API is ready and the node has joined. */
+  async up(): Promise<void> {
+    const { store, dataDir } = this.#options;
+    const args = ["up", "--port", String(this.#port), "--node-name", this.nodeName];
+    if (store) args.push("--store", store);
+    if (dataDir) args.push("--data-dir", dataDir);
+    this.#process = new Running(process.execPath, [program, ...args], { env: this.env });
+    await this.#process.until(/is running/, 30_000).catch((error: unknown) => {
+      throw new Error(`${String(error)}\n${this.log()}`);
+    });
+    this.#transport?.close();
+    this.#transport = new HttpTransport({
+      connection: resolveContext(loadKubeconfig({ files: [this.kubeconfig], required: true })).connection,
+    });
+  }
+
+  get client(): Client {
+    if (!this.#transport) throw new Error("the cluster is not up");
+    return new Client(this.#transport, "scenario");
+  }
+
+  log(): string {
+    try {
+      return readFileSync(join(this.home, "mini-kube.log"), "utf8").split("\n").slice(-60).join("\n");
+    } catch {
+      return "";
+    }
+  }
+
+  kubectl(args: readonly string[], o: RunOptions = {}): Promise<Finished> {
+    return run("kubectl", ["--kubeconfig", this.kubeconfig, ...args], { env: this.env, ...o });
+  }
+
+  /** A kubectl that goes on: `logs -f`, `get -w`. */
+  kubectlRunning(args: readonly string[]): Running {
+    return new Running("kubectl", ["--kubeconfig", this.kubeconfig, ...args], { env: this.env });
+  }
+
+  kubectlOk(args: readonly string[], o: RunOptions = {}): Promise<string> {
+    return runOk("kubectl", ["--kubeconfig", this.kubeconfig, ...args], { env: this.env, ...o });
+  }
+
+  cli(args: readonly string[], o: RunOptions = {}): Promise<Finished> {
+    return run(process.execPath, [program, ...args], { env: this.env, ...o });
+  }
+
+  cliRunning(args: readonly string[]): Running {
+    return new Running(process.execPath, [program, ...args], { env: this.env });
+  }
+
+  cliOk(args: readonly string[], o: RunOptions = {}): Promise<string> {
+    return runOk(process.execPath, [program, ...args], { env: this.env, ...o });
+  }
+
+  /** The Pod, as soon as `done` holds of it; rejects with its last state after `deadline` ms. */
+  async untilPod(
+    name: string,
+    done: (pod: DeepReadonly<Pod>) => boolean,
+    deadline = 30_000,
+    namespace = "default",
+  ): Promise<DeepReadonly<Pod>> {
+    let last: unknown = "never seen";
+    const stop = new AbortController();
+    const timer = setTimeout(() => stop.abort(), deadline);
+    try {
+      const events = this.client
+        .resource(pods, namespace)
+        .watch({ fieldSelector: `metadata.name=${name}` }, stop.signal);
+      for await (const event of events) {
+        if (event.type === "BOOKMARK" || nameOf(event.object) !== name) continue;
+        last = event.type === "DELETED" ? "deleted" : event.object.status;
+        if (event.type !== "DELETED" && done(event.object)) return event.object;
+      }
+    } finally {
+      clearTimeout(timer);
+      stop.abort();
+    }
+    throw new Error(
+      `pod ${name}: not as wanted within ${deadline} ms: ${JSON.stringify(last, undefined, 1)}\n${this.log()}`,
+    );
+  }
+
+  /** Ids of this cluster's containers, by `docker ps` filters. */
+  async containers(...filters: string[]): Promise<string[]> {
+    const id = readFileSync(join(this.home, "cluster-id"), "utf8").trim();
+    const wanted = [`label=io.mini-kube.cluster=${id}`, ...filters].flatMap((f) => ["--filter", f]);
+    const out = await runOk("docker", ["ps", "-aq", "--no-trunc", ...wanted]);
+    return out.split("\n").filter((line) => line !== "");
+  }
+
+  /** As a power cut would: the containers go on, the process does not. */
+  async kill9(): Promise<void> {
+    this.#process?.kill("SIGKILL");
+    await this.#process?.exited;
+  }
+
+  /** `mini-kube down` asks for the same. */
+  async interrupt(): Promise<number | undefined> {
+    this.#process?.kill("SIGINT");
+    return this.#process?.exited;
+  }
+
+  async remove(): Promise<void> {
+    this.#transport?.close();
+    await this.cli(["down"], { deadline: 90_000 }).catch(() => {});
+    this.#process?.kill("SIGKILL");
+    const left = await this.containers().catch(() => []);
+    if (left.length > 0) await run("docker", ["rm", "-f", ...left]);
+    rmSync(this.home, { recursive: true, force: true });
+  }
+}
+
+/** Ready as `kubectl wait --for=condition=Ready` sees it. */
+export const ready = (pod: DeepReadonly<Pod>): boolean =>
+  pod.status?.conditions?.some((c) => c.type === "Ready" && c.status === "True") ?? false;
