@@ -18,7 +18,7 @@ describe("agent", () => {
     });
     expect(node?.status?.capacity).toEqual({
       cpu: "4",
-      memory: "8388608Ki",
+      memory: "8Gi",
       "ephemeral-storage": "97656250Ki",
       pods: "110",
       "nvidia.com/gpu": "2",

@@ -1,5 +1,6 @@
 /** The Node object, from what was measured. Pure. */
 import type { ContainerImage, Node, NodeCondition, NodeStatus, Taint } from "../api/generated/types.ts";
+import { canonicalQuantity } from "../api/quantity.ts";
 import type { ImageInfo, RuntimeInfo } from "../runtime/runtime.ts";
 import { rfc3339 } from "../util/clock.ts";
 import type { DeepReadonly } from "../util/types.ts";
@@ -62,13 +63,15 @@ export function nodeLabels(o: NodeOptions, info: RuntimeInfo | undefined): Recor
 
 /** What Pods may use: all of it, for the agent and the daemon are small. */
 export function nodeResources(o: NodeOptions, f: Pick<NodeFacts, "info" | "measured">): Record<string, string> {
-  return {
+  const resources = {
     cpu: String(f.info?.cpus ?? 0),
     memory: `${Math.floor((f.info?.memoryBytes ?? 0) / 1024)}Ki`,
     "ephemeral-storage": `${Math.floor(f.measured.diskTotal / 1024)}Ki`,
     pods: String(o.maxPods),
     ...o.extendedResources,
   };
+  // As the server writes them, or every heartbeat would look like a change.
+  return Object.fromEntries(Object.entries(resources).map(([name, q]) => [name, canonicalQuantity(q)]));
 }
 
 export function nodeStatus(
