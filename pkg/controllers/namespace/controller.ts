@@ -1,0 +1,114 @@
+/** Empties namespaces that are being deleted, then lets go of them. */
+import type { Namespace } from "../../api/generated/types.ts";
+import { namespaces } from "../../api/kinds/namespace.ts";
+import { nameOf, type ApiObject } from "../../api/object.ts";
+import type { ResourceDef } from "../../api/resource.ts";
+import { isReason } from "../../api/status.ts";
+import { resources } from "../../api/table.ts";
+import type { Client } from "../../client/client.ts";
+import type { Cause } from "../../client/transport.ts";
+import { Informer } from "../../informer/informer.ts";
+import { runController, type Outcome } from "../../reconcile/controller.ts";
+import { together } from "../../reconcile/scope.ts";
+import { WorkQueue } from "../../reconcile/workqueue.ts";
+import type { Clock, Random } from "../../util/clock.ts";
+import type { Logger } from "../../util/log.ts";
+import type { DeepReadonly } from "../../util/types.ts";
+import { planNamespace, type Contents, type Remaining } from "./plan.ts";
+
+export interface NamespaceControllerOptions {
+  readonly client: Client;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly random: Random;
+}
+
+const NAME = "namespace-controller";
+
+/** Runs until the signal aborts. */
+export async function runNamespaceController(o: NamespaceControllerOptions, signal: AbortSignal): Promise<void> {
+  const api = o.client.resource(namespaces);
+  const informer = new Informer<Namespace>({ ...o, resource: api });
+  const queue = new WorkQueue(o);
+  informer.onChange((key, now) => {
+    if (now?.metadata.deletionTimestamp) queue.add(key);
+  });
+
+  const reconcile = async (key: string, _: AbortSignal, run: { reconcileId: string }): Promise<Outcome> => {
+    const ns = informer.get(key);
+    if (!ns?.metadata.deletionTimestamp) return "done";
+    const cause: Cause = {
+      component: NAME,
+      reconcileId: run.reconcileId,
+      reason: "NamespaceDeleted",
+      object: `namespaces/${key}@${ns.metadata.resourceVersion ?? ""}`,
+    };
+    const contents = await empty(o.client, nameOf(ns), cause);
+    const action = planNamespace(ns, contents, o.clock.now());
+    try {
+      if (action.type === "finalize") {
+        const body = { ...ns, apiVersion: "v1", kind: "Namespace", spec: { finalizers: action.finalizers } };
+        await api.subresource(key, "finalize", body, "update", cause);
+        return "done";
+      }
+      if (action.conditions)
+        await api.updateStatus({ ...ns, status: { ...ns.status, conditions: action.conditions } }, { cause });
+      return { againAfterMs: action.againAfterMs };
+    } catch (error) {
+      if (isReason(error, "NotFound")) return "done";
+      throw error;
+    }
+  };
+
+  await together(
+    signal,
+    (s) => informer.run(s),
+    (s) => runController({ ...o, name: NAME, queue, reconcile, workers: 4, after: [informer] }, s),
+  );
+}
+
+/** Asks all that is in the namespace to go, and reports what has not gone yet. */
+async function empty(client: Client, namespace: string, cause: Cause): Promise<Contents> {
+  const remaining: Remaining[] = [];
+  const failures: string[] = [];
+  await Promise.all(
+    resources
+      .filter((def) => def.namespaced)
+      .map(async (def) => {
+        try {
+          const left = await emptyOne(client, def, namespace, cause);
+          if (left) remaining.push(left);
+        } catch (error) {
+          failures.push(`${qualified(def)}: ${error instanceof Error ? error.message : String(error)}`);
+        }
+      }),
+  );
+  // In the order of answers; conditions must not change with that.
+  remaining.sort((a, b) => (a.resource < b.resource ? -1 : 1));
+  return { remaining, failures: failures.sort() };
+}
+
+async function emptyOne(
+  client: Client,
+  def: ResourceDef,
+  namespace: string,
+  cause: Cause,
+): Promise<Remaining | undefined> {
+  const api = client.resource(def, namespace);
+  let { items } = await api.list();
+  if (items.some((o) => !o.metadata.deletionTimestamp)) {
+    await api.deleteCollection({ propagationPolicy: "Background", cause });
+    ({ items } = await api.list());
+  }
+  return items.length === 0 ? undefined : summary(qualified(def), items);
+}
+
+function summary(resource: string, items: readonly DeepReadonly<ApiObject>[]): Remaining {
+  const finalizers: Record<string, number> = {};
+  for (const o of items) for (const f of o.metadata.finalizers ?? []) finalizers[f] = (finalizers[f] ?? 0) + 1;
+  return { resource, count: items.length, finalizers };
+}
+
+function qualified(def: ResourceDef): string {
+  return def.group ? `${def.plural}.${def.group}` : def.plural;
+}
