@@ -6,6 +6,7 @@
  *      containers, also to an agent that has just started. Containers without our labels do not exist for us.
  *  R2  Verbs are idempotent: creating what exists returns it, stopping or removing what is gone succeeds.
  *  R3  `events` is a hint that a Pod's containers changed; it may repeat and, after an error, lose. It never blocks a verb.
+ *      What was hinted at, getPod and listPods of the same object tell from then on.
  *  R4  Every verb ends by its signal: a promise rejects with the signal's reason, an iteration just ends. All other failures
  *      are RuntimeError with a reason, retryable or not.
  *  R5  A container's exit code, times and OOM flag are kept until removeContainer.

@@ -41,6 +41,11 @@ export interface DockerRuntimeOptions extends DockerApiOptions, Owner {
   readonly clock?: Clock;
 }
 
+interface DockerEvent {
+  readonly Action: string;
+  readonly Actor: { readonly ID: string; readonly Attributes: Labels };
+}
+
 /** What may have changed for a Pod. Not `create`: it was we; and not what probes do (`exec_*`). */
 const EVENTS = ["start", "die", "oom", "destroy", "pause", "unpause"];
 
@@ -104,7 +109,8 @@ export class DockerRuntime implements ContainerRuntime {
   async *#events(call: Parameters<DockerApi["stream"]>[0]): AsyncGenerator<{ readonly podUid: string }> {
     try {
       const stream = await this.api.stream(call);
-      for await (const event of documents<{ Actor: { Attributes: Labels } }>(stream)) {
+      for await (const event of documents<DockerEvent>(stream)) {
+        if (event.Action === "die") this.#pods.died(event.Actor.ID);
         const podUid = event.Actor.Attributes[label.podUid];
         if (podUid !== undefined) yield { podUid };
       }
@@ -192,6 +198,7 @@ export class DockerRuntime implements ContainerRuntime {
       signal,
     } as const;
     await unless(404, this.api.request({ ...call, alsoOk: [304] }));
+    this.#pods.died(id);
   }
 
   async removeContainer(id: string, signal: AbortSignal): Promise<void> {

@@ -34,11 +34,16 @@ type Facts = Pick<RuntimeContainer, "state" | "startedAt" | "finishedAt" | "exit
  * Reads Pods from containers: one list, and one inspect for each container that has come into its state since the last
  * look. Times and exit codes of a state do not change any more (Docker never restarts our containers), so they are kept
  * by id and state; a failed start leaves the state as it was, hence {@link forget}.
+ *
+ * Docker sends `die`, and answers a stop, before its lists know (seen with 20.10). An inspect waits
+ * for the container's lock and tells the truth, so of a container {@link died} the list's "running" is not believed.
  */
 export class PodReader {
   readonly #api: DockerApi;
   readonly #owner: Owner;
   readonly #facts = new Map<string, { readonly inState: string; readonly facts: Facts }>();
+
+  readonly #died = new Set<string>();
 
   constructor(api: DockerApi, owner: Owner) {
     this.#api = api;
@@ -52,12 +57,17 @@ export class PodReader {
 
   forget(id: string): void {
     this.#facts.delete(id);
+    this.#died.delete(id);
+  }
+
+  died(id: string): void {
+    this.#died.add(id);
   }
 
   async all(signal: AbortSignal): Promise<readonly RuntimePod[]> {
     const listed = await this.#list({}, signal);
     const ids = new Set(listed.map((l) => l.Id));
-    for (const id of this.#facts.keys()) if (!ids.has(id)) this.#facts.delete(id);
+    for (const id of [...this.#facts.keys(), ...this.#died]) if (!ids.has(id)) this.forget(id);
     const byPod = new Map<string, Listed[]>();
     for (const l of listed) {
       const uid = l.Labels[label.podUid] ?? "";
@@ -95,14 +105,15 @@ export class PodReader {
       uid,
       name: labels[label.podName] ?? "",
       namespace: labels[label.podNamespace] ?? "",
-      ...(sandbox ? { sandbox: toSandbox(sandbox) } : {}),
+      ...(sandbox ? { sandbox: toSandbox(sandbox, this.#died.has(sandbox.Id)) } : {}),
       containers: containers.filter((c) => c !== undefined),
     };
   }
 
   async #container(l: Listed, signal: AbortSignal): Promise<RuntimeContainer | undefined> {
     const known = this.#facts.get(l.Id);
-    const facts = known?.inState === l.State ? known.facts : await this.#inspect(l, signal);
+    const outdated = known?.facts.state === "running" && this.#died.has(l.Id);
+    const facts = known?.inState === l.State && !outdated ? known.facts : await this.#inspect(l, signal);
     if (!facts) return undefined;
     return {
       id: l.Id,
@@ -142,11 +153,11 @@ function toState(state: string): ContainerState {
   return state === "exited" || state === "dead" ? "exited" : "running";
 }
 
-function toSandbox(l: Listed): NonNullable<RuntimePod["sandbox"]> {
+function toSandbox(l: Listed, died: boolean): NonNullable<RuntimePod["sandbox"]> {
   const ip = address(l.NetworkSettings);
   return {
     id: l.Id,
-    state: toState(l.State),
+    state: died ? "exited" : toState(l.State),
     createdAt: l.Created * 1000,
     attempt: attempt(l),
     ...(ip === undefined ? {} : { ip }),
