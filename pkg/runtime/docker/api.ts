@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import type { Duplex, Readable } from "node:stream";
 import Docker from "dockerode";
 import { asRuntimeError } from "./errors.ts";
@@ -58,6 +59,8 @@ export class DockerApi {
     const { method = "GET", signal } = c;
     return new Promise<T>((resolve, reject) => {
       if (signal.aborted) return reject(signal.reason as Error);
+      // A worker's signal serves many calls at once; each takes its listener away when it is done.
+      setMaxListeners(0, signal);
       const dial = {
         ...how,
         path: c.path + queryString(c.query),
