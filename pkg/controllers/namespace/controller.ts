@@ -109,6 +109,7 @@ function summary(resource: string, items: readonly DeepReadonly<ApiObject>[]): R
   return { resource, count: items.length, finalizers };
 }
 
+/** `pods.`, `deployments.apps`: as Kubernetes writes them here, with the dot before an empty group. */
 function qualified(def: ResourceDef): string {
-  return def.group ? `${def.plural}.${def.group}` : def.plural;
+  return `${def.plural}.${def.group}`;
 }

@@ -6,7 +6,7 @@ import type { DeepReadonly } from "../../util/types.ts";
 
 /** Of one resource, after everything was asked to go. */
 export interface Remaining {
-  /** `pods`, `deployments.apps` */
+  /** `pods.`, `deployments.apps` */
   readonly resource: string;
   readonly count: number;
   /** Instances per finalizer that holds them. */

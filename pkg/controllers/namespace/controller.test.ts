@@ -1,0 +1,93 @@
+import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
+import { configMaps } from "../../api/kinds/configmap.ts";
+import { namespaces } from "../../api/kinds/namespace.ts";
+import { pods } from "../../api/kinds/pod.ts";
+import { serviceAccounts } from "../../api/kinds/serviceaccount.ts";
+import { ApiServer } from "../../apiserver/server.ts";
+import { Client } from "../../client/client.ts";
+import { MemoryStore } from "../../store/memory.ts";
+import { seededRandom } from "../../util/clock.ts";
+import { FakeClock } from "../../util/fake-clock.ts";
+import { silent } from "../../util/log.ts";
+import { runServiceAccountController } from "../serviceaccount/controller.ts";
+import { runNamespaceController } from "./controller.ts";
+
+async function start() {
+  const clock = new FakeClock();
+  const random = seededRandom(1);
+  const store = new MemoryStore();
+  const server = await ApiServer.open({ store, clock, random, log: silent });
+  const client = new Client(server.transport(), "test");
+  const stop = new AbortController();
+  const o = { client, clock, log: silent, random };
+  const done = Promise.all([runNamespaceController(o, stop.signal), runServiceAccountController(o, stop.signal)]);
+  await clock.advance(0);
+  return {
+    clock,
+    client,
+    namespaces: client.resource(namespaces),
+    pods: client.resource(pods, "shop"),
+    async end() {
+      stop.abort();
+      await done;
+      await server.close();
+      await store.close();
+      expect(clock.pending).toBe(0);
+    },
+  };
+}
+
+let c: Awaited<ReturnType<typeof start>>;
+beforeEach(async () => {
+  c = await start();
+  await c.namespaces.create({ metadata: { name: "shop" } });
+  await c.clock.advance(0);
+});
+afterEach(() => c.end());
+
+const accounts = async () =>
+  (await c.client.resource(serviceAccounts).list()).items.map((o) => `${o.metadata.namespace}/${o.metadata.name}`);
+const exists = async () => (await c.namespaces.list()).items.some((o) => o.metadata.name === "shop");
+
+describe("namespace controller", () => {
+  it("empties a namespace and lets go of it at once", async () => {
+    const api = c.client.resource(configMaps, "shop");
+    for (let i = 0; i < 3; i++) await api.create({ metadata: { name: `c${i}` }, data: {} });
+    await c.namespaces.delete("shop");
+    await c.clock.advance(500);
+    expect(await exists()).toBe(false);
+    expect((await c.client.resource(configMaps).list()).items.filter((o) => o.metadata.namespace === "shop")).toEqual(
+      [],
+    );
+  });
+
+  it("waits for Pods that end in their own time, and says so meanwhile", async () => {
+    const spec = { containers: [{ name: "c", image: "busybox" }], nodeName: "n1" };
+    await c.pods.create({ metadata: { name: "web" }, spec });
+    await c.namespaces.delete("shop");
+    await c.clock.advance(2_000);
+    expect((await c.pods.get("web")).metadata.deletionGracePeriodSeconds).toBe(30);
+    const remaining = (await c.namespaces.get("shop")).status?.conditions?.find(
+      (x) => x.type === "NamespaceContentRemaining",
+    );
+    expect(remaining?.message).toBe("Some resources are remaining: pods. has 1 resource instances");
+
+    await c.pods.delete("web", { gracePeriodSeconds: 0 }); // as its agent does when it has ended
+    await c.clock.advance(5_000);
+    expect(await exists()).toBe(false);
+  });
+});
+
+describe("serviceaccount controller", () => {
+  it("keeps `default` in every namespace that stays", async () => {
+    expect(await accounts()).toEqual(
+      expect.arrayContaining(["default/default", "kube-system/default", "shop/default"]),
+    );
+    await c.client.resource(serviceAccounts, "shop").delete("default");
+    await c.clock.advance(100);
+    expect(await accounts()).toContain("shop/default");
+    await c.namespaces.delete("shop");
+    await c.clock.advance(5_000);
+    expect(await accounts()).not.toContain("shop/default");
+  });
+});
