@@ -1,0 +1,109 @@
+/**
+ * Objects as the server holds them: in the store as JSON without resourceVersion (the revision is the truth), in memory
+ * as an {@link Entry}.
+ */
+import type { ApiObject, WatchEventType } from "../api/object.ts";
+import type { KeyValue, Revision } from "../store/store.ts";
+import type { DeepReadonly } from "../util/types.ts";
+
+/** One object at one revision with its encoding, made at most once and shared by every get, list and watch. */
+export class Entry {
+  readonly key: string;
+  /** Keys in the order apiVersion, kind, metadata, rest; metadata.resourceVersion filled in. Shared: never changed. */
+  readonly object: DeepReadonly<ApiObject>;
+  readonly revision: Revision;
+  #json: Buffer | undefined;
+
+  constructor(key: string, object: DeepReadonly<ApiObject>, revision: Revision) {
+    const { apiVersion = "", kind = "", metadata, ...rest } = object;
+    this.key = key;
+    this.revision = revision;
+    this.object = { apiVersion, kind, metadata: { ...metadata, resourceVersion: revision.toString() }, ...rest };
+  }
+
+  get json(): Buffer {
+    this.#json ??= Buffer.from(JSON.stringify(this.object));
+    return this.#json;
+  }
+
+  /** The encoding as a list holds it, without apiVersion and kind, and without the opening brace. */
+  get item(): Buffer {
+    const { apiVersion, kind } = this.object;
+    return this.json.subarray(Buffer.byteLength(JSON.stringify({ apiVersion, kind })));
+  }
+}
+
+/** What the store keeps; reads well in `etcdctl get`. */
+export function encodeStored(o: DeepReadonly<ApiObject>): Uint8Array {
+  const { apiVersion, kind, metadata, ...rest } = o;
+  const { name, namespace, uid, resourceVersion: _, ...meta } = metadata;
+  return Buffer.from(JSON.stringify({ apiVersion, kind, metadata: { name, namespace, uid, ...meta }, ...rest }));
+}
+
+/** Throws SyntaxError or TypeError when the value is not an object of ours. */
+export function decodeStored(kv: Pick<KeyValue, "key" | "value" | "modRevision">): Entry {
+  const value: unknown = JSON.parse(Buffer.from(kv.value.buffer, kv.value.byteOffset, kv.value.byteLength).toString());
+  if (typeof value !== "object" || value === null || !("metadata" in value)) {
+    throw new TypeError("not an API object");
+  }
+  return new Entry(kv.key, value as ApiObject, kv.modRevision);
+}
+
+const PREFIX: Readonly<Record<WatchEventType, Buffer>> = {
+  ADDED: Buffer.from('{"type":"ADDED","object":'),
+  MODIFIED: Buffer.from('{"type":"MODIFIED","object":'),
+  DELETED: Buffer.from('{"type":"DELETED","object":'),
+  BOOKMARK: Buffer.from('{"type":"BOOKMARK","object":'),
+};
+const END = Buffer.from("}\n");
+
+/** What a watcher is told. Watchers of the same change share it, line and all. */
+export class Notice {
+  readonly type: WatchEventType;
+  readonly entry: Entry;
+  #line: Buffer | undefined;
+
+  constructor(type: WatchEventType, entry: Entry) {
+    this.type = type;
+    this.entry = entry;
+  }
+
+  /** As on the wire, newline included. */
+  get line(): Buffer {
+    this.#line ??= Buffer.concat([PREFIX[this.type], this.entry.json, END]);
+    return this.#line;
+  }
+}
+
+/** One change of one object: `old` undefined for a new one, `now` undefined for a deletion. */
+export class Change {
+  readonly revision: Revision;
+  readonly old: Entry | undefined;
+  readonly now: Entry | undefined;
+  /** When the server learnt of it. */
+  readonly seenAt: number;
+  readonly #notices = new Map<WatchEventType, Notice>();
+
+  constructor(change: { revision: Revision; old: Entry | undefined; now: Entry | undefined; seenAt: number }) {
+    this.revision = change.revision;
+    this.old = change.old;
+    this.now = change.now;
+    this.seenAt = change.seenAt;
+  }
+
+  /** What a watcher learns to whom the object was (`before`) and is (`after`) visible. */
+  noticeFor(before: boolean, after: boolean): Notice | undefined {
+    if (after && this.now) return this.#notice(before ? "MODIFIED" : "ADDED", this.now);
+    return before && this.old ? this.#notice("DELETED", this.old) : undefined;
+  }
+
+  #notice(type: WatchEventType, entry: Entry): Notice {
+    let notice = this.#notices.get(type);
+    if (!notice) {
+      // A deletion shows the last state under the revision of the deletion, so that a watch can continue from it.
+      notice = new Notice(type, type === "DELETED" ? new Entry(entry.key, entry.object, this.revision) : entry);
+      this.#notices.set(type, notice);
+    }
+    return notice;
+  }
+}

@@ -1,0 +1,223 @@
+/** All objects of one kind in memory, their recent changes, and who watches them. */
+import type { ResourceDef } from "../api/resource.ts";
+import { ApiError } from "../api/status.ts";
+import type { Revision } from "../store/store.ts";
+import { Change, type Entry, Notice } from "./entry.ts";
+import { prefixOf } from "./keys.ts";
+import { type Selection, fieldValue } from "./selection.ts";
+import { WATCH_QUEUE_LIMIT, Watcher } from "./watcher.ts";
+
+/** Changes younger than this are kept for watches that come back … */
+const HISTORY_MS = 75_000;
+/** … but at least so many, and at most so many. */
+const HISTORY_MIN = 256;
+const HISTORY_MAX = 16_384;
+
+interface Subscription {
+  readonly selection: Selection;
+  readonly watcher: Watcher;
+}
+
+export interface SubscribeOptions {
+  readonly selection: Selection;
+  /** Changes after this revision; undefined: what there is as ADDED first, then every change. */
+  readonly from: Revision | undefined;
+  /** Ends the initial part; only with `from` undefined. */
+  readonly endOfInitial?: Notice;
+  readonly onEnd?: () => void;
+}
+
+/**
+ *  C1  Entries are shared and never changed; a new revision is a new Entry.
+ *  C2  A subscription misses nothing and repeats nothing: it is made in the same turn in which history or entries are read.
+ *  C3  A change costs its own subscribers: those indexed under another field value are not looked at.
+ *  C4  A change is applied at most once, however often the store tells it.
+ */
+export class ResourceCache {
+  readonly def: ResourceDef;
+  readonly #queueLimit: number;
+  readonly #entries = new Map<string, Entry>();
+  /** The keys in byte order, made when somebody lists. */
+  #sorted: string[] | undefined;
+  #history: Change[] = [];
+  /** History is complete after this revision. */
+  #since: Revision = 0n;
+  #changedAt: Revision = 0n;
+  readonly #subscriptions = new Set<Subscription>();
+  readonly #unindexed = new Set<Subscription>();
+  /** field → value → who watches only that. */
+  readonly #indexed = new Map<string, Map<string, Set<Subscription>>>();
+
+  constructor(def: ResourceDef, o: { queueLimit?: number } = {}) {
+    this.def = def;
+    this.#queueLimit = o.queueLimit ?? WATCH_QUEUE_LIMIT;
+  }
+
+  /** The revision of the last change of any object of this kind. */
+  get changedAt(): Revision {
+    return this.#changedAt;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  get(key: string): Entry | undefined {
+    return this.#entries.get(key);
+  }
+
+  entries(): IterableIterator<Entry> {
+    return this.#entries.values();
+  }
+
+  /** In key order, those of one namespace or ("") all, behind the key `after`. */
+  *sorted(namespace: string, after?: string): Generator<Entry, void, void> {
+    this.#sorted ??= [...this.#entries.keys()].sort();
+    const keys = this.#sorted;
+    const prefix = prefixOf(this.def, namespace);
+    let i = after === undefined ? lowerBound(keys, prefix) : lowerBound(keys, after);
+    if (after !== undefined && keys[i] === after) i++;
+    for (; i < keys.length; i++) {
+      const key = keys[i] ?? "";
+      if (!key.startsWith(prefix)) return;
+      const entry = this.#entries.get(key);
+      if (entry) yield entry;
+    }
+  }
+
+  /** Everything anew, as of `revision`: what was known before is no longer connected to it, so all watches end. */
+  reset(entries: readonly Entry[], revision: Revision): void {
+    this.#entries.clear();
+    for (const entry of entries) this.#entries.set(entry.key, entry);
+    this.#sorted = undefined;
+    this.#history = [];
+    this.#since = revision;
+    this.#changedAt = revision;
+    for (const { watcher } of this.#subscriptions) watcher.end();
+  }
+
+  put(entry: Entry, seenAt: number): void {
+    const old = this.#entries.get(entry.key);
+    if (old && old.revision >= entry.revision) return;
+    this.#entries.set(entry.key, entry);
+    if (!old) this.#sorted = undefined;
+    this.#changed(new Change({ revision: entry.revision, old, now: entry, seenAt }));
+  }
+
+  delete(key: string, revision: Revision, seenAt: number): void {
+    const old = this.#entries.get(key);
+    if (!old || old.revision > revision) return;
+    this.#entries.delete(key);
+    this.#sorted = undefined;
+    this.#changed(new Change({ revision, old, now: undefined, seenAt }));
+  }
+
+  /** Throws Expired when `from` is older than the history. */
+  subscribe(o: SubscribeOptions): Watcher {
+    const watcher = new Watcher({
+      initial: this.#initial(o),
+      limit: this.#queueLimit,
+      onEnd: () => {
+        this.#forget(subscription);
+        o.onEnd?.();
+      },
+    });
+    const subscription: Subscription = { selection: o.selection, watcher };
+    this.#subscriptions.add(subscription);
+    this.#bucket(o.selection).add(subscription);
+    return watcher;
+  }
+
+  /** All watches end; for shutdown. */
+  close(): void {
+    for (const { watcher } of this.#subscriptions) watcher.end();
+  }
+
+  #initial(o: SubscribeOptions): Notice[] {
+    const notices: Notice[] = [];
+    if (o.from === undefined) {
+      for (const entry of this.sorted(o.selection.namespace)) {
+        if (o.selection.matches(entry.object)) notices.push(new Notice("ADDED", entry));
+      }
+      if (o.endOfInitial) notices.push(o.endOfInitial);
+      return notices;
+    }
+    if (o.from < this.#since) {
+      throw new ApiError("Expired", `too old resource version: ${o.from} (${this.#since})`);
+    }
+    const first = this.#history.findLastIndex((c) => c.revision <= (o.from ?? 0n)) + 1;
+    for (let i = first; i < this.#history.length; i++) {
+      const change = this.#history[i];
+      const notice = change && noticeFor(o.selection, change);
+      if (notice) notices.push(notice);
+    }
+    return notices;
+  }
+
+  #changed(change: Change): void {
+    this.#changedAt = change.revision;
+    this.#remember(change);
+    for (const s of this.#unindexed) tell(s, change);
+    for (const [field, byValue] of this.#indexed) {
+      const before = change.old && fieldValue(this.def, field, change.old.object);
+      const after = change.now && fieldValue(this.def, field, change.now.object);
+      if (after !== undefined) for (const s of byValue.get(after) ?? []) tell(s, change);
+      if (before !== undefined && before !== after) for (const s of byValue.get(before) ?? []) tell(s, change);
+    }
+  }
+
+  #remember(change: Change): void {
+    const history = this.#history;
+    history.push(change);
+    // Looked at in blocks, so that the cost of one change stays constant.
+    if (history.length % HISTORY_MIN !== 0) return;
+    const young = history.length - history.findIndex((c) => c.seenAt >= change.seenAt - HISTORY_MS);
+    const drop = history.length - Math.min(Math.max(young, HISTORY_MIN), HISTORY_MAX);
+    if (drop === 0) return;
+    this.#since = history[drop - 1]?.revision ?? this.#since;
+    this.#history = history.slice(drop);
+  }
+
+  #bucket(selection: Selection): Set<Subscription> {
+    if (!selection.index) return this.#unindexed;
+    const { field, value } = selection.index;
+    const byValue = this.#indexed.get(field) ?? new Map<string, Set<Subscription>>();
+    this.#indexed.set(field, byValue);
+    const bucket = byValue.get(value) ?? new Set<Subscription>();
+    byValue.set(value, bucket);
+    return bucket;
+  }
+
+  #forget(s: Subscription): void {
+    this.#subscriptions.delete(s);
+    const bucket = this.#bucket(s.selection);
+    bucket.delete(s);
+    if (bucket.size > 0 || !s.selection.index) return;
+    const { field, value } = s.selection.index;
+    const byValue = this.#indexed.get(field);
+    byValue?.delete(value);
+    if (byValue?.size === 0) this.#indexed.delete(field);
+  }
+}
+
+function noticeFor(selection: Selection, change: Change): Notice | undefined {
+  const before = change.old !== undefined && selection.matches(change.old.object);
+  const after = change.now !== undefined && selection.matches(change.now.object);
+  return change.noticeFor(before, after);
+}
+
+function tell(s: Subscription, change: Change): void {
+  const notice = noticeFor(s.selection, change);
+  if (notice) s.watcher.push(notice);
+}
+
+/** The index of the first key ≥ `key`. */
+function lowerBound(keys: readonly string[], key: string): number {
+  let [low, high] = [0, keys.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((keys[middle] ?? "") < key) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

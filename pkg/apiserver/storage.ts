@@ -1,0 +1,170 @@
+/** Writes over the store: create if absent, change through a retried pure function, remove. Nothing else writes objects. */
+import { deepEqual } from "../api/equal.ts";
+import type { ApiObject } from "../api/object.ts";
+import type { ResourceDef } from "../api/resource.ts";
+import { ApiError, notFound } from "../api/status.ts";
+import {
+  CompactedError,
+  type Expectation,
+  type KeyValue,
+  type Store,
+  StoreUnavailableError,
+  TxnTooLargeError,
+} from "../store/store.ts";
+import type { DeepReadonly } from "../util/types.ts";
+import { Entry, decodeStored, encodeStored } from "./entry.ts";
+import type { WatchCache } from "./watchcache.ts";
+
+/** What a change wants to happen to the object it was shown. */
+export type Decision =
+  | { readonly then: "keep" }
+  | { readonly then: "write"; readonly object: ApiObject }
+  /** `last`: the state that watchers see in the DELETED event is the stored one; this is what the caller gets. */
+  | { readonly then: "remove"; readonly last: DeepReadonly<ApiObject> };
+
+export interface Changed {
+  readonly entry: Entry;
+  readonly removed: boolean;
+}
+
+/** Which object. `name` only serves messages. */
+export interface Target {
+  readonly def: ResourceDef;
+  readonly key: string;
+  readonly name: string;
+}
+
+/**
+ *  G1  A change sees the newest state: it is written only if nothing else was written in between, else decided anew.
+ *  G2  `decide` is pure. Shown a state that may be old, its refusal or its "keep" counts only once the store confirms it.
+ *  G3  Equal objects mean no write, no new revision, no event.
+ */
+export class Storage {
+  readonly #store: Store;
+  readonly #cache: WatchCache;
+
+  constructor(store: Store, cache: WatchCache) {
+    this.#store = store;
+    this.#cache = cache;
+  }
+
+  /** The newest state in the store itself. */
+  async read(def: ResourceDef, key: string): Promise<Entry | undefined> {
+    const { kv } = await this.#store.get(key);
+    return kv && this.#entryOf(def, kv);
+  }
+
+  /** Undefined when the key is taken, or the other expectation does not hold any more. */
+  async create(
+    t: Target,
+    object: ApiObject,
+    o: { expect?: readonly Expectation[]; dryRun: boolean },
+  ): Promise<{ entry: Entry } | { taken: boolean }> {
+    const expect = [{ key: t.key, modRevision: 0n }, ...(o.expect ?? [])];
+    if (o.dryRun) {
+      const taken = (await this.#store.get(t.key)).kv !== undefined;
+      return taken ? { taken } : { entry: new Entry(t.key, object, 0n) };
+    }
+    const result = await this.#store.txn(expect, [{ op: "put", key: t.key, value: encodeStored(object) }]);
+    if (!result.ok) return { taken: result.current[0] !== undefined };
+    return { entry: this.#cache.wrote(t.def, new Entry(t.key, object, result.revision)) };
+  }
+
+  /** Throws NotFound when there is no such object. */
+  async change(t: Target, decide: (current: Entry) => Decision, dryRun: boolean): Promise<Changed> {
+    const known = this.#cache.newest(t.def, t.key);
+    let live = known === undefined;
+    let current = known ?? (await this.read(t.def, t.key));
+    for (;;) {
+      if (!current) throw notFound({ group: t.def.group, resource: t.def.plural }, t.name);
+      const outcome = attempt(decide, current);
+      if (!live && (outcome instanceof ApiError || outcome.then === "keep" || dryRun)) {
+        // G2: what was decided on came from the cache.
+        const newest = await this.read(t.def, t.key);
+        live = true;
+        if (newest?.revision !== current.revision) {
+          current = newest;
+          continue;
+        }
+      }
+      if (outcome instanceof ApiError) throw outcome;
+      if (outcome.then === "keep") return { entry: current, removed: false };
+      const done = await this.#commit(t, current, outcome, dryRun);
+      if ("entry" in done) return done;
+      current = done.current;
+      live = true;
+    }
+  }
+
+  async #commit(
+    t: Target,
+    current: Entry,
+    decision: Exclude<Decision, { then: "keep" }>,
+    dryRun: boolean,
+  ): Promise<Changed | { current: Entry | undefined }> {
+    const removed = decision.then === "remove";
+    const next = decision.then === "remove" ? decision.last : decision.object;
+    if (dryRun) return { entry: new Entry(t.key, next, current.revision), removed };
+    const result = await this.#store.txn(
+      [{ key: t.key, modRevision: current.revision }],
+      [
+        decision.then === "remove"
+          ? { op: "delete", key: t.key }
+          : { op: "put", key: t.key, value: encodeStored(decision.object) },
+      ],
+    );
+    if (!result.ok) {
+      const [now] = result.current;
+      return { current: now && this.#entryOf(t.def, now) };
+    }
+    const entry = new Entry(t.key, next, result.revision);
+    return { entry: removed ? entry : this.#cache.wrote(t.def, entry), removed };
+  }
+
+  /** The shared entry where the cache has this very revision, so that nothing is decoded twice. */
+  #entryOf(def: ResourceDef, kv: KeyValue): Entry {
+    const cached = this.#cache.newest(def, kv.key);
+    return cached?.revision === kv.modRevision ? cached : decodeStored(kv);
+  }
+
+  /** Entries of a page read from the store. */
+  entriesOf(def: ResourceDef, kvs: readonly KeyValue[]): Entry[] {
+    return kvs.map((kv) => this.#entryOf(def, kv));
+  }
+}
+
+/** G3: writing what is there already is keeping it. */
+function attempt(decide: (current: Entry) => Decision, current: Entry): Decision | ApiError {
+  try {
+    const decision = decide(current);
+    return decision.then === "write" && sameContent(decision.object, current.object) ? { then: "keep" } : decision;
+  } catch (error) {
+    if (error instanceof ApiError) return error;
+    throw error;
+  }
+}
+
+/** Equal but for resourceVersion. */
+function sameContent(a: DeepReadonly<ApiObject>, b: DeepReadonly<ApiObject>): boolean {
+  const { metadata, ...rest } = a;
+  const { metadata: otherMetadata, ...others } = b;
+  const { resourceVersion: _, ...meta } = metadata;
+  const { resourceVersion: __, ...otherMeta } = otherMetadata;
+  return deepEqual(meta, otherMeta) && deepEqual(rest, others);
+}
+
+/** What the store's failures are to a client. */
+export function apiErrorOf(error: unknown): ApiError {
+  if (error instanceof ApiError) return error;
+  if (error instanceof CompactedError) {
+    return new ApiError("Expired", "The resourceVersion for the provided list is too old.");
+  }
+  if (error instanceof StoreUnavailableError) {
+    return error.full
+      ? new ApiError("InsufficientStorage", `the store is full: ${error.message}`)
+      : new ApiError("ServiceUnavailable", `the store cannot be reached: ${error.message}`, { retryAfterSeconds: 1 });
+  }
+  if (error instanceof TxnTooLargeError) return new ApiError("RequestEntityTooLarge", error.message);
+  const message = error instanceof Error ? error.message : String(error);
+  return new ApiError("InternalError", `Internal error occurred: ${message}`);
+}

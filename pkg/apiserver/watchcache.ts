@@ -1,0 +1,214 @@
+/** The store in memory: one watch on it feeds every reader and every watcher of every kind. */
+import type { ResourceDef } from "../api/resource.ts";
+import { type KeyValue, CompactedError, type Revision, type Store, type StoreEvent } from "../store/store.ts";
+import { backoffMs } from "../util/backoff.ts";
+import type { Clock, Random } from "../util/clock.ts";
+import type { Logger } from "../util/log.ts";
+import { type Entry, decodeStored } from "./entry.ts";
+import { ROOT, resourceKey, resourcesOfKey } from "./keys.ts";
+import { ResourceCache } from "./resource-cache.ts";
+
+/** How long a read waits for the cache before it asks the store itself. */
+const CATCH_UP_MS = 1_000;
+const RETRY = { initialMs: 50, maxMs: 5_000, jitter: 0.5 };
+
+export interface WatchCacheOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly resources: readonly ResourceDef[];
+  /** Notices that may wait for one watcher before it is cut off. */
+  readonly watchQueueLimit?: number;
+}
+
+/**
+ *  K1  All kinds move together: at `revision` the cache shows every write up to it, of all kinds.
+ *  K2  After `fresh()` the cache shows every write that anybody, also another API server, had acknowledged before the call.
+ *  K3  A lost store connection loses no change: the watch goes on where it was. Only when that history has been
+ *      compacted away is everything listed anew, and every watch ended.
+ */
+export class WatchCache {
+  readonly #o: WatchCacheOptions;
+  readonly #resources: ReadonlyMap<string, ResourceCache>;
+  readonly #abort = new AbortController();
+  #running: Promise<void> = Promise.resolve();
+  #revision: Revision = 0n;
+  /** Entries of our own writes whose events have not come yet: their decoding is spared, and the next write sees them. */
+  readonly #written = new Map<string, Entry>();
+  #waiting: { revision: Revision; wake: () => void }[] = [];
+  #asking: Promise<Revision> | undefined;
+  #queued: Promise<Revision> | undefined;
+
+  constructor(o: WatchCacheOptions) {
+    this.#o = o;
+    this.#resources = new Map(
+      o.resources.map((def) => [
+        resourceKey(def),
+        new ResourceCache(def, o.watchQueueLimit === undefined ? {} : { queueLimit: o.watchQueueLimit }),
+      ]),
+    );
+  }
+
+  /** Loads everything; rejects when the store cannot be read. From then on the cache keeps itself up to date. */
+  async start(): Promise<void> {
+    await this.#load();
+    this.#running = this.#follow(this.#abort.signal);
+  }
+
+  async stop(): Promise<void> {
+    this.#abort.abort();
+    for (const { wake } of this.#waiting) wake();
+    for (const resource of this.#resources.values()) resource.close();
+    await this.#running;
+  }
+
+  get revision(): Revision {
+    return this.#revision;
+  }
+
+  resource(def: ResourceDef): ResourceCache {
+    const found = this.#resources.get(resourceKey(def));
+    if (!found) throw new Error(`no cache for ${def.plural}`);
+    return found;
+  }
+
+  resources(): Iterable<ResourceCache> {
+    return this.#resources.values();
+  }
+
+  /** The newest state known here of what is under a key; may be behind what other servers wrote. */
+  newest(def: ResourceDef, key: string): Entry | undefined {
+    return this.#written.get(key) ?? this.resource(def).get(key);
+  }
+
+  /** Tells the cache of a write of our own before the store does. Returns the entry that readers will share. */
+  wrote(def: ResourceDef, entry: Entry): Entry {
+    if (entry.revision <= this.#revision) {
+      const cached = this.resource(def).get(entry.key);
+      return cached?.revision === entry.revision ? cached : entry;
+    }
+    const before = this.#written.get(entry.key);
+    if (!before || before.revision < entry.revision) this.#written.set(entry.key, entry);
+    return entry;
+  }
+
+  /** See K2. False when the cache did not get there in time: read the store instead. */
+  async fresh(): Promise<boolean> {
+    return this.reached(await this.#latest(), CATCH_UP_MS);
+  }
+
+  /** Whether the cache shows `revision`, now or within `withinMs`. */
+  reached(revision: Revision, withinMs: number): Promise<boolean> {
+    if (this.#revision >= revision) return Promise.resolve(true);
+    return new Promise((resolve) => {
+      const waiter = { revision, wake: () => settle() };
+      const timer = this.#o.clock.after(withinMs, () => settle());
+      const settle = () => {
+        timer[Symbol.dispose]();
+        const at = this.#waiting.indexOf(waiter);
+        if (at >= 0) this.#waiting.splice(at, 1);
+        resolve(this.#revision >= revision);
+      };
+      this.#waiting.push(waiter);
+    });
+  }
+
+  /** The store's revision at some time after the call: calls that come while one is under way share the next. */
+  #latest(): Promise<Revision> {
+    this.#queued ??= this.#afterCurrent();
+    return this.#queued;
+  }
+
+  async #afterCurrent(): Promise<Revision> {
+    await this.#asking?.catch(() => undefined);
+    this.#queued = undefined;
+    this.#asking = this.#o.store.get(ROOT).then((r) => r.revision);
+    return this.#asking;
+  }
+
+  async #load(): Promise<void> {
+    const page = await this.#o.store.list(ROOT);
+    const byResource = new Map<ResourceCache, Entry[]>();
+    for (const kv of page.kvs) {
+      const resource = this.#resourceOf(kv.key);
+      const entry = resource && this.#decode(kv);
+      if (!resource || !entry) continue;
+      const entries = byResource.get(resource);
+      if (entries) entries.push(entry);
+      else byResource.set(resource, [entry]);
+    }
+    this.#written.clear();
+    for (const resource of this.#resources.values()) {
+      resource.reset(byResource.get(resource) ?? [], page.revision);
+    }
+    this.#advance(page.revision);
+  }
+
+  async #follow(signal: AbortSignal): Promise<void> {
+    const { store, clock, log, random } = this.#o;
+    let failures = 0;
+    let lost = false;
+    while (!signal.aborted) {
+      try {
+        if (lost) await this.#load();
+        lost = false;
+        // From the revision already reached, inclusive: if a transaction was told only in part, the rest comes now (C4).
+        for await (const event of store.watch(ROOT, this.#revision || 1n, signal)) {
+          this.#apply(event);
+          failures = 0;
+        }
+      } catch (error) {
+        lost = error instanceof CompactedError;
+        if (!signal.aborted) log.warn({ error, failures, lost }, "the store's watch was interrupted");
+      }
+      if (signal.aborted) return;
+      failures += 1;
+      await clock.sleep(backoffMs(failures, RETRY, random), signal).catch(() => undefined);
+    }
+  }
+
+  #apply(event: StoreEvent): void {
+    if (event.type !== "progress") {
+      const key = event.type === "put" ? event.kv.key : event.key;
+      const resource = this.#resourceOf(key);
+      if (resource && event.type === "put") {
+        const entry = this.#take(key, event.revision) ?? this.#decode(event.kv);
+        if (entry) resource.put(entry, this.#o.clock.now());
+      } else if (resource) {
+        this.#take(key, event.revision);
+        resource.delete(key, event.revision, this.#o.clock.now());
+      }
+    }
+    this.#advance(event.revision);
+  }
+
+  /** The entry that our own write of this revision left; older ones are forgotten. */
+  #take(key: string, revision: Revision): Entry | undefined {
+    const written = this.#written.get(key);
+    if (!written || written.revision > revision) return undefined;
+    this.#written.delete(key);
+    return written.revision === revision ? written : undefined;
+  }
+
+  #advance(revision: Revision): void {
+    if (revision <= this.#revision) return;
+    this.#revision = revision;
+    for (const waiter of this.#waiting.filter((w) => w.revision <= revision)) waiter.wake();
+  }
+
+  #resourceOf(key: string): ResourceCache | undefined {
+    const [core, grouped] = resourcesOfKey(key);
+    return this.#resources.get(core) ?? this.#resources.get(grouped);
+  }
+
+  /** What is no object of ours (written by another hand) is left out and said so, never an end of the server. */
+  #decode(kv: KeyValue): Entry | undefined {
+    try {
+      return decodeStored(kv);
+    } catch (error) {
+      this.#o.log.error({ key: kv.key, revision: kv.modRevision, error }, "cannot read the stored object");
+      return undefined;
+    }
+  }
+}

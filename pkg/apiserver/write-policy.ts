@@ -1,0 +1,190 @@
+/**
+ * What a write makes of an object, as pure functions over the kind's own policy: Kubernetes' BeforeCreate, BeforeUpdate
+ * and BeforeDelete. The order is always: system metadata, defaults, the kind's preparation, validation.
+ */
+import { deepClone, deepEqual } from "../api/equal.ts";
+import type { ApiObject, ObjectMeta } from "../api/object.ts";
+import { apiVersionOf } from "../api/object.ts";
+import type { RequestContext, ResourceDef, Subresource } from "../api/resource.ts";
+import { type FieldError, badRequest, conflict, invalid } from "../api/status.ts";
+import { validateMetadata } from "../api/validation/meta.ts";
+import { type Random, rfc3339 } from "../util/clock.ts";
+import type { DeepReadonly } from "../util/types.ts";
+import type { Entry } from "./entry.ts";
+import type { Decision } from "./storage.ts";
+
+export type Part = Extract<Subresource<ApiObject>, { type: "part" }>;
+
+export interface DeleteOptions {
+  readonly gracePeriodSeconds?: number;
+  readonly preconditions?: { readonly uid?: string; readonly resourceVersion?: string };
+}
+
+/** A version 4 UUID from the injected chance. */
+export function newUid(random: Random): string {
+  const hex = (digits: number) => Array.from({ length: digits }, () => Math.floor(random() * 16).toString(16)).join("");
+  const variant = (8 + Math.floor(random() * 4)).toString(16);
+  return `${hex(8)}-${hex(4)}-4${hex(3)}-${variant}${hex(3)}-${hex(12)}`;
+}
+
+/** Kind and namespace as the address says; a body that contradicts it is refused. */
+export function fitToAddress(def: ResourceDef, o: ApiObject, at: { namespace: string; name?: string }): void {
+  const apiVersion = apiVersionOf(def);
+  if (o.apiVersion && o.apiVersion !== apiVersion) {
+    throw badRequest(
+      `the API version in the data (${o.apiVersion}) does not match the expected API version (${apiVersion})`,
+    );
+  }
+  if (o.kind && o.kind !== def.kind) {
+    throw badRequest(`${o.kind} in version "${apiVersion}" cannot be handled as a ${def.kind}`);
+  }
+  o.apiVersion = apiVersion;
+  o.kind = def.kind;
+  const meta = o.metadata;
+  if (def.namespaced) {
+    if (meta.namespace && meta.namespace !== at.namespace) {
+      throw badRequest("the namespace of the provided object does not match the namespace sent on the request");
+    }
+    meta.namespace = at.namespace;
+  }
+  if (at.name === undefined) return;
+  if (meta.name && meta.name !== at.name) {
+    throw badRequest(`the name of the object (${meta.name}) does not match the name on the URL (${at.name})`);
+  }
+  meta.name = at.name;
+}
+
+/** Fills in `o`, which has its name by now. Throws Invalid. */
+export function beforeCreate(def: ResourceDef, o: ApiObject, c: RequestContext, uid: string): void {
+  const meta = o.metadata;
+  if (meta.resourceVersion) throw badRequest("resourceVersion should not be set on objects to be created");
+  forgetUnkept(meta);
+  delete meta.deletionTimestamp;
+  delete meta.deletionGracePeriodSeconds;
+  delete meta.generation;
+  meta.uid = uid;
+  meta.creationTimestamp = rfc3339(c.now);
+  if (countsGenerations(def)) meta.generation = 1;
+  def.setDefaults?.(o);
+  def.prepareForCreate?.(o, c);
+  refuseIf(def, o, [...validateMetadata(def, o), ...(def.validate?.(o) ?? [])]);
+}
+
+/** What becomes of `current` when a client wants it to be `next` (or, with `part`, wants that part of it so). */
+export function beforeUpdate(
+  def: ResourceDef,
+  current: Entry,
+  next: ApiObject,
+  c: RequestContext,
+  part?: Part,
+): Decision {
+  const old = current.object;
+  checkPreconditions(def, current, next.metadata);
+  keepSystemMetadata(next.metadata, old.metadata);
+  def.setDefaults?.(next);
+  if (part) part.prepareForUpdate(next, old, c);
+  else def.prepareForUpdate?.(next, old, c);
+  if (countsGenerations(def) && !deepEqual(desired(next), desired(old))) bumpGeneration(next.metadata);
+  const validate = part ? part.validate : def.validate;
+  refuseIf(def, next, [...validateMetadata(def, next, old), ...(validate?.(next, old) ?? [])]);
+  return settled(def, next);
+}
+
+/** The write or, when a deleted object has nothing left that holds it, its removal. */
+export function settled(def: ResourceDef, next: ApiObject): Decision {
+  return isFinished(def, next) ? { then: "remove", last: next } : { then: "write", object: next };
+}
+
+export function beforeDelete(def: ResourceDef, current: Entry, o: DeleteOptions, c: RequestContext): Decision {
+  checkPreconditions(def, current, o.preconditions ?? {});
+  const next = deepClone(current.object);
+  const meta = next.metadata;
+  const grace = Math.max(0, def.gracePeriodSeconds?.(current.object, o.gracePeriodSeconds) ?? 0);
+  if (meta.deletionTimestamp === undefined) {
+    meta.deletionTimestamp = rfc3339(c.now + grace * 1000);
+    meta.deletionGracePeriodSeconds = grace;
+    if (meta.generation) bumpGeneration(meta);
+    def.prepareForDelete?.(next, c);
+    return settled(def, next);
+  }
+  // Deleted before: the grace may only get shorter, counted from the first deletion.
+  const before = meta.deletionGracePeriodSeconds ?? 0;
+  if (o.gracePeriodSeconds !== undefined && grace < before) {
+    meta.deletionTimestamp = rfc3339(Date.parse(meta.deletionTimestamp) - (before - grace) * 1000);
+    meta.deletionGracePeriodSeconds = grace;
+  }
+  return settled(def, next);
+}
+
+/** Throws Conflict unless the object is still the one the client means. */
+export function checkPreconditions(
+  def: ResourceDef,
+  current: Entry,
+  expected: Pick<ObjectMeta, "uid" | "resourceVersion">,
+): void {
+  const name = current.object.metadata.name ?? "";
+  const resource = { group: def.group, resource: def.plural };
+  const uid = current.object.metadata.uid ?? "";
+  if (expected.uid && expected.uid !== uid) {
+    const why = `Precondition failed: UID in precondition: ${expected.uid}, UID in object meta: ${uid}`;
+    throw conflict(resource, name, why);
+  }
+  if (expected.resourceVersion && expected.resourceVersion !== current.revision.toString()) {
+    throw conflict(resource, name);
+  }
+}
+
+function isFinished(def: ResourceDef, o: ApiObject): boolean {
+  const { deletionTimestamp, deletionGracePeriodSeconds, finalizers } = o.metadata;
+  return (
+    deletionTimestamp !== undefined &&
+    (deletionGracePeriodSeconds ?? 0) === 0 &&
+    (finalizers ?? []).length === 0 &&
+    !def.heldBack?.(o)
+  );
+}
+
+/** Only kinds that report a status count generations: others have nobody who could lag behind. */
+function countsGenerations(def: ResourceDef): boolean {
+  return def.subresources["status"]?.type === "part";
+}
+
+function bumpGeneration(meta: ObjectMeta): void {
+  meta.generation = (meta.generation ?? 0) + 1;
+}
+
+/** All but metadata and status. */
+function desired(o: DeepReadonly<ApiObject>): object {
+  const { metadata: _, ...rest } = o as DeepReadonly<ApiObject> & { status?: unknown };
+  delete rest.status;
+  return rest;
+}
+
+const SYSTEM_FIELDS = [
+  "uid",
+  "creationTimestamp",
+  "deletionTimestamp",
+  "deletionGracePeriodSeconds",
+  "generation",
+  "generateName",
+] as const;
+
+function keepSystemMetadata(meta: ObjectMeta, old: DeepReadonly<ObjectMeta>): void {
+  forgetUnkept(meta);
+  delete meta.resourceVersion;
+  const target = meta as Record<string, unknown>;
+  for (const field of SYSTEM_FIELDS) {
+    if (old[field] === undefined) delete target[field];
+    else target[field] = old[field];
+  }
+}
+
+/** Field ownership is not tracked yet, so none is stored: half of it would mislead server-side apply later. */
+function forgetUnkept(meta: ObjectMeta): void {
+  delete meta.selfLink;
+  delete meta.managedFields;
+}
+
+function refuseIf(def: ResourceDef, o: ApiObject, errors: readonly FieldError[]): void {
+  if (errors.length > 0) throw invalid(def, o.metadata.name ?? "", errors);
+}
