@@ -1,0 +1,331 @@
+/**
+ * kubectl's JSONPath templates: `{.items[*].metadata.name}{"\n"}`, `{range .items[*]}…{end}`, filters, unions, slices,
+ * recursive descent. As in `kubectl get`, what is missing yields nothing instead of an error.
+ */
+import { CliError } from "../io.ts";
+
+type Step =
+  | { readonly type: "field"; readonly name: string }
+  | { readonly type: "wildcard" }
+  | { readonly type: "descend" }
+  | {
+      readonly type: "slice";
+      readonly from?: number;
+      readonly to?: number;
+      readonly step?: number;
+      readonly single: boolean;
+    }
+  | { readonly type: "union"; readonly of: readonly Step[] }
+  | { readonly type: "filter"; readonly left: Operand; readonly operator?: string; readonly right?: Operand };
+
+type Operand = { readonly path: Path } | { readonly value: string | number | boolean | null };
+
+interface Path {
+  /** `$` or a path at the top: from the whole object; `@` or a relative one inside `range`: from the current item. */
+  readonly fromRoot: boolean;
+  readonly steps: readonly Step[];
+}
+
+type Node =
+  | { readonly type: "text"; readonly text: string }
+  | { readonly type: "path"; readonly path: Path }
+  | { readonly type: "range"; readonly path: Path; readonly body: readonly Node[] };
+
+export interface Template {
+  /** The text for one object. */
+  render(data: unknown): string;
+}
+
+/** Throws {@link CliError} saying what is wrong and where. */
+export function parseTemplate(text: string): Template {
+  const nodes = new TemplateParser(text).parse();
+  return { render: (data) => renderAll(nodes, data, data) };
+}
+
+/** A bare expression, with or without braces: `.metadata.name`, `{.metadata.name}`, `metadata.name`. */
+export function parsePath(text: string): (data: unknown) => unknown[] {
+  const inner = /^\{(.*)\}$/s.exec(text.trim())?.[1] ?? text.trim();
+  const scanner = new PathParser(/^[.[$@]/.test(inner) ? inner : `.${inner}`);
+  const path = scanner.path();
+  scanner.end();
+  return (data) => evaluate(path, data, data);
+}
+
+function renderAll(nodes: readonly Node[], current: unknown, root: unknown): string {
+  return nodes
+    .map((node) => {
+      if (node.type === "text") return node.text;
+      const values = evaluate(node.path, current, root);
+      if (node.type === "path") return values.map(valueText).join(" ");
+      return values.map((item) => renderAll(node.body, item, root)).join("");
+    })
+    .join("");
+}
+
+/** Strings as they are, the rest as JSON. */
+export function valueText(value: unknown): string {
+  if (typeof value === "string") return value;
+  return value === null || value === undefined ? "" : JSON.stringify(value);
+}
+
+function evaluate(path: Path, current: unknown, root: unknown): unknown[] {
+  let values: unknown[] = [path.fromRoot ? root : current];
+  for (const step of path.steps) values = values.flatMap((v) => take(step, v, root));
+  return values;
+}
+
+function take(step: Step, value: unknown, root: unknown): unknown[] {
+  switch (step.type) {
+    case "field":
+      return isObject(value) && Object.hasOwn(value, step.name) ? [value[step.name]] : [];
+    case "wildcard":
+      return children(value);
+    case "descend":
+      return descendants(value);
+    case "slice":
+      return Array.isArray(value) ? slice(value, step) : [];
+    case "union":
+      return step.of.flatMap((s) => take(s, value, root));
+    case "filter":
+      return children(value).filter((item) => holds(step, item, root));
+  }
+}
+
+const isObject = (v: unknown): v is Record<string, unknown> => typeof v === "object" && v !== null && !Array.isArray(v);
+
+function children(value: unknown): unknown[] {
+  if (Array.isArray(value)) return value;
+  return isObject(value) ? Object.values(value) : [];
+}
+
+function descendants(value: unknown): unknown[] {
+  return [value, ...children(value).flatMap(descendants)];
+}
+
+function slice(list: readonly unknown[], s: Extract<Step, { type: "slice" }>): unknown[] {
+  const at = (i: number) => (i < 0 ? list.length + i : i);
+  if (s.single) {
+    const i = at(s.from ?? 0);
+    return i in list ? [list[i]] : [];
+  }
+  const part = list.slice(s.from, s.to);
+  return s.step ? part.filter((_, i) => i % (s.step ?? 1) === 0) : part;
+}
+
+function holds(f: Extract<Step, { type: "filter" }>, item: unknown, root: unknown): boolean {
+  const values = (o: Operand) => ("path" in o ? evaluate(o.path, item, root) : [o.value]);
+  const [left, right] = [values(f.left), f.right ? values(f.right) : []];
+  if (!f.operator) return left.length > 0;
+  if (left.length === 0 || right.length === 0) return false;
+  return compare(left[0], f.operator, right[0]);
+}
+
+function compare(a: unknown, operator: string, b: unknown): boolean {
+  switch (operator) {
+    case "==":
+      return a === b;
+    case "!=":
+      return a !== b;
+    default: {
+      const order =
+        typeof a === "number" && typeof b === "number" ? a - b : String(a) < String(b) ? -1 : a === b ? 0 : 1;
+      if (operator === "<") return order < 0;
+      if (operator === "<=") return order <= 0;
+      return operator === ">" ? order > 0 : order >= 0;
+    }
+  }
+}
+
+class TemplateParser {
+  readonly #text: string;
+  #at = 0;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  parse(): Node[] {
+    const nodes = this.#until(false);
+    return nodes;
+  }
+
+  #until(inRange: boolean): Node[] {
+    const nodes: Node[] = [];
+    while (this.#at < this.#text.length) {
+      const open = this.#text.indexOf("{", this.#at);
+      const end = open < 0 ? this.#text.length : open;
+      if (end > this.#at) nodes.push({ type: "text", text: this.#text.slice(this.#at, end) });
+      if (open < 0) {
+        this.#at = end;
+        break;
+      }
+      this.#at = closingBrace(this.#text, open) + 1;
+      const action = this.#text.slice(open + 1, this.#at - 1).trim();
+      if (action === "end") {
+        if (!inRange) throw syntaxError("{end} without {range}");
+        return nodes;
+      }
+      nodes.push(...this.#action(action));
+    }
+    if (inRange) throw syntaxError("{range} without {end}");
+    return nodes;
+  }
+
+  #action(action: string): Node[] {
+    const range = /^range\s+(.*)$/s.exec(action);
+    if (range) return [{ type: "range", path: parseWhole(range[1] ?? ""), body: this.#until(true) }];
+    const quoted = /^(["'])(.*)\1$/s.exec(action);
+    if (quoted) return [{ type: "text", text: unescape(quoted[2] ?? "") }];
+    return [{ type: "path", path: parseWhole(action) }];
+  }
+}
+
+function parseWhole(text: string): Path {
+  const parser = new PathParser(text.trim());
+  const path = parser.path();
+  parser.end();
+  return path;
+}
+
+/** Braces inside quotes do not count. */
+function closingBrace(text: string, open: number): number {
+  let quote = "";
+  for (let i = open + 1; i < text.length; i++) {
+    const c = text[i] ?? "";
+    if (c === "\\") i += 1;
+    else if (quote) quote = c === quote ? "" : quote;
+    else if (c === '"' || c === "'") quote = c;
+    else if (c === "}") return i;
+  }
+  throw syntaxError(`unclosed action: ${text.slice(open)}`);
+}
+
+const ESCAPES: Readonly<Record<string, string>> = { n: "\n", t: "\t", r: "\r" };
+const unescape = (text: string) => text.replace(/\\(.)/gs, (_, c: string) => ESCAPES[c] ?? c);
+const syntaxError = (why: string) => new CliError(`error parsing jsonpath: ${why}`);
+
+class PathParser {
+  readonly #text: string;
+  #at = 0;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  path(): Path {
+    const fromRoot = this.#eat("$");
+    if (!fromRoot) this.#eat("@");
+    const steps: Step[] = [];
+    for (;;) {
+      if (this.#eat("..")) {
+        steps.push({ type: "descend" });
+        if (this.#peek() !== "[") steps.push(this.#name());
+      } else if (this.#eat(".")) {
+        // A dot alone is the object itself.
+        if (this.#peek() !== "" && !/[\s\])=!<>]/.test(this.#peek()) && this.#peek() !== "[") steps.push(this.#name());
+      } else if (this.#eat("[")) {
+        steps.push(this.#bracket());
+      } else if (steps.length === 0 && /[\w*]/.test(this.#peek())) {
+        steps.push(this.#name());
+      } else {
+        return { fromRoot, steps };
+      }
+    }
+  }
+
+  end(): void {
+    this.#space();
+    if (this.#at < this.#text.length) throw this.#unexpected();
+  }
+
+  #name(): Step {
+    const match = /^(?:\\.|[^\s.[\](){}=!<>,'"\\])+/.exec(this.#text.slice(this.#at));
+    if (!match) throw this.#unexpected();
+    this.#at += match[0].length;
+    return match[0] === "*" ? { type: "wildcard" } : { type: "field", name: match[0].replace(/\\(.)/g, "$1") };
+  }
+
+  #bracket(): Step {
+    this.#space();
+    if (this.#eat("?(")) return this.#filter();
+    const parts: Step[] = [];
+    do {
+      this.#space();
+      parts.push(this.#member());
+      this.#space();
+    } while (this.#eat(","));
+    this.#expect("]");
+    const [first] = parts;
+    return parts.length === 1 && first ? first : { type: "union", of: parts };
+  }
+
+  #member(): Step {
+    if (this.#eat("*")) return { type: "wildcard" };
+    const quote = this.#peek();
+    if (quote === "'" || quote === '"') return { type: "field", name: this.#string() };
+    const match = /^(-?\d+)?(:(-?\d+)?)?(:(\d+)?)?/.exec(this.#text.slice(this.#at));
+    if (!match?.[0]) throw this.#unexpected();
+    this.#at += match[0].length;
+    const number = (s: string | undefined) => (s === undefined ? undefined : Number(s));
+    const [from, to, step] = [number(match[1]), number(match[3]), number(match[5])];
+    return {
+      type: "slice",
+      single: match[2] === undefined,
+      ...(from !== undefined && { from }),
+      ...(to !== undefined && { to }),
+      ...(step !== undefined && { step }),
+    };
+  }
+
+  #filter(): Step {
+    const left = this.#operand();
+    this.#space();
+    const operator = /^(==|!=|<=|>=|<|>)/.exec(this.#text.slice(this.#at))?.[0];
+    this.#at += operator?.length ?? 0;
+    const right = operator ? this.#operand() : undefined;
+    this.#space();
+    this.#expect(")");
+    this.#expect("]");
+    return { type: "filter", left, ...(operator && { operator }), ...(right && { right }) };
+  }
+
+  #operand(): Operand {
+    this.#space();
+    const quote = this.#peek();
+    if (quote === "'" || quote === '"') return { value: this.#string() };
+    const literal = /^(-?\d+(\.\d+)?|true|false|null)(?=[\s)])/.exec(this.#text.slice(this.#at))?.[0];
+    if (literal === undefined) return { path: this.path() };
+    this.#at += literal.length;
+    return { value: JSON.parse(literal) as number | boolean | null };
+  }
+
+  #string(): string {
+    const match = /^(["'])((?:\\.|(?!\1).)*)\1/s.exec(this.#text.slice(this.#at));
+    if (!match) throw syntaxError(`unterminated quoted string: ${this.#text.slice(this.#at)}`);
+    this.#at += match[0].length;
+    return unescape(match[2] ?? "");
+  }
+
+  #peek(): string {
+    return this.#text[this.#at] ?? "";
+  }
+
+  #eat(token: string): boolean {
+    if (!this.#text.startsWith(token, this.#at)) return false;
+    this.#at += token.length;
+    return true;
+  }
+
+  #expect(token: string): void {
+    if (!this.#eat(token)) throw this.#unexpected();
+  }
+
+  #space(): void {
+    while (/\s/.test(this.#peek())) this.#at += 1;
+  }
+
+  #unexpected(): CliError {
+    const rest = this.#text.slice(this.#at);
+    return syntaxError(rest ? `unexpected ${JSON.stringify(rest)} in ${this.#text}` : `${this.#text} ends too early`);
+  }
+}
