@@ -93,6 +93,15 @@ describe("calls", () => {
     });
   });
 
+  test("a DELETE has a body too, and the connection is good for more", async () => {
+    const { transport } = await serve((request, response, body) =>
+      response.end(JSON.stringify([request.method, body])),
+    );
+    const remove: Call = { verb: "delete", ...pods, name: "a", body: { gracePeriodSeconds: 0 } };
+    expect(await transport.call(remove)).toEqual(["DELETE", '{"gracePeriodSeconds":0}']);
+    expect(await transport.call(remove)).toEqual(["DELETE", '{"gracePeriodSeconds":0}']);
+  });
+
   test("I1: a Status is an ApiError with its reason, any other failure too", async () => {
     const { transport } = await serve((request, response) => {
       const gone = request.url?.endsWith("/gone");

@@ -178,7 +178,7 @@ export class HttpTransport implements Transport {
       const sent = start(this.#url(path, request.query), {
         method,
         agent: this.#agent,
-        headers: this.#headers(request.headers ?? {}),
+        headers: { ...this.#headers(request.headers ?? {}), ...lengthOf(request.body) },
         ...(signal && { signal }),
       });
       // One timer per socket does for all deadlines: it is set anew as the exchange goes on.
@@ -229,6 +229,11 @@ interface Exchange {
   readonly path: string;
   readonly request: RawRequest;
   readonly signal: AbortSignal | undefined;
+}
+
+/** Node adds it for POST and PUT only, and sends the body of a DELETE without saying how long it is. */
+function lengthOf(body: string | Uint8Array | undefined): Record<string, number> {
+  return body === undefined ? {} : { "content-length": Buffer.byteLength(body) };
 }
 
 function tlsOptions(c: Connection): https.AgentOptions {

@@ -80,7 +80,7 @@ function positionals(c: Command, words: readonly string[]): string[] {
 
 async function valuesOf(session: Session, option: Option): Promise<Candidate[]> {
   const fixed = (...list: string[]) => list.map((word) => ({ word, note: "" }));
-  switch (option.long) {
+  switch (option.long ?? "") {
     case "--namespace":
       return names(session, "namespaces");
     case "--output":

@@ -160,7 +160,7 @@ export class Explainer {
     return text.split("\n").flatMap((paragraph) => {
       const lines: string[] = [];
       let line = "";
-      for (const word of paragraph.split(/\s+/)) {
+      for (const word of paragraph.split(" ")) {
         if (line && indent + line.length + 1 + word.length > this.#columns) {
           lines.push(pad + line);
           line = word;

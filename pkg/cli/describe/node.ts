@@ -3,7 +3,7 @@ import type { Node, Pod } from "../../api/generated/types.ts";
 import { isTerminal, podRequests, resourceTotals } from "../../api/pod.ts";
 import { humanAge } from "../../api/duration.ts";
 import { formatQuantity, parseQuantity } from "../../api/quantity.ts";
-import { block, compact, type Entry, pairs, row } from "./tree.ts";
+import { annotations, block, compact, type Entry, pairs, row } from "./tree.ts";
 import { localTime } from "./time.ts";
 
 export function describeNode(node: Node, pods: readonly Pod[], now: number): Entry[] {
@@ -16,7 +16,7 @@ export function describeNode(node: Node, pods: readonly Pod[], now: number): Ent
     row("Name", metadata.name),
     row("Roles", roles.join(",")),
     row("Labels", pairs(metadata.labels)),
-    row("Annotations", pairs(metadata.annotations, ": ")),
+    row("Annotations", annotations(metadata.annotations)),
     row("CreationTimestamp", localTime(metadata.creationTimestamp)),
     row(
       "Taints",
@@ -69,7 +69,11 @@ const quantities = (list: Readonly<Record<string, unknown>> | undefined) =>
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([k, v]) => row(k, v));
 
-const title = (field: string) => field.replace(/([a-z])([A-Z])/g, "$1 $2").replace(/^./, (c) => c.toUpperCase());
+const title = (field: string) =>
+  field
+    .replace(/([a-z])([A-Z])/g, "$1 $2")
+    .replace(/^./, (c) => c.toUpperCase())
+    .replace(/^Os\b/, "OS");
 
 /** Totals are in thousandths for cpu and whole units for the rest (pod.ts). */
 function shown(resource: string, amount: bigint | undefined): string {

@@ -1,7 +1,7 @@
 /** `describe` of the smaller kinds, and of any kind there is no page for. */
 import type { ConfigMap, Namespace, Secret, ServiceAccount } from "../../api/generated/types.ts";
 import type { ApiObject } from "../../api/object.ts";
-import { block, compact, type Entry, pairs, row } from "./tree.ts";
+import { annotations, block, compact, type Entry, pairs, row } from "./tree.ts";
 
 function head(o: ApiObject): Entry[] {
   const { metadata } = o;
@@ -9,7 +9,7 @@ function head(o: ApiObject): Entry[] {
     row("Name", metadata.name),
     metadata.namespace ? row("Namespace", metadata.namespace) : undefined,
     row("Labels", pairs(metadata.labels)),
-    row("Annotations", pairs(metadata.annotations, ": ")),
+    row("Annotations", annotations(metadata.annotations)),
   ]);
 }
 
@@ -25,7 +25,7 @@ export function describeNamespace(ns: Namespace): Entry[] {
 }
 
 export function describeConfigMap(c: ConfigMap): Entry[] {
-  const text = Object.entries(c.data ?? {}).map(([k, v]) => row(k, v.split("\n")));
+  const text = Object.entries(c.data ?? {}).map(([k, v]) => row(k, v.replace(/\n$/, "").split("\n")));
   const binary = Object.entries(c.binaryData ?? {}).map(([k, v]) => row(k, bytes(v)));
   return [...head(c), block("Data", text), block("BinaryData", binary)];
 }

@@ -9,7 +9,7 @@ import type {
   Toleration,
   Volume,
 } from "../../api/generated/types.ts";
-import { block, compact, type Entry, pairs, row } from "./tree.ts";
+import { annotations, block, compact, type Entry, pairs, row } from "./tree.ts";
 import { localTime } from "./time.ts";
 
 export function describePod(pod: Pod): Entry[] {
@@ -23,7 +23,7 @@ export function describePod(pod: Pod): Entry[] {
     row("Node", spec?.nodeName ? [`${spec.nodeName}${status?.hostIP ? `/${status.hostIP}` : ""}`] : undefined),
     status?.startTime ? row("Start Time", localTime(status.startTime)) : undefined,
     row("Labels", pairs(metadata.labels)),
-    row("Annotations", pairs(metadata.annotations, ": ")),
+    row("Annotations", annotations(metadata.annotations)),
     metadata.deletionTimestamp
       ? row("Status", `Terminating (since ${localTime(metadata.deletionTimestamp)})`)
       : row("Status", status?.phase),

@@ -24,6 +24,12 @@ function text(value: unknown): string | readonly string[] {
   return typeof value === "object" ? JSON.stringify(value) : String(value as string | number | boolean);
 }
 
+/** What tools note for themselves only blurs the picture. */
+export function annotations(map: Readonly<Record<string, string>> | undefined): string[] {
+  const { "kubectl.kubernetes.io/last-applied-configuration": _, ...shown } = map ?? {};
+  return pairs(shown, ": ");
+}
+
 /** `a=1` lines, sorted. */
 export function pairs(map: Readonly<Record<string, unknown>> | undefined, separator = "="): string[] {
   return Object.entries(map ?? {})
@@ -53,7 +59,7 @@ export function renderTree(entries: readonly Entry[], indent = 0): string {
 function renderRows(e: Extract<Entry, { rows: unknown }>, pad: string, width: number): string {
   if (e.rows.length === 0) return `${pad}${`${e.label}:`.padEnd(width)}  <none>\n`;
   const underlines = e.header.map((h) => "-".repeat(h.length));
-  const printed = new TablePrinter((_, t) => t).format({ header: e.header, rows: [underlines, ...e.rows] });
+  const printed = new TablePrinter((_, t) => t, 2).format({ header: e.header, rows: [underlines, ...e.rows] });
   const lines = printed.split("\n").filter((l) => l !== "");
   return `${pad}${e.label}:\n${lines.map((l) => `${pad}  ${l}\n`).join("")}`;
 }

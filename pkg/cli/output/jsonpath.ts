@@ -6,6 +6,8 @@ import { CliError } from "../io.ts";
 
 type Step =
   | { readonly type: "field"; readonly name: string }
+  /** `['a.b']`: the key of that very name, else (as kubectl has it) the path `.a.b`. */
+  | { readonly type: "quoted"; readonly name: string; readonly path: readonly string[] }
   | { readonly type: "wildcard" }
   | { readonly type: "descend" }
   | {
@@ -78,6 +80,8 @@ function take(step: Step, value: unknown, root: unknown): unknown[] {
   switch (step.type) {
     case "field":
       return isObject(value) && Object.hasOwn(value, step.name) ? [value[step.name]] : [];
+    case "quoted":
+      return isObject(value) && Object.hasOwn(value, step.name) ? [value[step.name]] : takeKeys(value, step.path);
     case "wildcard":
       return children(value);
     case "descend":
@@ -89,6 +93,15 @@ function take(step: Step, value: unknown, root: unknown): unknown[] {
     case "filter":
       return children(value).filter((item) => holds(step, item, root));
   }
+}
+
+function takeKeys(value: unknown, keys: readonly string[]): unknown[] {
+  let at = value;
+  for (const key of keys) {
+    if (!isObject(at) || !Object.hasOwn(at, key)) return [];
+    at = at[key];
+  }
+  return [at];
 }
 
 const isObject = (v: unknown): v is Record<string, unknown> => typeof v === "object" && v !== null && !Array.isArray(v);
@@ -262,7 +275,11 @@ class PathParser {
   #member(): Step {
     if (this.#eat("*")) return { type: "wildcard" };
     const quote = this.#peek();
-    if (quote === "'" || quote === '"') return { type: "field", name: this.#string() };
+    if (quote === "'" || quote === '"') {
+      const raw = this.#quoted();
+      const path = raw.match(/(?:\\.|[^.\\])+/g) ?? [];
+      return { type: "quoted", name: unescape(raw), path: path.map(unescape) };
+    }
     const match = /^(-?\d+)?(:(-?\d+)?)?(:(\d+)?)?/.exec(this.#text.slice(this.#at));
     if (!match?.[0]) throw this.#unexpected();
     this.#at += match[0].length;
@@ -300,10 +317,15 @@ class PathParser {
   }
 
   #string(): string {
+    return unescape(this.#quoted());
+  }
+
+  /** Its escapes still in it. */
+  #quoted(): string {
     const match = /^(["'])((?:\\.|(?!\1).)*)\1/s.exec(this.#text.slice(this.#at));
     if (!match) throw syntaxError(`unterminated quoted string: ${this.#text.slice(this.#at)}`);
     this.#at += match[0].length;
-    return unescape(match[2] ?? "");
+    return match[2] ?? "";
   }
 
   #peek(): string {

@@ -9,10 +9,12 @@ export interface TextTable {
 /** Grows with what it has seen, so that the rows of a watch stay under their headings. */
 export class TablePrinter {
   readonly #paint: Paint;
+  readonly #gap: string;
   #widths: number[] = [];
 
-  constructor(paint: Paint) {
+  constructor(paint: Paint, gap = 3) {
     this.#paint = paint;
+    this.#gap = " ".repeat(gap);
   }
 
   /** Lines, each ended by a newline. */
@@ -23,7 +25,7 @@ export class TablePrinter {
       const isHeader = r === 0 && table.header !== undefined;
       return row
         .map((cell, i) => this.#cell(cell, i, { isHeader, isLast: i === row.length - 1 }))
-        .join("   ")
+        .join(this.#gap)
         .trimEnd();
     });
     return lines.map((line) => `${line}\n`).join("");
