@@ -13,14 +13,26 @@ export type Authorizer = (user: User, call: Call) => void;
 
 export const ANONYMOUS: User = { name: "system:anonymous", groups: ["system:unauthenticated"] };
 
+/** A connection's caller never changes, and reading a certificate takes longer than most requests. */
+const callers = new WeakMap<object, User | "unknown">();
+
 /** By a client certificate of the cluster's CA: CN is the name, each O a group. */
 export const byCertificate: Authenticator = (req) => {
-  const socket = req.socket as TLSSocket;
-  if (!socket.authorized) return undefined;
-  const { CN, O } = socket.getPeerCertificate().subject as { CN?: string; O?: string | string[] };
-  if (!CN) return undefined;
-  return { name: CN, groups: [...(O === undefined ? [] : [O].flat()), "system:authenticated"] };
+  let caller = callers.get(req.socket);
+  if (caller === undefined) {
+    caller = callerOf(req.socket as TLSSocket) ?? "unknown";
+    callers.set(req.socket, caller);
+  }
+  return caller === "unknown" ? undefined : caller;
 };
+
+function callerOf(socket: TLSSocket): User | undefined {
+  if (!socket.authorized) return undefined;
+  const subject = socket.getPeerCertificate().subject as { CN?: string; O?: string | string[] } | undefined;
+  if (!subject?.CN) return undefined;
+  const groups = subject.O === undefined ? [] : [subject.O].flat();
+  return { name: subject.CN, groups: [...groups, "system:authenticated"] };
+}
 
 /** Until there is RBAC: administrators and the cluster's own components may do everything, nobody else anything. */
 export const mastersOnly: Authorizer = (user, call) => {

@@ -14,6 +14,8 @@ type Json = ApiObject & {
   status?: Record<string, unknown>;
 };
 
+const NEVER = new AbortController().signal;
+
 let store: MemoryStore;
 let clock: FakeClock;
 let server: ApiServer;
@@ -411,9 +413,42 @@ describe("watch", () => {
     await w.stop();
   });
 
-  test("too old is Expired", async () => {
-    const error = await failure(collect({ resourceVersion: "1" }).done.then(() => list()));
+  test("from before the server's time is Expired", async () => {
+    await create(configMap("a"));
+    const restarted = await ApiServer.open({ store, clock, random: seededRandom(2), log: silent });
+    const watch = restarted
+      .transport()
+      .watch({ verb: "watch", ...configMaps, params: { resourceVersion: "1" } }, NEVER);
+    const error = await failure(watch[Symbol.asyncIterator]().next());
     expect([error.code, error.reason]).toEqual([410, "Expired"]);
+    await restarted.close();
+  });
+
+  test("who does not read is cut off, the others go on (Watcher W2)", async () => {
+    const small = await ApiServer.open({ store, clock, random: seededRandom(2), log: silent, watchQueueLimit: 3 });
+    const call = { verb: "watch", ...configMaps } as const;
+    const lazy = await small.watch(call);
+    const keen = collect();
+    for (let i = 0; i < 5; i++) {
+      await create(configMap(`c${i}`));
+      await settle();
+    }
+    expect(lazy.ended).toBe(true);
+    const batches = [];
+    for await (const batch of lazy.batches(NEVER)) batches.push(batch);
+    expect(batches).toEqual([]);
+    expect(keen.lines()).toHaveLength(5);
+    await keen.stop();
+    await small.close();
+  });
+
+  test("another server on the same store sees what this one acknowledged (Reader R1)", async () => {
+    const other = await ApiServer.open({ store, clock, random: seededRandom(2), log: silent });
+    for (let i = 0; i < 20; i++) {
+      const made = await create(configMap(`c${i}`));
+      expect(await other.transport().call({ verb: "get", ...configMaps, name: `c${i}` })).toEqual(made);
+    }
+    await other.close();
   });
 
   test("sendInitialEvents: all that is there, then a bookmark that says so", async () => {

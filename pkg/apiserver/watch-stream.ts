@@ -9,6 +9,8 @@ import { partialObject, tableOf } from "./print.ts";
 import { apiErrorOf } from "./storage.ts";
 import type { Watcher } from "./watcher.ts";
 
+const PIECE_BYTES = 64 * 1024;
+
 export async function streamWatch(
   res: ServerResponse,
   watch: { readonly def: ResourceDef; readonly watcher: Watcher; readonly view: View },
@@ -23,14 +25,29 @@ export async function streamWatch(
   const lineOf = liner(def, view, clock);
   try {
     for await (const batch of watcher.batches(gone.signal)) {
-      const flowing = res.write(batch.length === 1 && batch[0] ? lineOf(batch[0]) : Buffer.concat(batch.map(lineOf)));
-      if (!flowing) await once(res, "drain", { signal: gone.signal });
+      for (const piece of pieces(batch, lineOf)) {
+        if (!res.write(piece)) await once(res, "drain", { signal: gone.signal });
+      }
     }
   } catch (error) {
     if (gone.signal.aborted) return;
     res.write(`${JSON.stringify({ type: "ERROR", object: apiErrorOf(error).toStatus() })}\n`);
   }
   res.end();
+}
+
+/** Few writes for many notices, yet no piece much larger than a socket takes at once. */
+function* pieces(batch: readonly Notice[], lineOf: (n: Notice) => Buffer): Generator<Buffer, void, void> {
+  let [lines, size]: [Buffer[], number] = [[], 0];
+  for (const notice of batch) {
+    const line = lineOf(notice);
+    lines.push(line);
+    size += line.length;
+    if (size < PIECE_BYTES) continue;
+    yield Buffer.concat(lines);
+    [lines, size] = [[], 0];
+  }
+  if (lines.length > 0) yield Buffer.concat(lines);
 }
 
 /** How a notice is written: shared bytes for plain objects, made for this client otherwise. */
