@@ -26,10 +26,12 @@ function apiErrorText(error: ApiError): string {
   return `Error from server (${error.reason}): ${error.message}`;
 }
 
+const MENTIONED_FIELD = /(?:unknown|duplicate) field "([^"]+)"|Go struct field \w+\.([\w.]+)/;
+
 /** The server's complaint about an object of a manifest, with the place first. Without an answer there is no place. */
 export function placedError(error: unknown, where: (field?: string) => string): unknown {
   if (!(error instanceof ApiError) || /^(The connection to|Unable to connect)/.test(error.message)) return error;
-  const field = error.details?.causes?.[0]?.field ?? /(?:unknown|duplicate) field "([^"]+)"/.exec(error.message)?.[1];
+  const field = error.details?.causes?.[0]?.field ?? MENTIONED_FIELD.exec(error.message)?.slice(1).find(Boolean);
   return new CliError(`${where(field)}: ${apiErrorText(error).replace(/^Error from server \(BadRequest\): /, "")}`);
 }
 

@@ -92,7 +92,8 @@ function newCommand(name: string, io: Io): Command {
 }
 
 function rootCommand(entries: readonly CommandEntry[], io: Io): Command {
-  const program = newCommand("mini-kube", io);
+  // Each command takes only the flags that stand after it: `create` not those of `create configmap`.
+  const program = newCommand("mini-kube", io).enablePositionalOptions();
   for (const entry of entries) {
     const command = program
       .command(entry.name, { hidden: entry.hidden === true })

@@ -50,5 +50,5 @@ test("mistakes are named", () => {
   expect(() => resolveContext(singleKubeconfig("a", connection), "b")).toThrow('context "b" does not exist');
   writeKubeconfig(join(dir, "k"), {});
   writeFileSync(join(dir, "k"), "clusters: [\n");
-  expect(() => readKubeconfig(join(dir, "k"))).toThrow(/k: document 1, line 2/);
+  expect(() => readKubeconfig(join(dir, "k"))).toThrow(/k: document 1, line 1/);
 });

@@ -118,9 +118,11 @@ function parseOne(chunk: Chunk, source: string, document: number): { value: unkn
   } catch (error) {
     if (!(error instanceof YAMLException)) throw error;
     const mark = error.mark;
-    const at = mark?.line ?? first;
+    let at = Math.min(mark?.line ?? first, lines.length - 1);
+    // What is missing at the end is best looked for at the last line there is.
+    while (at > first && lines[at]?.trim() === "") at -= 1;
     const excerpt = lines[at] ?? "";
-    const column = mark ? { column: mark.column + 1 } : {};
+    const column = mark?.line === at ? { column: mark.column + 1 } : {};
     throw new YamlError({ source, document, line: chunk.line + at, ...column, excerpt }, error.reason);
   }
 }

@@ -25,7 +25,8 @@ interface DataFlags extends WriteFlags {
 
 export const command: CommandModule = {
   define: (c, run) => {
-    addWriteFlags(c)
+    // Else it would take the flags of what stands after it, --dry-run among them.
+    addWriteFlags(c.enablePositionalOptions())
       .option(
         "-f, --filename <file>",
         "a file, a directory, a URL or - for the standard input (may be repeated)",
