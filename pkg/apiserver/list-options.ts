@@ -1,5 +1,5 @@
 /** The query parameters of reads and deletions, checked and parsed. */
-import { ApiError, badRequest, invalid } from "../api/status.ts";
+import { type ApiError, badRequest, invalid } from "../api/status.ts";
 import type { Revision } from "../store/store.ts";
 
 export type Params = Readonly<Record<string, string>>;

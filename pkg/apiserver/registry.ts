@@ -15,7 +15,7 @@ import type { PatchType } from "../client/transport.ts";
 import type { Expectation } from "../store/store.ts";
 import type { Random } from "../util/clock.ts";
 import type { DeepReadonly } from "../util/types.ts";
-import { Entry } from "./entry.ts";
+import type { Entry } from "./entry.ts";
 import { keyFor } from "./keys.ts";
 import type { Changed, Decision, Storage, Target } from "./storage.ts";
 import type { WatchCache } from "./watchcache.ts";

@@ -174,15 +174,14 @@ export class ApiServer {
     const name = call.name ?? "";
     const sub = def.subresources[path];
     if (!sub) throw notFound({ group: def.group, resource: `${def.plural}/${path}` }, name);
-    if (sub.type === "part") {
-      switch (call.verb) {
-        case "get":
-          return object(def, await this.#reader.get(def, namespace, name, call.params ?? {}));
-        case "update":
-          return object(def, await this.#registry.update(at, name, call.body, c, sub));
-        case "patch":
-          return object(def, await this.#registry.patch(at, name, patchOf(call), c, sub));
-      }
+    if (sub.type === "part" && call.verb === "get") {
+      return object(def, await this.#reader.get(def, namespace, name, call.params ?? {}));
+    }
+    if (sub.type === "part" && call.verb === "update") {
+      return object(def, await this.#registry.update(at, name, call.body, c, sub));
+    }
+    if (sub.type === "part" && call.verb === "patch") {
+      return object(def, await this.#registry.patch(at, name, patchOf(call), c, sub));
     }
     if (sub.type === "action" && call.verb === sub.verb) {
       const entry = await this.#registry.act(at, name, sub, call.body, c);

@@ -6,6 +6,7 @@ import { ApiError, notFound } from "../api/status.ts";
 import {
   CompactedError,
   type Expectation,
+  FutureRevisionError,
   type KeyValue,
   type Store,
   StoreUnavailableError,
@@ -17,10 +18,10 @@ import type { WatchCache } from "./watchcache.ts";
 
 /** What a change wants to happen to the object it was shown. */
 export type Decision =
-  | { readonly then: "keep" }
-  | { readonly then: "write"; readonly object: ApiObject }
+  | { readonly verdict: "keep" }
+  | { readonly verdict: "write"; readonly object: ApiObject }
   /** `last`: the state that watchers see in the DELETED event is the stored one; this is what the caller gets. */
-  | { readonly then: "remove"; readonly last: DeepReadonly<ApiObject> };
+  | { readonly verdict: "remove"; readonly last: DeepReadonly<ApiObject> };
 
 export interface Changed {
   readonly entry: Entry;
@@ -78,7 +79,7 @@ export class Storage {
     for (;;) {
       if (!current) throw notFound({ group: t.def.group, resource: t.def.plural }, t.name);
       const outcome = attempt(decide, current);
-      if (!live && (outcome instanceof ApiError || outcome.then === "keep" || dryRun)) {
+      if (!live && (outcome instanceof ApiError || outcome.verdict === "keep" || dryRun)) {
         // G2: what was decided on came from the cache.
         const newest = await this.read(t.def, t.key);
         live = true;
@@ -88,7 +89,7 @@ export class Storage {
         }
       }
       if (outcome instanceof ApiError) throw outcome;
-      if (outcome.then === "keep") return { entry: current, removed: false };
+      if (outcome.verdict === "keep") return { entry: current, removed: false };
       const done = await this.#commit(t, current, outcome, dryRun);
       if ("entry" in done) return done;
       current = done.current;
@@ -99,16 +100,16 @@ export class Storage {
   async #commit(
     t: Target,
     current: Entry,
-    decision: Exclude<Decision, { then: "keep" }>,
+    decision: Exclude<Decision, { verdict: "keep" }>,
     dryRun: boolean,
   ): Promise<Changed | { current: Entry | undefined }> {
-    const removed = decision.then === "remove";
-    const next = decision.then === "remove" ? decision.last : decision.object;
+    const removed = decision.verdict === "remove";
+    const next = decision.verdict === "remove" ? decision.last : decision.object;
     if (dryRun) return { entry: new Entry(t.key, next, current.revision), removed };
     const result = await this.#store.txn(
       [{ key: t.key, modRevision: current.revision }],
       [
-        decision.then === "remove"
+        decision.verdict === "remove"
           ? { op: "delete", key: t.key }
           : { op: "put", key: t.key, value: encodeStored(decision.object) },
       ],
@@ -137,7 +138,9 @@ export class Storage {
 function attempt(decide: (current: Entry) => Decision, current: Entry): Decision | ApiError {
   try {
     const decision = decide(current);
-    return decision.then === "write" && sameContent(decision.object, current.object) ? { then: "keep" } : decision;
+    return decision.verdict === "write" && sameContent(decision.object, current.object)
+      ? { verdict: "keep" }
+      : decision;
   } catch (error) {
     if (error instanceof ApiError) return error;
     throw error;
@@ -163,6 +166,9 @@ export function apiErrorOf(error: unknown): ApiError {
     return error.full
       ? new ApiError("InsufficientStorage", `the store is full: ${error.message}`)
       : new ApiError("ServiceUnavailable", `the store cannot be reached: ${error.message}`, { retryAfterSeconds: 1 });
+  }
+  if (error instanceof FutureRevisionError) {
+    return new ApiError("Timeout", `Too large resource version: ${error.message}`, { retryAfterSeconds: 1 });
   }
   if (error instanceof TxnTooLargeError) return new ApiError("RequestEntityTooLarge", error.message);
   const message = error instanceof Error ? error.message : String(error);

@@ -92,7 +92,7 @@ export function beforeUpdate(
 
 /** The write or, when a deleted object has nothing left that holds it, its removal. */
 export function settled(def: ResourceDef, next: ApiObject): Decision {
-  return isFinished(def, next) ? { then: "remove", last: next } : { then: "write", object: next };
+  return isFinished(def, next) ? { verdict: "remove", last: next } : { verdict: "write", object: next };
 }
 
 export function beforeDelete(def: ResourceDef, current: Entry, o: DeleteOptions, c: RequestContext): Decision {
