@@ -72,7 +72,12 @@ export function valueText(value: unknown): string {
 
 function evaluate(path: Path, current: unknown, root: unknown): unknown[] {
   let values: unknown[] = [path.fromRoot ? root : current];
-  for (const step of path.steps) values = values.flatMap((v) => take(step, v, root));
+  for (const step of path.steps) {
+    // A union takes its first member of all values, then its second: kubectl's order.
+    const members = step.type === "union" ? step.of : [step];
+    const from = values;
+    values = members.flatMap((member) => from.flatMap((v) => take(member, v, root)));
+  }
   return values;
 }
 
