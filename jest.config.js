@@ -11,6 +11,7 @@ const base = {
 };
 
 export default {
+  testTimeout: 60_000,
   projects: [
     { ...base, displayName: "unit", testMatch: ["<rootDir>/{pkg,cmd}/**/*.test.ts", "<rootDir>/test/*.test.ts"] },
     // A real cluster on real Docker, one test file at a time.

@@ -35,7 +35,7 @@ function jest(title, args) {
   const dir = mkdtempSync(join(tmpdir(), "mini-kube-test-"));
   const report = join(dir, "report.json");
   const flags = ["--experimental-vm-modules", "--no-warnings", "node_modules/jest/bin/jest.js"];
-  const result = spawnSync(process.execPath, [...flags, "--json", `--outputFile=${report}`, ...args, ...patterns], {
+  const result = spawnSync(process.execPath, [...flags, ...patterns, "--json", `--outputFile=${report}`, ...args], {
     cwd: machine.root,
     stdio: ["ignore", "ignore", "inherit"],
   });

@@ -1,4 +1,5 @@
 /** One cluster in one process: opens the store, then starts the components on it, in the order they need each other. */
+import { setMaxListeners } from "node:events";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { destination, pino, stdTimeFunctions } from "pino";
@@ -38,6 +39,9 @@ const HOST = "127.0.0.1";
 const STOP_GRACE_SECONDS = 2;
 /** Containers are gone by then, or left for the next start to find. */
 const REMOVE_DEADLINE_MS = 45_000;
+
+// One signal ends a component, and each of its calls under way listens to it: many listeners are no leak here.
+setMaxListeners(0);
 
 const MASTERS = ["system:masters"];
 const CERTS = {

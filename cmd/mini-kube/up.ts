@@ -84,12 +84,15 @@ async function upDetached(home: Home, o: UpOptions): Promise<void> {
   const exited = new Promise<number>((resolve) =>
     child.once("exit", (code, signal) => resolve(code ?? (signal ? 1 : 0))),
   );
-  child.unref();
   const { systemClock } = await import("../../pkg/util/clock.ts");
   const deadline = AbortSignal.timeout(START_DEADLINE_MS);
   for (;;) {
     const cluster = await askStatus(home);
-    if (cluster) return o.say(describeRunning(cluster, home));
+    if (cluster) {
+      // From here on the child is on its own; until here it kept this process waiting.
+      child.unref();
+      return o.say(describeRunning(cluster, home));
+    }
     const code = await Promise.race([exited, systemClock.sleep(25, deadline).catch(() => -1)]);
     if (code === -1) {
       child.kill("SIGKILL");

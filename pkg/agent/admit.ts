@@ -1,5 +1,6 @@
 /** The node's own last word on a Pod that somebody bound to it, as the kubelet's admission. Pure. */
 import { podRequests, type ResourceTotals, resourceTotals } from "../api/pod.ts";
+import { isExtended } from "../api/validation/resources.ts";
 import { portsOf } from "./config.ts";
 import { isTerminalPhase, containersOf, type Pod } from "./facts.ts";
 
@@ -63,6 +64,8 @@ function resourceRefusal(i: AdmissionInput, others: readonly Pod[]): Refusal | u
   for (const [name, needed] of Object.entries({ pods: 1n, ...podRequests(i.pod) })) {
     const [free, taken] = [capacity[name] ?? 0n, used[name] ?? 0n];
     if (needed === 0n || taken + needed <= free) continue;
+    // Somebody else may have put an extended resource into the Node's status; of those the scheduler has the say.
+    if (isExtended(name) && capacity[name] === undefined) continue;
     const numbers = `requested: ${needed}, used: ${taken}, capacity: ${free}`;
     return { reason: `OutOf${name}`, message: `Node didn't have enough resource: ${name}, ${numbers}` };
   }

@@ -1,6 +1,7 @@
 /** The Node object, from what was measured. Pure. */
 import type { ContainerImage, Node, NodeCondition, NodeStatus, Taint } from "../api/generated/types.ts";
 import { canonicalQuantity } from "../api/quantity.ts";
+import { isExtended } from "../api/validation/resources.ts";
 import type { ImageInfo, RuntimeInfo } from "../runtime/runtime.ts";
 import { rfc3339 } from "../util/clock.ts";
 import type { DeepReadonly } from "../util/types.ts";
@@ -87,8 +88,8 @@ export function nodeStatus(
       { type: "InternalIP", address: o.address },
       { type: "Hostname", address: o.nodeName },
     ],
-    capacity: resources,
-    allocatable: resources,
+    capacity: { ...othersResources(old?.capacity), ...resources },
+    allocatable: { ...othersResources(old?.allocatable), ...resources },
     conditions: conditions(f, old?.conditions ?? [], now),
     daemonEndpoints: { kubeletEndpoint: { Port: o.port } },
     images: imagesOf(f.images),
@@ -105,6 +106,11 @@ export function nodeStatus(
       systemUUID: f.measured.machineId,
     },
   };
+}
+
+/** Extended resources may be announced by others, too (`kubectl patch node … --subresource=status`): they are kept. */
+function othersResources(old: Readonly<Record<string, string>> = {}): Record<string, string> {
+  return Object.fromEntries(Object.entries(old).filter(([name]) => isExtended(name)));
 }
 
 type Verdict = Pick<NodeCondition, "status" | "reason" | "message">;

@@ -54,6 +54,20 @@ describe("SchedulingQueue", () => {
     expect(queue.pop()?.attempts).toBe(3);
   });
 
+  it("Q3: a new node wakes whoever waits, also those that no plugin refused because there was no node at all", async () => {
+    const { clock, queue } = make();
+    queue.put(info("a"));
+    queue.park(popped(queue), []);
+    await clock.advance(1_000);
+    queue.move("NodeAdded");
+    expect(queue.counts().active).toBe(1);
+    queue.put(info("b"));
+    const inFlight = [popped(queue), popped(queue)];
+    queue.move("NodeAdded");
+    for (const pod of inFlight) queue.park(pod, []);
+    expect(queue.counts()).toMatchObject({ parked: 0, backoff: 2 });
+  });
+
   it("Q3: the back-off doubles up to ten seconds", async () => {
     const { clock, queue } = make();
     queue.put(info("a"));

@@ -145,7 +145,8 @@ export class SchedulingQueue implements Disposable {
     if (!this.#holds(pod)) return;
     pod.failedAt = this.#clock.now();
     const missed = pod.events;
-    const waitsFor = new Set([...plugins].flatMap((p) => this.#wakeOn(p)));
+    // A node nobody has refused yet may suit any Pod; with no node at all, no plugin has refused.
+    const waitsFor = new Set<ClusterEvent>(["NodeAdded", ...[...plugins].flatMap((p) => this.#wakeOn(p))]);
     if (isGated(pod.info)) return this.#to(pod, "gated");
     if ([...missed].some((e) => waitsFor.has(e))) return this.#resume(pod);
     this.#to(pod, "parked");

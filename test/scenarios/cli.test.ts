@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ready, TestCluster } from "../harness/cluster.ts";
-import { run } from "../harness/process.ts";
+import { Running } from "../harness/process.ts";
 import { ensureTestImages } from "../images/images.ts";
 
 /** The five-minute tour and what lies beside it, with our own program. */
@@ -78,8 +78,10 @@ describe("mini-kube", () => {
       "hi\n",
     );
     const program = `${process.execPath} ${join(import.meta.dirname, "../../dist/cmd/mini-kube/main.js")}`;
-    const line = `stty rows 31 cols 99; ${program} exec -it web -c side -- sh -c 'stty size'`;
-    expect((await run("script", ["-qec", line, "/dev/null"], { env: cluster.env })).stdout).toMatch(/31 99/);
+    const line = `stty rows 31 cols 99; ${program} exec -it web -c side -- sh -c 'until stty size 2>/dev/null; do sleep 0.1; done'`;
+    const terminal = new Running("script", ["-qec", line, "/dev/null"], { env: cluster.env });
+    await terminal.until(/31 99/);
+    expect(await terminal.exited).toBe(0);
   });
 
   test("describe, label, annotate, explain, api-resources, version", async () => {

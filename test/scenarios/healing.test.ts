@@ -193,11 +193,11 @@ describe("auto-healing on real Docker", () => {
     "Ctrl-C takes the containers along; the next start brings the Pods back",
     async () => {
       await create("phoenix");
-      await cluster.untilPod("phoenix", ready);
+      const before = await cluster.untilPod("phoenix", ready);
       expect(await cluster.interrupt()).toBe(0);
       expect(await cluster.containers()).toEqual([]);
       await cluster.up();
-      await cluster.untilPod("phoenix", (p) => ready(p) && main(p)?.state?.running !== undefined);
+      await cluster.untilPod("phoenix", (p) => ready(p) && idOf(p) !== idOf(before));
       expect(await cluster.containers("label=io.mini-kube.pod.name=phoenix")).toHaveLength(2);
     },
     LIMIT,

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ready, TestCluster } from "../harness/cluster.ts";
+import { Running } from "../harness/process.ts";
 import { ensureTestImages } from "../images/images.ts";
 
 /** A stranger with nothing but the kubeconfig and an unmodified kubectl. */
@@ -108,11 +109,13 @@ describe("unmodified kubectl", () => {
       input: "x".repeat(3_000_000),
     });
     expect(big.stdout.trim()).toBe("3000000");
-    // script(1) gives kubectl the terminal it asks for.
-    const line = `kubectl --kubeconfig ${cluster.kubeconfig} exec -it web -c side -- sh -c 'tty; stty size'`;
-    const { run } = await import("../harness/process.ts");
-    const terminal = await run("script", ["-qec", `stty rows 33 cols 101; ${line}`, "/dev/null"], { env: cluster.env });
-    expect(terminal.stdout).toMatch(/\/dev\/(pts\/\d+|console)\s+33 101/);
+    // script(1) gives kubectl the terminal it asks for; its size arrives a moment after the command has begun.
+    const line = `kubectl --kubeconfig ${cluster.kubeconfig} exec -it web -c side -- sh -c 'tty; until stty size 2>/dev/null; do sleep 0.1; done'`;
+    const terminal = new Running("script", ["-qec", `stty rows 33 cols 101; ${line}`, "/dev/null"], {
+      env: cluster.env,
+    });
+    await terminal.until(/\/dev\/(pts\/\d+|console)\s+33 101/);
+    expect(await terminal.exited).toBe(0);
   });
 
   test("explain and api-resources read our schema", async () => {
