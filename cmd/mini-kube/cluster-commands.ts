@@ -1,6 +1,6 @@
 /** The commands that start, stop and look at the cluster of this machine; the work is up.ts's, loaded when used. */
 import { CliError, UsageError } from "../../pkg/cli/io.ts";
-import { type CommandModule, examples } from "../../pkg/cli/program.ts";
+import { type CommandModule, examples } from "../../pkg/cli/command.ts";
 import type { Session } from "../../pkg/cli/session.ts";
 
 interface UpFlags {

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** The program `mini-kube`: gives the command line the process's streams, environment and signals, and its exit code back. */
 import { homedir } from "node:os";
-import type { CommandEntry } from "../../pkg/cli/commands.ts";
+import type { CommandEntry } from "../../pkg/cli/command.ts";
 import { EXIT_INTERRUPTED, type Io } from "../../pkg/cli/io.ts";
 import { runCli } from "../../pkg/cli/program.ts";
 import { systemClock } from "../../pkg/util/clock.ts";

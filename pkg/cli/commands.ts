@@ -1,14 +1,5 @@
 /** All commands, in the order of the help. A new one is one line here and one file in commands/. */
-import type { CommandModule } from "./program.ts";
-
-export interface CommandEntry {
-  readonly name: string;
-  readonly aliases?: readonly string[];
-  readonly group: string;
-  readonly summary: string;
-  readonly hidden?: boolean;
-  readonly load: () => Promise<{ command: CommandModule }>;
-}
+import type { CommandEntry } from "./command.ts";
 
 const OBJECTS = "Objects";
 const LOOK = "Looking around";
@@ -116,12 +107,5 @@ export const COMMANDS: readonly CommandEntry[] = [
     group: CLUSTER,
     summary: "Print the completion script of a shell",
     load: () => import("./commands/completion.ts"),
-  },
-  {
-    name: "__complete",
-    group: CLUSTER,
-    summary: "What could stand next on a command line",
-    hidden: true,
-    load: () => import("./commands/complete.ts"),
   },
 ];

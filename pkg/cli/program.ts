@@ -3,22 +3,12 @@
  * loaded only when it is the one asked for: starting fast is a feature.
  */
 import { Command, CommanderError } from "commander";
-import { COMMANDS, type CommandEntry } from "./commands.ts";
+import type { CommandEntry } from "./command.ts";
+import { COMMANDS } from "./commands.ts";
 import { closest } from "./discovery.ts";
 import { errorText, exitCodeOf } from "./errors.ts";
 import { CliError, EXIT_INTERRUPTED, type Io, paintFor } from "./io.ts";
 import { type GlobalFlags, Session } from "./session.ts";
-
-/** What a command's module exports as `command`. */
-export interface CommandModule {
-  /** Declares arguments and options, and what to do. The session connects on first use. */
-  define(command: Command, run: Run): void;
-}
-
-/** Makes an action of a function: gives it a session, and takes care of its end. */
-export type Run = <A extends unknown[]>(
-  action: (session: Session, ...args: A) => Promise<unknown>,
-) => (...args: A) => Promise<void>;
 
 export interface ProgramOptions {
   readonly io: Io;
@@ -29,7 +19,8 @@ export interface ProgramOptions {
 /** Runs one command line (without `node` and the script); resolves with the exit code. */
 export async function runCli(argv: readonly string[], o: ProgramOptions): Promise<number> {
   const { io } = o;
-  const entries = [...(o.extra ?? []), ...COMMANDS];
+  const visible = [...(o.extra ?? []), ...COMMANDS];
+  const entries = [...visible, completeEntry(visible, io)];
   const program = rootCommand(entries, io);
   const args = globalFlagsLast(argv);
   const name = args[0] === "help" ? args[1] : args[0];
@@ -49,11 +40,20 @@ export async function runCli(argv: readonly string[], o: ProgramOptions): Promis
   }
 }
 
-/** The command with all its options, as completion looks at it. */
-export async function definedCommand(entry: CommandEntry, io: Io): Promise<Command> {
-  const command = newCommand(entry.name, io);
-  await load(entry, command, io);
-  return command;
+/** By which the shell's completion asks; it looks at the other commands, so it cannot be one of their list. */
+function completeEntry(entries: readonly CommandEntry[], io: Io): CommandEntry {
+  const define = async (entry: CommandEntry) => {
+    const command = newCommand(entry.name, io);
+    await load(entry, command, io);
+    return command;
+  };
+  return {
+    name: "__complete",
+    group: "",
+    summary: "",
+    hidden: true,
+    load: () => import("./complete.ts").then((m) => ({ command: m.completeCommand(entries, define) })),
+  };
 }
 
 async function load(entry: CommandEntry, command: Command, io: Io): Promise<void> {
@@ -144,7 +144,7 @@ function report(error: unknown, io: Io): number {
 
 function helpText(entries: readonly CommandEntry[], io: Io): string {
   const paint = paintFor(io.stdout, io.env);
-  const groups = [...new Set(entries.map((e) => e.group))];
+  const groups = [...new Set(entries.filter((e) => !e.hidden).map((e) => e.group))];
   const sections = groups.map((group) => {
     const lines = entries
       .filter((e) => e.group === group && !e.hidden)
@@ -165,9 +165,4 @@ function helpText(entries: readonly CommandEntry[], io: Io): string {
     ].join("\n"),
     'Use "mini-kube COMMAND --help" for a command\'s flags and examples. kubectl works too:\n  export KUBECONFIG=~/.mini-kube/kubeconfig',
   ].join("\n\n")}\n`;
-}
-
-/** For a command's help. */
-export function examples(...lines: readonly string[]): string {
-  return `\nExamples:\n${lines.map((l) => `  ${l}`).join("\n")}\n`;
 }

@@ -1,7 +1,7 @@
 /** `api-resources`: the kinds the server has. Always asks: this is where one looks when something seems to be missing. */
 import { apiVersionOf } from "../../api/object.ts";
 import { TablePrinter } from "../output/table.ts";
-import { type CommandModule, examples } from "../program.ts";
+import { type CommandModule, examples } from "../command.ts";
 import type { Session } from "../session.ts";
 import { qualifiedPlural } from "../discovery.ts";
 

@@ -6,7 +6,7 @@ import { lastApplied, planApply, withLastApplied, LAST_APPLIED } from "../apply/
 import { eachOrAggregate, placedError } from "../errors.ts";
 import { CliError, UsageError } from "../io.ts";
 import { type Manifest, readManifests } from "../manifests.ts";
-import { type CommandModule, examples } from "../program.ts";
+import { type CommandModule, examples } from "../command.ts";
 import type { Session } from "../session.ts";
 import { addWriteFlags, isDry, tell, type WriteFlags, writeOptions } from "../writes.ts";
 import { collect } from "./get.ts";

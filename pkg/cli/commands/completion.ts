@@ -1,6 +1,6 @@
 /** `completion`: a script by which the shell asks `mini-kube __complete` what could stand next. */
 import { UsageError } from "../io.ts";
-import { type CommandModule, examples } from "../program.ts";
+import { type CommandModule, examples } from "../command.ts";
 
 const BASH = `# bash completion of mini-kube: source <(mini-kube completion bash)
 _mini_kube() {

@@ -4,7 +4,7 @@ import { type Kubeconfig, readKubeconfig, writeKubeconfig } from "../../client/k
 import { toYaml } from "../../util/yaml.ts";
 import { CliError } from "../io.ts";
 import { TablePrinter } from "../output/table.ts";
-import { type CommandModule, examples } from "../program.ts";
+import { type CommandModule, examples } from "../command.ts";
 import type { Session } from "../session.ts";
 
 export const command: CommandModule = {

@@ -6,7 +6,7 @@ import type { ApiObject } from "../../api/object.ts";
 import { eachOrAggregate, placedError } from "../errors.ts";
 import { CliError, UsageError } from "../io.ts";
 import { readManifests } from "../manifests.ts";
-import { type CommandModule, examples, type Run } from "../program.ts";
+import { type CommandModule, examples, type Run } from "../command.ts";
 import type { Session } from "../session.ts";
 import { addWriteFlags, isDry, tell, type WriteFlags, writeOptions } from "../writes.ts";
 import { collect } from "./get.ts";

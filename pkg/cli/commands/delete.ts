@@ -7,7 +7,7 @@ import { eachOrAggregate } from "../errors.ts";
 import { fetchObjects, type Selection } from "../fetch.ts";
 import { CliError, UsageError } from "../io.ts";
 import { readManifests } from "../manifests.ts";
-import { type CommandModule, examples } from "../program.ts";
+import { type CommandModule, examples } from "../command.ts";
 import type { Session } from "../session.ts";
 import { requireChoice, resolveTargets } from "../targets.ts";
 import { parseDuration, TimedOut, until } from "../until.ts";

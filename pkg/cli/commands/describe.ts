@@ -18,7 +18,7 @@ import { fetchObjects, type Selection } from "../fetch.ts";
 import { CliError, UsageError, type Paint } from "../io.ts";
 import { readManifests } from "../manifests.ts";
 import { colourOf } from "../output/table.ts";
-import { type CommandModule, examples } from "../program.ts";
+import { type CommandModule, examples } from "../command.ts";
 import type { Session } from "../session.ts";
 import { resolveTargets } from "../targets.ts";
 import { collect } from "./get.ts";

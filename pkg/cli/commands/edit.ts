@@ -9,7 +9,7 @@ import { objectTitle } from "../discovery.ts";
 import { errorText } from "../errors.ts";
 import { CliError, UsageError } from "../io.ts";
 import { withoutManagedFields } from "../output/format.ts";
-import { type CommandModule, examples } from "../program.ts";
+import { type CommandModule, examples } from "../command.ts";
 import type { Session } from "../session.ts";
 import { requireChoice, resolveTargets } from "../targets.ts";
 

@@ -2,7 +2,7 @@
 import { pathOf } from "../../client/http.ts";
 import { CliError, UsageError } from "../io.ts";
 import { chooseContainer, getPod, podName } from "../pods.ts";
-import { type CommandModule, examples } from "../program.ts";
+import { type CommandModule, examples } from "../command.ts";
 import type { Session } from "../session.ts";
 import { runStream } from "../stream.ts";
 

@@ -1,7 +1,7 @@
 /** `explain`: the fields of a kind, from the server's OpenAPI v3 document, laid out as kubectl does. */
 import { apiVersionOf } from "../../api/object.ts";
 import { CliError, UsageError } from "../io.ts";
-import { type CommandModule, examples } from "../program.ts";
+import { type CommandModule, examples } from "../command.ts";
 import type { Session } from "../session.ts";
 import { closest } from "../discovery.ts";
 

@@ -16,7 +16,7 @@ import {
 import { type ServerTable, TABLE_ACCEPT, type TableView, viewTable } from "../output/server-table.ts";
 import { sortBy } from "../output/sort.ts";
 import { TablePrinter } from "../output/table.ts";
-import { type CommandModule, examples } from "../program.ts";
+import { type CommandModule, examples } from "../command.ts";
 import { readManifests } from "../manifests.ts";
 import type { Session } from "../session.ts";
 import { resolveTargets } from "../targets.ts";

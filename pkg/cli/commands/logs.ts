@@ -5,7 +5,7 @@ import { eachOrAggregate } from "../errors.ts";
 import { fetchObjects } from "../fetch.ts";
 import { CliError, type Colour, UsageError, write } from "../io.ts";
 import { allContainers, chooseContainer, getPod, podName } from "../pods.ts";
-import { type CommandModule, examples } from "../program.ts";
+import { type CommandModule, examples } from "../command.ts";
 import type { Session } from "../session.ts";
 import { duration } from "./delete.ts";
 

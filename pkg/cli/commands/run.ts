@@ -4,7 +4,7 @@ import type { Pod } from "../../api/generated/types.ts";
 import { pathOf } from "../../client/http.ts";
 import type { KnownResource } from "../discovery.ts";
 import { CliError, UsageError, write } from "../io.ts";
-import { type CommandModule, examples } from "../program.ts";
+import { type CommandModule, examples } from "../command.ts";
 import type { Session } from "../session.ts";
 import { runStream } from "../stream.ts";
 import { TimedOut, until } from "../until.ts";

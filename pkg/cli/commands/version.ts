@@ -3,7 +3,7 @@ import { ApiError } from "../../api/status.ts";
 import { errorText } from "../errors.ts";
 import { CliError, UsageError } from "../io.ts";
 import { CLIENT_VERSION } from "../session.ts";
-import { type CommandModule, examples } from "../program.ts";
+import { type CommandModule, examples } from "../command.ts";
 import type { Session } from "../session.ts";
 import { toYaml } from "../../util/yaml.ts";
 

@@ -6,7 +6,7 @@ import { fetchObjects, type Selection } from "../fetch.ts";
 import { CliError, UsageError } from "../io.ts";
 import { readManifests } from "../manifests.ts";
 import { parsePath, valueText } from "../output/jsonpath.ts";
-import { type CommandModule, examples } from "../program.ts";
+import { type CommandModule, examples } from "../command.ts";
 import type { Session } from "../session.ts";
 import { requireChoice, resolveTargets } from "../targets.ts";
 import { TimedOut, until } from "../until.ts";

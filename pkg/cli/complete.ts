@@ -3,47 +3,46 @@
  * that asks while no cluster runs gets what is known without one.
  */
 import type { Command, Option } from "commander";
-import { COMMANDS } from "../commands.ts";
-import { qualifiedPlural } from "../discovery.ts";
-import { fetchObjects } from "../fetch.ts";
-import { type CommandModule, definedCommand } from "../program.ts";
-import type { Session } from "../session.ts";
+import { qualifiedPlural } from "./discovery.ts";
+import { fetchObjects } from "./fetch.ts";
+import type { CommandEntry, CommandModule } from "./command.ts";
+import type { Session } from "./session.ts";
 
 interface Candidate {
   readonly word: string;
   readonly note: string;
 }
 
-export const command: CommandModule = {
-  define: (c, run) =>
-    c
-      .argument("[words...]")
-      .allowUnknownOption()
-      .action(
-        run(async (session, words: string[]) => {
-          const typed = words.at(-1) ?? "";
-          const found = await candidates(session, words).catch((): Candidate[] => []);
-          const lines = found.filter((f) => f.word.startsWith(typed)).map((f) => `${f.word}\t${f.note}\n`);
-          if (lines.length > 0) await session.say(lines.join(""));
-        }),
-      ),
-};
+/** A command with all its options and subcommands. */
+type Define = (entry: CommandEntry) => Promise<Command>;
 
-/** Of the program itself; their code is not in this folder. */
-const OUTSIDE: readonly Candidate[] = [
-  { word: "up", note: "Start a one-node cluster on this machine" },
-  { word: "down", note: "Stop the cluster" },
-  { word: "status", note: "Show whether and where the cluster runs" },
-];
+export function completeCommand(entries: readonly CommandEntry[], define: Define): CommandModule {
+  return {
+    define: (c, run) =>
+      c
+        .argument("[words...]")
+        .allowUnknownOption()
+        .action(
+          run(async (session, words: string[]) => {
+            const typed = words.at(-1) ?? "";
+            const found = await candidates(session, words, { entries, define }).catch((): Candidate[] => []);
+            const lines = found.filter((f) => f.word.startsWith(typed)).map((f) => `${f.word}\t${f.note}\n`);
+            if (lines.length > 0) await session.say(lines.join(""));
+          }),
+        ),
+  };
+}
 
-async function candidates(session: Session, words: readonly string[]): Promise<Candidate[]> {
+async function candidates(
+  session: Session,
+  words: readonly string[],
+  o: { entries: readonly CommandEntry[]; define: Define },
+): Promise<Candidate[]> {
   const [name = "", ...rest] = words;
-  if (words.length <= 1) {
-    return [...OUTSIDE, ...COMMANDS.filter((c) => !c.hidden).map((c) => ({ word: c.name, note: c.summary }))];
-  }
-  const entry = COMMANDS.find((c) => c.name === name);
+  if (words.length <= 1) return o.entries.map((e) => ({ word: e.name, note: e.summary }));
+  const entry = o.entries.find((e) => e.name === name);
   if (!entry) return [];
-  let command = await definedCommand(entry, session.io);
+  let command = await o.define(entry);
   let at = 0;
   for (let sub = subcommand(command, rest[at]); sub && at < rest.length - 1; sub = subcommand(command, rest[at])) {
     command = sub;
