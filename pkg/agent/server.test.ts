@@ -1,5 +1,8 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
 import { request } from "node:https";
+import type { Duplex } from "node:stream";
+import { text } from "node:stream/consumers";
+import spdy from "spdy-transport";
 import { WebSocket } from "ws";
 import { systemClock } from "../util/clock.ts";
 import { createCa, issueCert, type KeyPair } from "../util/pki.ts";
@@ -142,6 +145,24 @@ describe("the agent's endpoint", () => {
     expect(ws.protocol).toBe("v5.channel.k8s.io");
     expect(channels[1] === big).toBe(true);
     expect(status).toEqual({ metadata: {}, status: "Success" });
+  });
+
+  test("exec over SPDY, asked for by POST as kubectl before 1.30 does", async () => {
+    const path = "/exec/default/web/app?command=echo&command=hi&stdout=true";
+    const headers = { Connection: "Upgrade", Upgrade: "SPDY/3.1", "X-Stream-Protocol-Version": "v4.channel.k8s.io" };
+    const socket = await new Promise<Duplex>((resolve, reject) => {
+      const req = request({ host: "127.0.0.1", port, method: "POST", path, headers, ca: ca.cert, ...apiserver });
+      req.on("upgrade", (_, s) => resolve(s)).on("error", reject);
+      req.end();
+    });
+    const connection = spdy.connection.create(socket, { protocol: "spdy", isServer: false });
+    connection.start(3.1);
+    const read = (streamType: string) => {
+      const stream = connection.request({ method: "POST", path: "/", headers: { streamType } }, () => {});
+      return text(stream.end());
+    };
+    expect(await Promise.all([read("stdout"), read("error")])).toEqual(["hi\n", '{"metadata":{},"status":"Success"}']);
+    socket.destroy();
   });
 
   test("attach sees what is printed from now on", async () => {

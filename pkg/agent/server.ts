@@ -18,6 +18,7 @@ import type { Logger } from "../util/log.ts";
 import type { Fleet } from "./fleet.ts";
 import { chooseAttempt, flag, logBytes, parseLogQuery } from "./logs.ts";
 import { runSession } from "./streams/session.ts";
+import { spdyOffer, SpdyServer } from "./streams/spdy.ts";
 import { CHANNEL_PROTOCOLS, channelRemote, chooseProtocol } from "./streams/websocket.ts";
 import type { PodWorker } from "./worker.ts";
 
@@ -54,7 +55,8 @@ export async function serveAgent(o: ServeOptions, ctx: ServerContext): Promise<A
     perMessageDeflate: false,
     handleProtocols: (offered) => chooseProtocol(offered) ?? false,
   });
-  const endpoint = new Endpoint(ctx, sockets);
+  const spdy = new SpdyServer(ctx.clock);
+  const endpoint = new Endpoint(ctx, { sockets, spdy });
   server.on("request", (req, res) => void endpoint.request(req, res));
   server.on("upgrade", (req, socket, head) => endpoint.upgrade(req, socket, head));
   await new Promise<void>((resolve, reject) => {
@@ -65,13 +67,19 @@ export async function serveAgent(o: ServeOptions, ctx: ServerContext): Promise<A
   o.onListening?.(port);
   return {
     port,
-    [Symbol.asyncDispose]: () => close(server, sockets),
+    [Symbol.asyncDispose]: () => close(server, { sockets, spdy }),
   };
 }
 
-async function close(server: Server, sockets: WebSocketServer): Promise<void> {
+interface Streams {
+  readonly sockets: WebSocketServer;
+  readonly spdy: SpdyServer;
+}
+
+async function close(server: Server, { sockets, spdy }: Streams): Promise<void> {
   for (const ws of sockets.clients) ws.terminate();
   sockets.close();
+  spdy[Symbol.dispose]();
   const closed = new Promise((resolve) => server.close(resolve));
   server.closeAllConnections();
   await closed;
@@ -79,11 +87,11 @@ async function close(server: Server, sockets: WebSocketServer): Promise<void> {
 
 class Endpoint {
   readonly #ctx: ServerContext;
-  readonly #sockets: WebSocketServer;
+  readonly #streams: Streams;
 
-  constructor(ctx: ServerContext, sockets: WebSocketServer) {
+  constructor(ctx: ServerContext, streams: Streams) {
     this.#ctx = ctx;
-    this.#sockets = sockets;
+    this.#streams = streams;
   }
 
   async request(req: IncomingMessage, res: ServerResponse): Promise<void> {
@@ -104,12 +112,16 @@ class Endpoint {
     socket.on("error", () => socket.destroy());
     try {
       authorize(req);
+      const spdy = spdyOffer(req);
+      if (!spdy) requireChannels(req);
       const open = this.#session(req);
-      this.#sockets.handleUpgrade(req, socket, head, (ws: WebSocket) => {
+      const broke = (error: unknown) => this.#ctx.log.warn({ err: error, url: req.url }, "session broke");
+      if (spdy) return void this.#streams.spdy.serve(spdy, open.start, { socket, head }).catch(broke);
+      this.#streams.sockets.handleUpgrade(req, socket, head, (ws: WebSocket) => {
         const stop = new AbortController();
         ws.once("close", () => stop.abort());
         runSession(() => open.start(stop.signal), channelRemote(ws, open)).catch((error: unknown) => {
-          this.#ctx.log.warn({ err: error, url: req.url }, "session broke");
+          broke(error);
           ws.terminate();
         });
       });
@@ -133,7 +145,7 @@ class Endpoint {
         return this.#logs({ namespace, pod, container, query: url.searchParams }, res, signal);
       case "exec":
       case "attach":
-        throw new ApiError("BadRequest", "you must upgrade to a WebSocket to exec or attach");
+        throw new ApiError("BadRequest", "you must upgrade to a WebSocket or to SPDY to exec or attach");
       default:
         throw new ApiError("NotFound", `the agent has no ${url.pathname}`);
     }
@@ -158,16 +170,6 @@ class Endpoint {
     const url = urlOf(req);
     const [verb, namespace = "", pod = "", name = ""] = url.pathname.split("/").slice(1).map(decodeURIComponent);
     if (verb !== "exec" && verb !== "attach") throw new ApiError("NotFound", `the agent has no ${url.pathname}`);
-    if (req.headers.upgrade?.toLowerCase() !== "websocket") {
-      throw new ApiError("BadRequest", `cannot upgrade to ${req.headers.upgrade}: only websocket is spoken here`);
-    }
-    const offered = (req.headers["sec-websocket-protocol"] ?? "").split(",").map((p) => p.trim());
-    if (!chooseProtocol(offered)) {
-      throw new ApiError(
-        "BadRequest",
-        `none of ${offered.join(", ")} is spoken here, but ${CHANNEL_PROTOCOLS.join(", ")}`,
-      );
-    }
     const worker = this.#worker({ namespace, pod });
     const container = worker.container(name);
     if (container?.state !== "running") throw new ApiError("NotFound", `container not found ("${name}")`);
@@ -210,6 +212,23 @@ function authorize(req: IncomingMessage): void {
   if (names(subject?.CN).includes("kube-apiserver-kubelet-client")) return;
   if (names(subject?.O).includes("system:masters")) return;
   throw new ApiError("Forbidden", `user "${String(subject?.CN ?? "")}" may not use the agent`);
+}
+
+/** Throws unless a WebSocket protocol of ours is offered. */
+function requireChannels(req: IncomingMessage): void {
+  if (req.headers.upgrade?.toLowerCase() !== "websocket") {
+    throw new ApiError(
+      "BadRequest",
+      `cannot upgrade to ${req.headers.upgrade}: only websocket and SPDY/3.1 are spoken here`,
+    );
+  }
+  const offered = (req.headers["sec-websocket-protocol"] ?? "").split(",").map((p) => p.trim());
+  if (!chooseProtocol(offered)) {
+    throw new ApiError(
+      "BadRequest",
+      `none of ${offered.join(", ")} is spoken here, but ${CHANNEL_PROTOCOLS.join(", ")}`,
+    );
+  }
 }
 
 function toApiError(error: unknown): ApiError {

@@ -1,5 +1,5 @@
 /**
- * One exec or attach session, whatever protocol carries it: WebSocket today (websocket.ts), SPDY as another adapter.
+ * One exec or attach session, whatever protocol carries it: WebSocket (websocket.ts) or SPDY (spdy.ts).
  *
  *  X1  Bytes arrive in order and complete; the final status comes after the last of them.
  *  X2  Neither side piles up in memory: output waits for the remote, stdin for the process.
@@ -65,6 +65,20 @@ async function feed(session: ExecSession, remote: Remote): Promise<void> {
 
 async function resize(session: ExecSession, remote: Remote): Promise<void> {
   for await (const size of remote.resizes) await session.resize(size);
+}
+
+/** `{"Width":80,"Height":24}`. Undefined: not a size, which the kubelet ignores too. */
+export function parseTerminalSize(text: string): TerminalSize | undefined {
+  try {
+    const { Width, Height } = JSON.parse(text) as { Width?: unknown; Height?: unknown };
+    return isSize(Width) && isSize(Height) ? { width: Width, height: Height } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isSize(n: unknown): n is number {
+  return Number.isInteger(n) && Number(n) >= 0 && Number(n) <= 0xffff;
 }
 
 /** What kubectl makes its own exit code of. */

@@ -4,7 +4,7 @@
  */
 import type { RawData, WebSocket } from "ws";
 import { StreamQueue } from "./queue.ts";
-import type { Remote, SessionStatus, TerminalSize } from "./session.ts";
+import { parseTerminalSize, type Remote, type SessionStatus, type TerminalSize } from "./session.ts";
 
 /** Best first. */
 export const CHANNEL_PROTOCOLS: readonly string[] = ["v5.channel.k8s.io", "v4.channel.k8s.io"];
@@ -41,8 +41,10 @@ export function channelRemote(ws: WebSocket, o: { stdin: boolean }): Remote {
     const data = message.subarray(1);
     if (channel === STDIN && o.stdin) {
       if (data.byteLength > 0) stdin.push(data);
-    } else if (channel === RESIZE) pushSize(resizes, data);
-    else if (channel === CLOSE && v5 && data[0] === STDIN) stdin.end();
+    } else if (channel === RESIZE) {
+      const size = parseTerminalSize(Buffer.from(data).toString());
+      if (size) resizes.push(size);
+    } else if (channel === CLOSE && v5 && data[0] === STDIN) stdin.end();
   });
   ws.once("close", () => {
     stdin.end();
@@ -74,15 +76,6 @@ function send(ws: WebSocket, channel: number, data: Uint8Array): Promise<void> {
     // A failed write means the remote has gone: `close` tells of it.
     ws.send(message, { binary: true }, () => resolve());
   });
-}
-
-function pushSize(resizes: StreamQueue<TerminalSize>, data: Uint8Array): void {
-  try {
-    const { Width, Height } = JSON.parse(Buffer.from(data).toString()) as { Width?: number; Height?: number };
-    if (Number.isInteger(Width) && Number.isInteger(Height)) resizes.push({ width: Width ?? 0, height: Height ?? 0 });
-  } catch {
-    // Not a size: as the kubelet, ignore it.
-  }
 }
 
 function bytesOf(raw: RawData): Uint8Array {
