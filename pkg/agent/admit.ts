@@ -8,6 +8,7 @@ export interface AdmissionInput {
   readonly pod: Pod;
   /** Those admitted before. */
   readonly others: readonly Pod[];
+  /** What the node is by nature (its name, its architecture): other labels may change, and the scheduler has seen them. */
   readonly labels: Readonly<Record<string, string>>;
   readonly allocatable: Readonly<Record<string, string>>;
 }
@@ -25,7 +26,7 @@ export function admitPod(i: AdmissionInput): Refusal | undefined {
 
 function selectorRefusal({ pod, labels }: AdmissionInput): Refusal | undefined {
   const wanted = Object.entries(pod.spec?.nodeSelector ?? {});
-  if (wanted.every(([k, v]) => labels[k] === v)) return undefined;
+  if (wanted.every(([k, v]) => (labels[k] ?? v) === v)) return undefined;
   const message = "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector";
   return { reason: "NodeAffinity", message };
 }

@@ -17,6 +17,7 @@ import { serveAgent, type ServeOptions } from "./server.ts";
 import { measureMachine } from "./measure.ts";
 import { type Measurement, nodeLabels, type NodeFacts, type NodeOptions, nodeResources } from "./node-status.ts";
 import { NodeReporter } from "./node.ts";
+import { READ_LIMIT_MS, withinLimit } from "./time-limit.ts";
 
 export interface AgentOptions {
   readonly client: Client;
@@ -123,10 +124,14 @@ class Agent {
     await this.#reporter.heartbeat(this.#o.heartbeatMs ?? 10_000, signal);
   }
 
-  /** The runtime is heard before anything is begun, and so is the API: what it does not name is an orphan. */
+  /**
+   * Before anything is begun, the machine is measured (or there would be no room for anything), and the runtime is
+   * heard, and so is the API: what it does not name is an orphan.
+   */
   async #runPods(signal: AbortSignal): Promise<void> {
     try {
       await this.#informer.whenSynced(signal);
+      this.#measured ??= await this.#measure();
       while (!(await this.#learnInfo(signal))) await this.#o.clock.sleep(INFO_RETRY_MS, signal);
     } catch (error) {
       if (signal.aborted) return;
@@ -139,7 +144,7 @@ class Agent {
   async #learnInfo(signal: AbortSignal): Promise<boolean> {
     if (this.#info) return true;
     try {
-      this.#info = await this.#o.runtime.info(signal);
+      this.#info = await this.#read("info", signal, (s) => this.#o.runtime.info(s));
       this.#runtimeIs(undefined);
     } catch (error) {
       if (!signal.aborted) this.#runtimeIs(error instanceof Error ? error.message : String(error));
@@ -154,18 +159,26 @@ class Agent {
   }
 
   async #facts(signal: AbortSignal): Promise<NodeFacts> {
-    const measure = this.#o.measure ?? (() => measureMachine(this.#o.dataDir));
-    this.#measured = await measure();
+    this.#measured = await this.#measure();
     await this.#refreshImages(signal);
     const { list: images } = this.#images;
     return { info: this.#info, images, measured: this.#measured, runtimeDown: this.#runtimeDown };
+  }
+
+  #measure(): Promise<Measurement> {
+    return this.#o.measure?.() ?? measureMachine(this.#o.dataDir);
+  }
+
+  #read<T>(what: string, signal: AbortSignal, read: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    return withinLimit({ clock: this.#o.clock, ms: READ_LIMIT_MS, what, signal }, read);
   }
 
   async #refreshImages(signal: AbortSignal): Promise<void> {
     const now = this.#o.clock.now();
     if (this.#runtimeDown !== undefined || now - this.#images.at < IMAGES_MS) return;
     try {
-      this.#images = { at: now, list: await this.#o.runtime.listImages(signal) };
+      const list = await this.#read("listImages", signal, (s) => this.#o.runtime.listImages(s));
+      this.#images = { at: now, list };
     } catch (error) {
       this.#o.log.debug({ err: error }, "images not listed; the last list stands");
     }
@@ -209,7 +222,7 @@ class Agent {
         return admitPod({
           pod,
           others,
-          labels: nodeLabels(this.#nodeOptions(), this.#info),
+          labels: nodeLabels({ ...this.#nodeOptions(), labels: {} }, this.#info),
           allocatable: allocatable(),
         });
       },

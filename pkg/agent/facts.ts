@@ -44,6 +44,8 @@ export interface PodFacts {
   /** By container id. */
   readonly probes: ReadonlyMap<string, ProbeFact>;
   readonly sandboxError?: StepError;
+  /** Id of the sandbox whose start failed. It is not tried twice: what it held (an address, a port) may be half taken. */
+  readonly brokenSandbox?: string;
   /** The attempt of the next sandbox. */
   readonly sandboxAttempt: number;
   readonly volumes: "unknown" | "ready" | StepError;

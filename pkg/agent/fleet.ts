@@ -1,10 +1,11 @@
 /** The workers of this node, one a Pod, and their common link to the runtime. */
 import { setMaxListeners } from "node:events";
 import { deepEqual } from "../api/equal.ts";
-import type { RuntimePod } from "../runtime/runtime.ts";
+import { RuntimeError, type RuntimePod } from "../runtime/runtime.ts";
 import { backoffMs } from "../util/backoff.ts";
 import type { NodeContext } from "./context.ts";
 import type { Pod } from "./facts.ts";
+import { READ_LIMIT_MS, withinLimit } from "./time-limit.ts";
 import { PodWorker } from "./worker.ts";
 
 const RECONNECT = { initialMs: 200, maxMs: 10_000, jitter: 0.3 };
@@ -105,7 +106,8 @@ export class Fleet {
 
   /** Compares with the whole of the runtime; workers whose picture differs look again, orphans get a worker. */
   async #sync(signal: AbortSignal): Promise<void> {
-    const found = await this.#o.ctx.runtime.listPods(signal);
+    const limit = { clock: this.#o.ctx.clock, ms: READ_LIMIT_MS, what: "listPods", signal };
+    const found = await withinLimit(limit, (s) => this.#o.ctx.runtime.listPods(s));
     const actual = new Map(found.map((p): [string, RuntimePod] => [p.uid, p]));
     if (!this.#listed) {
       this.#listed = true;
@@ -125,7 +127,9 @@ export class Fleet {
       try {
         await this.#sync(signal);
       } catch (error) {
-        if (!signal.aborted) this.runtimeFailed(error);
+        if (signal.aborted) return;
+        if (error instanceof RuntimeError && error.reason === "RuntimeUnavailable") this.runtimeFailed(error);
+        else this.#o.ctx.log.warn({ err: error }, "the runtime was not listed; next time again");
       }
     }
   }

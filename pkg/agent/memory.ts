@@ -29,6 +29,8 @@ export class PodMemory {
   readonly attempts = new Map<string, number>();
   readonly probes = new Map<string, ProbeFact>();
   sandboxError: StepError | undefined;
+  /** Id of the one whose start failed. */
+  brokenSandbox: string | undefined;
   sandboxAttempt = 0;
   volumes: PodFacts["volumes"] = "unknown";
   refused: PodFacts["refused"];
@@ -51,6 +53,7 @@ export class PodMemory {
       busy,
       orphanGraceSeconds: this.orphanGraceSeconds,
       ...(this.sandboxError && { sandboxError: this.sandboxError }),
+      ...(this.brokenSandbox !== undefined && { brokenSandbox: this.brokenSandbox }),
       ...(this.refused && { refused: this.refused }),
     };
   }

@@ -16,6 +16,7 @@ interface Case {
   /** Container → the attempt its image is there for. */
   images?: Record<string, number>;
   volumesRemoved?: boolean;
+  brokenSandbox?: string;
   plan: PodAction[];
   status?: object;
 }
@@ -50,7 +51,8 @@ function factsOf(c: Case): PodFacts {
   const images = Object.entries(c.images ?? {}).map(
     ([name, attempt]) => [name, { state: "present", attempt, id: "" }] as const,
   );
-  return { ...NO_FACTS, images: new Map(images), volumesRemoved: c.volumesRemoved ?? false };
+  const { volumesRemoved = false, brokenSandbox } = c;
+  return { ...NO_FACTS, images: new Map(images), volumesRemoved, ...(brokenSandbox && { brokenSandbox }) };
 }
 
 describe("golden files", () => {

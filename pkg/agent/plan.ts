@@ -29,6 +29,7 @@ import { mayRestart, restartAt, specHash } from "./restart.ts";
 export type ActionReason =
   | "PodStarting"
   | "SandboxChanged"
+  | "SandboxFailed"
   | "ContainerMissing"
   | "ContainerDied"
   | "SpecChanged"
@@ -146,15 +147,22 @@ interface Input {
 }
 
 function planRun(i: Input): PodAction[] {
-  const steps = i.actual?.sandbox && i.actual.sandbox.state !== "exited" ? planContainers(i) : planSandbox(i);
+  const steps = hasSandbox(i) ? planContainers(i) : planSandbox(i);
   const waiting = steps.every((a) => a.type === "wait");
   return waiting && !i.facts.busy ? [...steps, ...planOldAttempts(i)] : steps;
+}
+
+/** One that runs or can be started. */
+function hasSandbox({ actual, facts }: Input): boolean {
+  const sandbox = actual?.sandbox;
+  if (!sandbox || sandbox.state === "exited") return false;
+  return sandbox.state === "running" || sandbox.id !== facts.brokenSandbox;
 }
 
 /** There is no living sandbox: clear away what is left of the old one, then create the next. */
 function planSandbox(i: Input): PodAction[] {
   const { pod, actual, facts, now } = i;
-  const reason = "SandboxChanged";
+  const reason = actual?.sandbox?.state === "created" ? "SandboxFailed" : "SandboxChanged";
   const stops = stopAll(actual, { graceSeconds: graceOf(pod), reason });
   if (stops.length > 0 || facts.busy) return stops;
   const cleanup: PodAction[] = (actual?.containers ?? [])

@@ -17,6 +17,7 @@ import type { PodAction } from "./plan.ts";
 import { specHash } from "./restart.ts";
 import { duration } from "./status.ts";
 import type { StatusWriter } from "./status-writer.ts";
+import { withinLimit } from "./time-limit.ts";
 import { mountsOf, prepareVolumes, removeVolumes, volumeReferences } from "./volumes.ts";
 
 /** The worker's state, as its steps see it. */
@@ -59,12 +60,9 @@ export class PodSteps {
   }
 
   async run(a: Step, signal: AbortSignal): Promise<void> {
-    const limit = limitOf(a);
-    const late = new AbortController();
-    const onLate = () => late.abort(new RuntimeError("RuntimeError", `${a.type}: no answer within ${duration(limit)}`));
-    using _timer = Number.isFinite(limit) ? this.#ctx.clock.after(limit, onLate) : undefined;
     try {
-      await this.#do(a, AbortSignal.any([signal, late.signal]));
+      const limit = { clock: this.#ctx.clock, ms: limitOf(a), what: a.type, signal };
+      await withinLimit(limit, (s) => this.#do(a, s));
       if (CLEARING.has(a.type)) this.#s.pause = undefined;
     } catch (error) {
       if (!signal.aborted) this.#failed(a, error);
@@ -198,8 +196,11 @@ export class PodSteps {
   }
 
   async #removeContainer(a: Action<"removeContainer">, signal: AbortSignal): Promise<void> {
+    const old = this.#s.actual?.containers.find((c) => c.id === a.id);
     await this.#ctx.runtime.removeContainer(a.id, signal);
     if (this.#s.actual) this.#s.actual = withoutContainer(this.#s.actual, a.id);
+    // A first attempt that never ran was none: its successor is no restart.
+    if (old?.state === "created" && old.attempt === 0) this.#s.memory.attempts.delete(old.name);
   }
 
   /** After its last status: whoever watches sees how the containers ended. */
@@ -228,12 +229,11 @@ export class PodSteps {
     this.#s.stale = true;
     if (reason === "RuntimeUnavailable") return this.#ctx.runtimeFailed(error);
     switch (a.type) {
+      case "startSandbox":
+        memory.brokenSandbox = a.id;
+        return this.#sandboxFailed(message);
       case "createSandbox":
-      case "startSandbox": {
-        const e = { reason: "FailedCreatePodSandBox", message: `Failed to create pod sandbox: ${message}` };
-        memory.sandboxError = memory.failure(memory.sandboxError, e, this.#now());
-        return this.#event("Warning", e.reason, e.message);
-      }
+        return this.#sandboxFailed(message);
       case "prepareVolumes": {
         const before = typeof memory.volumes === "string" ? undefined : memory.volumes;
         memory.volumes = memory.failure(before, { reason: "FailedMount", message }, this.#now());
@@ -254,6 +254,13 @@ export class PodSteps {
         return this.#event("Warning", "FailedKillPod", `error killing pod: ${message}`);
       }
     }
+  }
+
+  #sandboxFailed(message: string): void {
+    const { memory } = this.#s;
+    const e = { reason: "FailedCreatePodSandBox", message: `Failed to create pod sandbox: ${message}` };
+    memory.sandboxError = memory.failure(memory.sandboxError, e, this.#now());
+    this.#event("Warning", e.reason, e.message);
   }
 
   #imageFailed(a: Action<"ensureImage">, reason: string, message: string): void {

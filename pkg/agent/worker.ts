@@ -20,6 +20,7 @@ import { PodProber } from "./probes.ts";
 import { podStatus } from "./status.ts";
 import { StatusWriter } from "./status-writer.ts";
 import { PodSteps, type PodState, type Step } from "./steps.ts";
+import { READ_LIMIT_MS, withinLimit } from "./time-limit.ts";
 import { statusEvents } from "./transitions.ts";
 import { unsupportedFields } from "./unsupported.ts";
 
@@ -50,6 +51,8 @@ export class PodWorker {
   #settling: Disposable | undefined;
   #timer: Disposable | undefined;
   #slot: Disposable | "asked" | undefined;
+  /** Takes back what a worker that has ended still asks for. */
+  readonly #ended = new AbortController();
   #suspended = false;
   #admitted = false;
   #observeFailures = 0;
@@ -171,7 +174,8 @@ export class PodWorker {
     this.#hinted = false;
     const epoch = this.#epoch;
     try {
-      const actual = await this.#ctx.runtime.getPod(this.#s.uid, signal);
+      const limit = { clock: this.#ctx.clock, ms: READ_LIMIT_MS, what: "getPod", signal };
+      const actual = await withinLimit(limit, (s) => this.#ctx.runtime.getPod(this.#s.uid, s));
       this.#observeFailures = 0;
       if (epoch !== this.#epoch) {
         this.#s.stale = true;
@@ -274,9 +278,10 @@ export class PodWorker {
   #hasSlot(signal: AbortSignal): boolean {
     if (this.#slot === undefined) {
       this.#slot = "asked";
-      const asked = this.#ctx.starts.acquire(signal).then(
+      const asked = this.#ctx.starts.acquire(AbortSignal.any([signal, this.#ended.signal])).then(
         (slot) => {
           this.#slot = slot;
+          if (this.#ended.signal.aborted) this.#releaseSlot();
           this.#owned.delete(asked);
           this.#poke();
         },
@@ -306,6 +311,7 @@ export class PodWorker {
     this.#timer?.[Symbol.dispose]();
     this.#settling?.[Symbol.dispose]();
     this.#prober[Symbol.dispose]();
+    this.#ended.abort();
     this.#releaseSlot();
   }
 
