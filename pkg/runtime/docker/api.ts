@@ -1,4 +1,5 @@
 import { setMaxListeners } from "node:events";
+import type { IncomingMessage } from "node:http";
 import type { Duplex, Readable } from "node:stream";
 import Docker from "dockerode";
 import { asRuntimeError } from "./errors.ts";
@@ -20,6 +21,10 @@ export interface Call {
   readonly alsoOk?: readonly number[];
 }
 
+const DONE = [200, 201, 204];
+/** The decision is ours, with the whole answer in hand. */
+const ANY_STATUS = Array.from({ length: 500 }, (_, n) => 100 + n);
+
 /**
  * The daemon's HTTP API, one call at a time: a promise that rejects with the signal's reason or with a RuntimeError, and
  * nothing kept. Of dockerode it uses the connection only; its convenience calls buffer streams and hide statuses.
@@ -33,9 +38,14 @@ export class DockerApi {
     this.#modem = new Docker(connection(o)).modem;
   }
 
-  /** The whole answer. */
-  request<T>(c: Call): Promise<T> {
-    return this.#dial<T>(c, {});
+  /** The whole answer; one that breaks off in the middle is none (docker-modem itself would wait for the rest for ever). */
+  async request<T>(c: Call): Promise<T> {
+    const answer = await this.#dial<IncomingMessage>(c, { isStream: true }, ANY_STATUS);
+    const text = await whole(answer, c.signal);
+    const status = answer.statusCode ?? 0;
+    const json = parsed(text);
+    if (DONE.includes(status) || c.alsoOk?.includes(status)) return json as T;
+    throw asRuntimeError(Object.assign(new Error(`HTTP code ${status}: ${text}`), { statusCode: status, json }));
   }
 
   /** The answer's body as it comes; the signal ends it. */
@@ -53,7 +63,8 @@ export class DockerApi {
 
   #dial<T>(
     c: Call,
-    how: { isStream?: boolean; hijack?: boolean; openStdin?: boolean; allowEmpty?: boolean },
+    how: { isStream: true; hijack?: boolean; openStdin?: boolean; allowEmpty?: boolean },
+    statuses: readonly number[] = [...DONE, ...(c.alsoOk ?? [])],
   ): Promise<T> {
     this.calls++;
     const { method = "GET", signal } = c;
@@ -66,7 +77,7 @@ export class DockerApi {
         path: c.path + queryString(c.query),
         method,
         abortSignal: signal,
-        statusCodes: Object.fromEntries([200, 201, 204, ...(c.alsoOk ?? [])].map((code) => [code, true])),
+        statusCodes: Object.fromEntries(statuses.map((code) => [code, true])),
         ...(Buffer.isBuffer(c.body)
           ? { file: c.body }
           : method === "POST"
@@ -78,6 +89,26 @@ export class DockerApi {
         resolve(result as T);
       });
     });
+  }
+}
+
+async function whole(answer: IncomingMessage, signal: AbortSignal): Promise<string> {
+  const parts: Buffer[] = [];
+  try {
+    for await (const part of answer as AsyncIterable<Buffer>) parts.push(part);
+  } catch (error) {
+    signal.throwIfAborted();
+    throw asRuntimeError(error as Error);
+  }
+  return Buffer.concat(parts).toString();
+}
+
+/** Null for what is no JSON: an empty answer, lines of progress. */
+function parsed(text: string): { readonly message?: string } | null {
+  try {
+    return JSON.parse(text) as { readonly message?: string };
+  } catch {
+    return null;
   }
 }
 
