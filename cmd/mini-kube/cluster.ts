@@ -8,7 +8,7 @@ import { SERVER_VERSION } from "../../pkg/apiserver/discovery.ts";
 import { type HttpListener, listen } from "../../pkg/apiserver/http.ts";
 import { ApiServer } from "../../pkg/apiserver/server.ts";
 import { Client } from "../../pkg/client/client.ts";
-import { singleKubeconfig, writeKubeconfig } from "../../pkg/client/kubeconfig.ts";
+import { readKubeconfig, singleKubeconfig, writeKubeconfig } from "../../pkg/client/kubeconfig.ts";
 import { runNamespaceController } from "../../pkg/controllers/namespace/controller.ts";
 import { runServiceAccountController } from "../../pkg/controllers/serviceaccount/controller.ts";
 import { DockerRuntime } from "../../pkg/runtime/docker/docker.ts";
@@ -43,6 +43,8 @@ const REMOVE_DEADLINE_MS = 45_000;
 // One signal ends a component, and each of its calls under way listens to it: many listeners are no leak here.
 setMaxListeners(0);
 
+/** In the kubeconfig. */
+const CONTEXT = "mini-kube";
 const MASTERS = ["system:masters"];
 const CERTS = {
   apiserver: {
@@ -110,8 +112,7 @@ export class Cluster {
     undo.push(() => api.close());
     const listener = await serveApi(api, pki, o, log);
     undo.push(() => listener.close());
-    const server = `https://${HOST}:${o.port}`;
-    writeKubeconfig(o.home.kubeconfig, singleKubeconfig("mini-kube", { server, ca: pki.caCert, ...pki.certs.admin }));
+    writeOwnKubeconfig(o, pki);
     const runtime = openRuntime(o.clusterId, o.nodeName, o.env);
     cluster = new Cluster({ home: o.home, log, runtime, store, api, listener, options: o }, pki, control);
     return cluster;
@@ -234,6 +235,13 @@ async function serveApi(api: ApiServer, pki: Pki<keyof typeof CERTS>, o: Cluster
     if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
     throw new Error(`port ${o.port} is in use by another program; choose another one with --port`, { cause: error });
   }
+}
+
+/** Written anew at each start, for port and certificates may have changed; the namespace the user chose stays chosen. */
+function writeOwnKubeconfig(o: ClusterOptions, pki: Pki<keyof typeof CERTS>): void {
+  const connection = { server: `https://${HOST}:${o.port}`, ca: pki.caCert, ...pki.certs.admin };
+  const before = readKubeconfig(o.home.kubeconfig)?.contexts?.find((c) => c.name === CONTEXT);
+  writeKubeconfig(o.home.kubeconfig, singleKubeconfig(CONTEXT, connection, before?.context.namespace));
 }
 
 /** The daemon that DOCKER_HOST names, else the one at the usual socket. */

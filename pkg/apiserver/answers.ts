@@ -9,7 +9,7 @@ import { toYaml } from "../util/yaml.ts";
 import type { Entry } from "./entry.ts";
 import type { AnswerForm } from "./negotiate.ts";
 import { type IncludeObject, partialObject, tableOf } from "./print.ts";
-import type { Answer } from "./server.ts";
+import type { Answer } from "./handler.ts";
 
 /** As Kubernetes: smaller ones are not worth the time. */
 const GZIP_FROM_BYTES = 128 * 1024;

@@ -3,7 +3,7 @@ import type { IncomingMessage } from "node:http";
 import type { TLSSocket } from "node:tls";
 import { ApiError } from "../api/status.ts";
 import type { Call } from "../client/transport.ts";
-import type { User } from "./server.ts";
+import type { User } from "./handler.ts";
 
 /** Undefined: this method does not know the caller; another may. */
 export type Authenticator = (req: IncomingMessage) => User | undefined;

@@ -19,7 +19,8 @@ import { ANONYMOUS, type Authenticator, type Authorizer, byCertificate, mastersO
 import { Documents } from "./documents.ts";
 import { answerForm, bodyEncoding } from "./negotiate.ts";
 import { type ParsedRequest, parseRequest } from "./request.ts";
-import type { ApiServer, User } from "./server.ts";
+import type { User } from "./handler.ts";
+import type { ApiServer } from "./server.ts";
 import { apiErrorOf } from "./storage.ts";
 import { streamWatch } from "./watch-stream.ts";
 

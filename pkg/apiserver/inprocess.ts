@@ -4,9 +4,9 @@
  */
 import type { ApiObject, WatchEvent } from "../api/object.ts";
 import type { Call, Transport } from "../client/transport.ts";
-import type { Answer, ApiServer, User } from "./server.ts";
+import type { Answer, Handler, User } from "./handler.ts";
 
-export function inProcess(server: ApiServer, user: User): Transport {
+export function inProcess(server: Handler, user: User): Transport {
   const caller = { user, warn: () => {} };
   return {
     async call(call, signal) {
@@ -17,7 +17,7 @@ export function inProcess(server: ApiServer, user: User): Transport {
   };
 }
 
-async function* events(server: ApiServer, call: Call, signal: AbortSignal): AsyncGenerator<WatchEvent<ApiObject>> {
+async function* events(server: Handler, call: Call, signal: AbortSignal): AsyncGenerator<WatchEvent<ApiObject>> {
   if (signal.aborted) return;
   const watcher = await server.watch(call);
   for await (const batch of watcher.batches(signal)) {

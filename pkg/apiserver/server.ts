@@ -2,8 +2,7 @@
  * The API server without a wire: calls in, answers out. http.ts puts HTTPS in front of it, inprocess.ts nothing at all.
  */
 import type { FieldValidation } from "../api/decode.ts";
-import type { ListMeta } from "../api/object.ts";
-import type { RequestContext, ResourceDef } from "../api/resource.ts";
+import type { ResourceDef } from "../api/resource.ts";
 import { ApiError, badRequest, isReason, notFound, type Status } from "../api/status.ts";
 import { resources as allResources } from "../api/table.ts";
 import type { Call, Transport } from "../client/transport.ts";
@@ -13,6 +12,7 @@ import type { Logger } from "../util/log.ts";
 import { readDeleteOptions } from "./delete-options.ts";
 import type { Entry } from "./entry.ts";
 import { Housekeeping } from "./housekeeping.ts";
+import type { Answer, Caller, Handler, User } from "./handler.ts";
 import { inProcess } from "./inprocess.ts";
 import { parseDryRun } from "./list-options.ts";
 import { Reader } from "./reader.ts";
@@ -20,8 +20,6 @@ import { type Address, Registry, type WriteContext, refuseName } from "./registr
 import { Storage, apiErrorOf } from "./storage.ts";
 import { WatchCache } from "./watchcache.ts";
 import type { Watcher } from "./watcher.ts";
-
-export type User = RequestContext["user"];
 
 export interface ApiServerOptions {
   readonly store: Store;
@@ -32,26 +30,10 @@ export interface ApiServerOptions {
   readonly watchQueueLimit?: number;
 }
 
-/** Who calls, and what to tell them beside the answer. */
-export interface Caller {
-  readonly user: User;
-  readonly warn: (message: string) => void;
-}
-
-export type Answer =
-  | { readonly type: "object"; readonly def: ResourceDef; readonly entry: Entry; readonly created: boolean }
-  | {
-      readonly type: "list";
-      readonly def: ResourceDef;
-      readonly entries: readonly Entry[];
-      readonly metadata: ListMeta;
-    }
-  | { readonly type: "status"; readonly status: Status; readonly created: boolean };
-
 const BOOT_NAMESPACES = ["default", "kube-system", "kube-public", "kube-node-lease"];
 const SYSTEM: User = { name: "system:apiserver", groups: ["system:masters"] };
 
-export class ApiServer {
+export class ApiServer implements Handler {
   readonly resources: readonly ResourceDef[];
   readonly clock: Clock;
   readonly #reader: Reader;

@@ -5,6 +5,7 @@ import https from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TLSSocket } from "node:tls";
+import { systemClock } from "./clock.ts";
 import { FakeClock } from "./fake-clock.ts";
 import { ensurePki } from "./pki.ts";
 
@@ -28,7 +29,7 @@ afterEach(() => {
 
 describe("pki", () => {
   test("a server and a client recognise each other by the CA, and the server learns user and groups", async () => {
-    const { caCert, certs } = await ensurePki(newDir(), { server, admin }, { now: () => Date.now() });
+    const { caCert, certs } = await ensurePki(newDir(), { server, admin }, systemClock);
     const listener = https.createServer({ ...certs.server, ca: caCert, requestCert: true }, (request, response) => {
       const { subject } = (request.socket as TLSSocket).getPeerCertificate();
       response.end(JSON.stringify(subject));

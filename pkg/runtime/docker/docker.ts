@@ -46,6 +46,9 @@ interface DockerEvent {
   readonly Actor: { readonly ID: string; readonly Attributes: Labels };
 }
 
+const RESIZE_TRIES = 40;
+const RESIZE_WAIT_MS = 50;
+
 /** What may have changed for a Pod. Not `create`: it was we; and not what probes do (`exec_*`). */
 const EVENTS = ["start", "die", "oom", "destroy", "pause", "unpause"];
 
@@ -306,19 +309,25 @@ export class DockerRuntime implements ContainerRuntime {
     return this.#makingSandboxImage;
   }
 
+  /**
+   * Docker opens the stream a moment before the process is there to be resized (it answers 4xx or 500 until then), and
+   * the first size is all that most clients send: so it is tried until it fits.
+   */
   async #resize(
     path: string,
     { width, height }: { width: number; height: number },
     signal: AbortSignal,
   ): Promise<void> {
-    // Whether the process is still there to see it does not matter.
-    const resizing = this.api.request({
-      method: "POST",
-      path: `${path}/resize`,
-      query: { w: width, h: height },
-      signal,
-    });
-    await unless(409, unless(404, resizing));
+    const query = { w: width, h: height };
+    for (let tries = 0; ; tries++) {
+      try {
+        return void (await this.api.request({ method: "POST", path: `${path}/resize`, query, signal }));
+      } catch (error) {
+        // Whether the process is still there to see it does not matter.
+        if (tries >= RESIZE_TRIES || !(error instanceof DockerError)) return;
+        await this.#clock.sleep(RESIZE_WAIT_MS, signal);
+      }
+    }
   }
 
   /** The output's end can be known before the exit code is. */

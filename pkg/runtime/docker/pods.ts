@@ -177,7 +177,8 @@ function toFacts(s: Inspected["State"], createdAt: number): Facts {
   return {
     state,
     startedAt,
-    finishedAt: Date.parse(s.FinishedAt),
+    // Docker notes the start after the process has begun; a short one may have ended before that.
+    finishedAt: Math.max(startedAt, Date.parse(s.FinishedAt)),
     exitCode: s.ExitCode,
     oomKilled: s.OOMKilled,
     ...(s.Error ? { error: s.Error } : {}),

@@ -1,0 +1,109 @@
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import type { ConfigMap, Pod } from "../../pkg/api/generated/types.ts";
+import { configMaps } from "../../pkg/api/kinds/configmap.ts";
+import { pods } from "../../pkg/api/kinds/pod.ts";
+import { nameOf } from "../../pkg/api/object.ts";
+import type { DeepReadonly } from "../../pkg/util/types.ts";
+import { ready, TestCluster } from "../harness/cluster.ts";
+import { EtcdServer, findInPath } from "../harness/etcd.ts";
+import { runOk } from "../harness/process.ts";
+import { ensureTestImages } from "../images/images.ts";
+
+/** A cluster whose objects are in a real etcd, and what becomes of it when that etcd is killed. */
+const LIMIT = 90_000;
+/** The store gives up after 10 s; what a client must wait for an answer is little more. */
+const DEADLINE = 20_000;
+let etcd: EtcdServer;
+let cluster: TestCluster;
+
+beforeAll(async () => {
+  await ensureTestImages();
+  etcd = await EtcdServer.start();
+  cluster = await TestCluster.start({ store: etcd.endpoint.replace("http://", "etcd://") });
+}, LIMIT);
+afterAll(async () => {
+  await cluster?.remove();
+  await etcd?.stop();
+}, LIMIT);
+
+const create = (name: string) =>
+  cluster.client.resource(pods, "default").create({
+    metadata: { name, namespace: "default" },
+    spec: {
+      containers: [{ name: "main", image: "busybox:1.36", command: ["sleep", "3600"] }],
+      terminationGracePeriodSeconds: 0,
+    },
+  });
+const note = (name: string): DeepReadonly<ConfigMap> => ({
+  metadata: { name, namespace: "default" },
+  data: { text: name },
+});
+const notes = () => cluster.client.resource(configMaps, "default");
+const etcdctl = (...args: string[]) =>
+  runOk(findInPath("etcdctl"), [`--endpoints=${etcd.endpoint}`, ...args], {
+    env: { ...process.env, ETCDCTL_API: "3" },
+  });
+const main = (pod: DeepReadonly<Pod>) => pod.status?.containerStatuses?.[0];
+
+describe("--store etcd://", () => {
+  test(
+    "a Pod runs; etcdctl reads its object as JSON where Kubernetes has it",
+    async () => {
+      await create("web");
+      await cluster.untilPod("web", ready);
+      const keys = (await etcdctl("get", "--prefix", "/registry", "--keys-only")).split("\n");
+      expect(keys).toEqual(expect.arrayContaining(["/registry/pods/default/web", "/registry/namespaces/default"]));
+      const stored = JSON.parse(await etcdctl("get", "/registry/pods/default/web", "--print-value-only")) as Pod;
+      expect(stored).toMatchObject({ kind: "Pod", metadata: { name: "web" }, spec: { nodeName: "node-1" } });
+    },
+    LIMIT,
+  );
+
+  test(
+    "kill -9 of etcd: calls end with a clear error, containers stay; it comes back and so does the cluster, by itself",
+    async () => {
+      const before = await cluster.untilPod("web", ready);
+      const containers = (await cluster.containers("status=running")).toSorted();
+      const acknowledged: string[] = [];
+      // Killed amid the writes: whatever was answered before must be there afterwards.
+      const writing = (async () => {
+        for (let i = 0; ; i++) acknowledged.push(nameOf(await notes().create(note(`note-${i}`))));
+      })().catch((error: unknown) => error);
+      await cluster.client.resource(pods, "default").get("web");
+      while (acknowledged.length < 20) await new Promise((resolve) => setImmediate(resolve));
+      await etcd.kill();
+      expect(await writing).toMatchObject({ code: 503, reason: "ServiceUnavailable" });
+
+      const write = await cluster.kubectl(["create", "configmap", "refused"], { deadline: DEADLINE });
+      expect(write.code).toBe(1);
+      expect(write.stderr).toMatch(/the store cannot be reached: etcd/);
+      const read = await cluster.cli(["get", "pods"], { deadline: DEADLINE });
+      expect(read.code === 0 ? read.stdout : read.stderr).toMatch(/^web\s+1\/1\s+Running|the store cannot be reached/m);
+      expect((await cluster.containers("status=running")).toSorted()).toEqual(containers);
+
+      await etcd.restart();
+      await notes().create(note("after"));
+      const names = (await notes().list()).items.map(nameOf);
+      expect(names).toEqual(expect.arrayContaining([...acknowledged, "after"]));
+      await create("second");
+      await cluster.untilPod("second", ready);
+      const after = await cluster.untilPod("web", ready);
+      expect(main(after)).toMatchObject({ containerID: main(before)?.containerID, restartCount: 0 });
+      expect((await cluster.containers("status=running")).toSorted()).toEqual(expect.arrayContaining(containers));
+      expect(await cluster.cliOk(["get", "nodes", "--no-headers"])).toMatch(/^node-1\s+Ready\s/);
+    },
+    LIMIT,
+  );
+
+  test(
+    "an outage of its own process, too: killed and started again on the same etcd it adopts what runs",
+    async () => {
+      const before = await cluster.untilPod("web", ready);
+      await cluster.kill9();
+      await cluster.up();
+      const after = await cluster.untilPod("web", ready);
+      expect(main(after)).toMatchObject({ containerID: main(before)?.containerID, restartCount: 0 });
+    },
+    LIMIT,
+  );
+});
