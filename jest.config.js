@@ -13,7 +13,11 @@ const base = {
 export default {
   testTimeout: 60_000,
   projects: [
-    { ...base, displayName: "unit", testMatch: ["<rootDir>/{pkg,cmd}/**/*.test.ts", "<rootDir>/test/*.test.ts"] },
+    {
+      ...base,
+      displayName: "unit",
+      testMatch: ["<rootDir>/{pkg,cmd,test/simulated}/**/*.test.ts", "<rootDir>/test/*.test.ts"],
+    },
     // A real cluster on real Docker, one test file at a time.
     { ...base, displayName: "scenario", testMatch: ["<rootDir>/test/scenarios/**/*.test.ts"] },
   ],

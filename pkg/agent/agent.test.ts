@@ -12,6 +12,8 @@ describe("agent", () => {
     h.start();
     await h.until(() => h.api.get("leases", "kube-node-lease", NODE) !== undefined);
     const node = h.api.get<Node>("nodes", undefined, NODE);
+    const owner = { apiVersion: "v1", kind: "Node", name: NODE, uid: node?.metadata.uid };
+    expect(h.api.get("leases", "kube-node-lease", NODE)?.metadata.ownerReferences).toEqual([owner]);
     expect(node?.status?.conditions?.find((c) => c.type === "Ready")).toMatchObject({
       status: "True",
       reason: "KubeletReady",

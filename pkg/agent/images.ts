@@ -2,6 +2,7 @@
 import { type ContainerRuntime, type ImageInfo, RuntimeError } from "../runtime/runtime.ts";
 import type { Clock } from "../util/clock.ts";
 import { Limiter } from "./limiter.ts";
+import { READ_LIMIT_MS, withinLimit } from "./time-limit.ts";
 
 export type PullPolicy = "Always" | "IfNotPresent" | "Never";
 
@@ -25,7 +26,7 @@ export class ImageStore {
 
   /** `onPull` is called when a pull really is about to begin. Rejects with RuntimeError. */
   async ensure(image: string, policy: PullPolicy, onPull: () => void, signal: AbortSignal): Promise<EnsuredImage> {
-    const present = policy === "Always" ? undefined : await this.#runtime.inspectImage(image, signal);
+    const present = policy === "Always" ? undefined : await this.#inspect(image, signal);
     if (present) return { info: present };
     if (policy === "Never") {
       const why = `Container image "${image}" is not present with pull policy of Never`;
@@ -35,6 +36,11 @@ export class ImageStore {
     const began = this.#clock.now();
     const info = await this.#pull(image, signal);
     return { info, pulledMs: this.#clock.now() - began };
+  }
+
+  #inspect(image: string, signal: AbortSignal): Promise<ImageInfo | undefined> {
+    const limit = { clock: this.#clock, ms: READ_LIMIT_MS, what: "inspectImage", signal };
+    return withinLimit(limit, (s) => this.#runtime.inspectImage(image, s));
   }
 
   /** Whoever asks for an image on its way shares that pull; it ends with the signal of who began it. */

@@ -3,6 +3,7 @@ import type { Lease, Node } from "../api/generated/types.ts";
 import { semanticEqual } from "../api/equal.ts";
 import { leases } from "../api/kinds/lease.ts";
 import { nodes } from "../api/kinds/node.ts";
+import type { ObjectMeta } from "../api/object.ts";
 import { isReason } from "../api/status.ts";
 import type { Client } from "../client/client.ts";
 import { backoffMs } from "../util/backoff.ts";
@@ -31,6 +32,8 @@ export class NodeReporter {
   readonly #o: NodeReporterOptions;
   #reportedAt = 0;
   #lease: DeepReadonly<Lease> | undefined;
+  /** Of our Node, as last seen. */
+  #uid: string | undefined;
 
   constructor(o: NodeReporterOptions) {
     this.#o = o;
@@ -73,6 +76,7 @@ export class NodeReporter {
       const now = this.#o.clock.now();
       try {
         const node = await api.get(o.nodeName, signal);
+        this.#uid = node.metadata.uid;
         const status = nodeStatus(o, facts, node.status, now);
         const same = semanticEqual(withoutHeartbeat(status), withoutHeartbeat(node.status));
         if (same && now - this.#reportedAt < REPORT_MS) return;
@@ -92,7 +96,9 @@ export class NodeReporter {
     const o = this.#o.node();
     const api = this.#o.client.resource<Node>(nodes);
     try {
-      await api.create(newNode(o, facts.info));
+      // With its status: a Node that is there and has no room would send the Pods that wait for it back to wait.
+      const status = nodeStatus(o, facts, undefined, this.#o.clock.now());
+      this.#uid = (await api.create({ ...newNode(o, facts.info), status })).metadata.uid;
       this.#o.log.info({ node: o.nodeName }, "node registered");
     } catch (error) {
       if (!isReason(error, "AlreadyExists")) throw error;
@@ -110,13 +116,21 @@ export class NodeReporter {
       leaseDurationSeconds: LEASE_SECONDS,
       renewTime: rfc3339Micro(this.#o.clock.now()),
     };
+    const metadata = { name: nodeName, namespace: LEASE_NAMESPACE, ...this.#ownedByNode(nodeName) };
     try {
       this.#lease ??= await api.get(nodeName);
-      this.#lease = await api.update({ ...this.#lease, spec: { ...this.#lease.spec, ...spec } });
+      const { metadata: old, spec: before } = this.#lease;
+      this.#lease = await api.update({ metadata: { ...old, ...metadata }, spec: { ...before, ...spec } });
     } catch (error) {
       this.#lease = undefined; // next time: as the server has it
       if (!isReason(error, "NotFound")) throw error;
-      this.#lease = await api.create({ metadata: { name: nodeName, namespace: LEASE_NAMESPACE }, spec });
+      this.#lease = await api.create({ metadata, spec });
     }
+  }
+
+  /** The Lease goes with the Node. */
+  #ownedByNode(name: string): Pick<ObjectMeta, "ownerReferences"> {
+    if (this.#uid === undefined) return {};
+    return { ownerReferences: [{ apiVersion: "v1", kind: "Node", name, uid: this.#uid }] };
   }
 }
