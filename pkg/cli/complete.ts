@@ -25,12 +25,27 @@ export function completeCommand(entries: readonly CommandEntry[], define: Define
         .action(
           run(async (session, words: string[]) => {
             const typed = words.at(-1) ?? "";
-            const found = await candidates(session, words, { entries, define }).catch((): Candidate[] => []);
+            const found = await inTime(session, candidates(session, words, { entries, define }));
             const lines = found.filter((f) => f.word.startsWith(typed)).map((f) => `${f.word}\t${f.note}\n`);
             if (lines.length > 0) await session.say(lines.join(""));
           }),
         ),
   };
+}
+
+/** A shell asks while its user types: later than this, nothing is the better answer. */
+const DEADLINE_MS = 1000;
+
+async function inTime(session: Session, asked: Promise<Candidate[]>): Promise<Candidate[]> {
+  let late: Disposable | undefined;
+  const nothing = new Promise<Candidate[]>((resolve) => {
+    late = session.io.clock.after(DEADLINE_MS, () => resolve([]));
+  });
+  try {
+    return await Promise.race([asked.catch((): Candidate[] => []), nothing]);
+  } finally {
+    late?.[Symbol.dispose]();
+  }
 }
 
 async function candidates(

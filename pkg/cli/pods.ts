@@ -30,7 +30,12 @@ export function allContainers(pod: Pod): Container[] {
 const DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container";
 
 /** The named one, else the Pod's default, else its first; says so where there was a choice. */
-export function chooseContainer(session: Session, pod: Pod, wanted: string | undefined): string {
+export function chooseContainer(
+  session: Session,
+  pod: Pod,
+  wanted: string | undefined,
+  o: { quiet?: boolean } = {},
+): string {
   const names = allContainers(pod).map((c) => c.name);
   const podTitle = pod.metadata?.name ?? "";
   if (wanted !== undefined) {
@@ -40,6 +45,18 @@ export function chooseContainer(session: Session, pod: Pod, wanted: string | und
   const preset = pod.metadata?.annotations?.[DEFAULT_CONTAINER];
   if (preset && names.includes(preset)) return preset;
   const first = pod.spec?.containers[0]?.name ?? "";
-  if (names.length > 1) session.note(`Defaulted container ${JSON.stringify(first)} out of: ${names.join(", ")}`);
+  if (names.length > 1 && !o.quiet) {
+    session.note(`Defaulted container ${JSON.stringify(first)} out of: ${choices(pod).join(", ")}`);
+  }
   return first;
+}
+
+/** In kubectl's order, with its words for what is no regular container. */
+function choices(pod: Pod): string[] {
+  const { containers = [], ephemeralContainers = [], initContainers = [] } = pod.spec ?? {};
+  return [
+    ...containers.map((c) => c.name),
+    ...ephemeralContainers.map((c) => `${c.name} (ephem)`),
+    ...initContainers.map((c) => `${c.name} (init)`),
+  ];
 }

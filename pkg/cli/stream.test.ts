@@ -13,6 +13,7 @@ import { singleKubeconfig, writeKubeconfig } from "../client/kubeconfig.ts";
 import { catSession, finishedSession } from "../runtime/fake-exec.ts";
 import type { ExecSession } from "../runtime/runtime.ts";
 import { systemClock } from "../util/clock.ts";
+import { settle } from "../util/fake-clock.ts";
 import { runCli } from "./program.ts";
 
 const PODS = {
@@ -53,6 +54,8 @@ class FakeApi {
   log: (res: ServerResponse, q: URLSearchParams, pod: string) => void = (res) => res.end();
   protocols: readonly string[] = ["v5.channel.k8s.io", "v4.channel.k8s.io"];
   chosen = "";
+  /** Ends its streams without saying how. */
+  silent = false;
   readonly #server: Server;
   readonly #sockets = new WebSocketServer({
     noServer: true,
@@ -65,6 +68,7 @@ class FakeApi {
       const q = this.#ask(req);
       this.#sockets.handleUpgrade(req, socket, head, (ws) => {
         this.chosen = ws.protocol;
+        if (this.silent) return ws.close(1000);
         const remote = channelRemote(ws, { stdin: q.get("stdin") === "true" });
         void runSession(() => Promise.resolve(this.open(q.getAll("command"))), remote);
       });
@@ -166,6 +170,22 @@ async function cli(words: string, o: Options = {}): Promise<{ code: number; out:
 }
 
 describe("exec", () => {
+  test("both outputs, each in its place, and the exit code, told as kubectl tells it", async () => {
+    api.open = () => ({
+      ...finishedSession({ exitCode: 42 }),
+      output: (async function* () {
+        yield { stream: "stdout" as const, data: Buffer.from("out\n") };
+        yield { stream: "stderr" as const, data: Buffer.from("err\n") };
+      })(),
+    });
+    expect(await cli("exec web -- sh -c x")).toEqual({
+      code: 42,
+      out: "out\n",
+      err: "err\ncommand terminated with exit code 42\n",
+    });
+    expect(await cli("exec -q pod/web -- x")).toMatchObject({ code: 42, err: "err\n" });
+  });
+
   test("the command goes over word by word, flags of its own included", async () => {
     await cli("exec -n other web -c main -- ls -l --help -n x");
     expect(api.asked[0]?.getAll("command")).toEqual(["ls", "-l", "--help", "-n", "x"]);
@@ -181,6 +201,13 @@ describe("exec", () => {
     expect(code).toBe(0);
     expect(out === big.toString()).toBe(true);
     expect(api.chosen).toBe("v5.channel.k8s.io");
+  });
+
+  test("falls back to v4", async () => {
+    api.protocols = ["v4.channel.k8s.io"];
+    api.open = (command) => finishedSession({ exitCode: 7, stdout: command.join(" ") });
+    expect(await cli("exec web -- echo hi")).toMatchObject({ code: 7, out: "echo hi" });
+    expect(api.chosen).toBe("v4.channel.k8s.io");
   });
 
   test("a terminal: raw while it lasts, its size at once and at each change", async () => {
@@ -213,6 +240,69 @@ describe("exec", () => {
     expect(api.asked[0]?.has("tty")).toBe(false);
   });
 
+  test("-t without -i gives no terminal: nothing could send it Ctrl-C", async () => {
+    const raw: boolean[] = [];
+    const stdin = Object.assign(new PassThrough(), { isTTY: true, setRawMode: (on: boolean) => raw.push(on) });
+    await cli("exec -t web -- top", { stdin });
+    expect(raw).toEqual([]);
+    expect(api.asked[0]?.has("tty")).toBe(false);
+  });
+
+  test("output waits for a slow reader", async () => {
+    let made = 0;
+    const gone = new AbortController();
+    api.open = () => ({
+      ...finishedSession({ exitCode: 0 }),
+      close: () => gone.abort(),
+      output: (async function* () {
+        for (; !gone.signal.aborted && made < 400_000; made++)
+          yield { stream: "stdout" as const, data: new Uint8Array(100) };
+      })(),
+    });
+    const ctrlC = new AbortController();
+    let read = 0;
+    let ahead = 0;
+    const stdout = new Writable({
+      highWaterMark: 1000,
+      write(chunk: Buffer, _encoding, done) {
+        read += chunk.byteLength;
+        if (read >= 500_000 && !ctrlC.signal.aborted) {
+          ahead = made * 100 - read;
+          ctrlC.abort();
+        }
+        setImmediate(done);
+      },
+    });
+    await cli("exec web -- yes", { stdout, signal: ctrlC.signal });
+    expect(read).toBeGreaterThanOrEqual(500_000);
+    // What the sockets themselves hold, whatever we do, is some megabytes.
+    expect(ahead).toBeLessThan(10_000_000);
+  });
+
+  test("a command that ends early leaves the rest of the input unread", async () => {
+    api.open = () => finishedSession({ exitCode: 0 });
+    let taken = 0;
+    const stdin = new Readable({
+      read() {
+        taken += 1;
+        this.push(Buffer.alloc(65_536));
+      },
+    });
+    expect((await cli("exec -i web -- true", { stdin })).code).toBe(0);
+    await settle();
+    const after = taken;
+    await settle();
+    expect(taken).toBe(after);
+    expect(stdin.isPaused()).toBe(true);
+  });
+
+  test("an end without a result is a failure: nobody knows how the command ended", async () => {
+    api.silent = true;
+    const { code, err } = await cli("exec web -- cat");
+    expect(code).toBe(1);
+    expect(err).toContain("the connection broke off before the command ended");
+  });
+
   test("a broken connection is a failure, not an end", async () => {
     api.open = () => {
       void api.close();
@@ -230,6 +320,12 @@ describe("exec", () => {
     expect((await cli("exec web -c x -- true")).err).toContain("container x is not valid for pod web");
     expect((await cli("exec job -- true")).err).toContain("completed pod; current phase is Succeeded");
     expect(api.asked).toEqual([]);
+  });
+
+  test("the note says which are init containers; -q keeps it back", async () => {
+    api.pods.set("two", { containers: ["a", "b"], init: ["first"] });
+    expect((await cli("exec two -- true")).err).toBe('Defaulted container "a" out of: a, b, first (init)\n');
+    expect((await cli("exec -q two -- true")).err).toBe("");
   });
 
   test("several containers: the annotated one in silence, else the first with a note", async () => {
@@ -296,6 +392,17 @@ describe("logs", () => {
       out: "hello\n",
       err: "Error from server (BadRequest): waiting to start\n",
     });
+  });
+
+  test("a character in two chunks stays one", async () => {
+    const text = Buffer.from("first\ncaf\u00e9\n");
+    let rest = () => {};
+    api.log = (res) => {
+      rest = () => res.end(text.subarray(-2));
+      res.write(text.subarray(0, -2));
+    };
+    const { out } = await cli("logs web --prefix", { onOutput: (seen) => seen.includes("first") && rest() });
+    expect(out).toBe("[pod/web/main] first\n[pod/web/main] caf\u00e9\n");
   });
 
   test("a log that breaks off is a failure", async () => {

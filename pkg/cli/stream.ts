@@ -33,11 +33,12 @@ export async function runStream(session: Session, o: StreamOptions): Promise<num
   return exitCodeOf(await done);
 }
 
-function results(session: Session, socket: WebSocket): Promise<Partial<Status> | undefined> {
+function results(session: Session, socket: WebSocket): Promise<Partial<Status>> {
   const { stdout, stderr } = session.io;
   let status: Partial<Status> | undefined;
   // In order and one at a time: while a reader is behind, the socket is not read.
   let writing = Promise.resolve();
+  let waiting = 0;
   return new Promise((resolve, reject) => {
     socket.on("message", (data: Buffer) => {
       const channel = data[0];
@@ -45,14 +46,23 @@ function results(session: Session, socket: WebSocket): Promise<Partial<Status> |
       if (channel === RESULT) status = JSON.parse(payload.toString("utf8")) as Partial<Status>;
       else if (channel === STDOUT || channel === STDERR) {
         socket.pause();
-        writing = writing.then(() => write(channel === STDOUT ? stdout : stderr, payload)).then(() => socket.resume());
+        waiting += 1;
+        writing = writing
+          .then(() => write(channel === STDOUT ? stdout : stderr, payload))
+          .then(() => {
+            waiting -= 1;
+            if (waiting === 0) socket.resume();
+          });
       }
     });
     socket.on("error", reject);
-    socket.on("close", (code: number) => {
-      const lost = status === undefined && code !== 1000;
+    socket.on("close", () => {
+      // Every command ends with a Status: without one nobody knows how it ended.
       writing.then(
-        () => (lost ? reject(new CliError("the connection broke off before the command ended")) : resolve(status)),
+        () =>
+          status === undefined
+            ? reject(new CliError("the connection broke off before the command ended"))
+            : resolve(status),
         reject,
       );
     });
@@ -61,8 +71,8 @@ function results(session: Session, socket: WebSocket): Promise<Partial<Status> |
 }
 
 /** Throws what went wrong before the command could run. */
-export function exitCodeOf(status: Partial<Status> | undefined): number {
-  if (!status || status.status === "Success") return 0;
+export function exitCodeOf(status: Partial<Status>): number {
+  if (status.status === "Success") return 0;
   const exit = status.details?.causes?.find((c) => c.reason === "ExitCode");
   if (exit?.message !== undefined) return Number(exit.message);
   throw ApiError.fromStatus(status);
@@ -73,7 +83,10 @@ function forwardInput(session: Session, socket: WebSocket): Disposable {
   const send = (data: Buffer) => {
     const message = Buffer.concat([Buffer.from([STDIN]), data]);
     stdin.pause();
-    socket.send(message, () => stdin.resume());
+    // An error says that the command has ended: the rest of the input is nobody's, and reading on would never end.
+    socket.send(message, (error) => {
+      if (!error) stdin.resume();
+    });
   };
   // v4 cannot say that the input has ended: there the command learns it when the connection closes.
   const end = () => socket.protocol.startsWith("v5") && socket.send(Buffer.from([CLOSE, STDIN]));

@@ -124,7 +124,10 @@ export class HttpTransport implements Transport {
     return this.#readAll(body, signal);
   }
 
-  /** A WebSocket on `path`, open. `protocols` in order of preference; the server's choice is in `.protocol`. */
+  /**
+   * A WebSocket on `path`, open. `protocols` in order of preference; the server's choice is in `.protocol`.
+   * Listeners added as soon as this resolves miss nothing, not even messages that came along with the answer.
+   */
   async upgrade(path: string, query: Query, protocols: readonly string[]): Promise<WebSocket> {
     const { WebSocket: Socket } = await import("ws");
     const url = this.#url(path, query);
@@ -136,7 +139,11 @@ export class HttpTransport implements Transport {
       ...tlsOptions(this.#options.connection),
     });
     await new Promise<void>((resolve, reject) => {
-      socket.once("open", resolve);
+      socket.once("open", () => {
+        socket.pause();
+        setImmediate(() => socket.resume());
+        resolve();
+      });
       socket.once("error", (error) => reject(connectionError(error, this.server)));
       socket.once("unexpected-response", (_request, response) => {
         this.#readAll(response).then((body) => reject(answerError(response.statusCode ?? 500, body)), reject);

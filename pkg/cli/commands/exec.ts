@@ -40,9 +40,10 @@ async function exec(session: Session, word: string, words: string[], o: Options)
   const phase = pod.status?.phase;
   if (phase === "Succeeded" || phase === "Failed")
     throw new CliError(`cannot exec into a container in a completed pod; current phase is ${phase}`);
-  const container = chooseContainer(session, pod, o.container);
-  const tty = o.tty === true && session.io.stdin.isTTY === true;
-  if (o.tty && !tty) session.note("Unable to use a TTY - input is not a terminal or the right kind of file");
+  const container = chooseContainer(session, pod, o.container, { quiet: o.quiet === true });
+  // A terminal without input would be raw with nobody to send Ctrl-C to: kubectl gives none either.
+  const tty = o.tty === true && o.stdin === true && session.io.stdin.isTTY === true;
+  if (o.tty && o.stdin && !tty) session.note("Unable to use a TTY - input is not a terminal or the right kind of file");
   const name = pod.metadata?.name ?? "";
   const code = await runStream(session, {
     path: pathOf({

@@ -28,6 +28,7 @@ export const command: CommandModule = {
     c
       .argument("<path>", "a kind, and fields of it: pod.spec.containers")
       .option("--recursive", "the names of all fields below, without descriptions")
+      .option("--api-version <version>", "of this group and version: apps/v1 (default: the server's preferred)")
       .addHelpText(
         "after",
         examples(
@@ -39,9 +40,11 @@ export const command: CommandModule = {
       .action(run(explain)),
 };
 
-async function explain(session: Session, path: string, o: { recursive?: boolean }): Promise<void> {
+async function explain(session: Session, path: string, o: { recursive?: boolean; apiVersion?: string }): Promise<void> {
   const [word = "", ...fields] = path.split(".").filter((p) => p !== "");
-  const resource = await session.discovery.byWord(word.split("/").at(-1) ?? "");
+  const known = await session.discovery.byWord(word.split("/").at(-1) ?? "");
+  const resource = o.apiVersion === undefined ? known : await session.discovery.byKind(o.apiVersion, known.kind);
+  if (!resource) throw new CliError(`couldn't find resource for "${o.apiVersion}, Kind=${known.kind}"`);
   const gv = resource.group ? `apis/${apiVersionOf(resource)}` : `api/${resource.version}`;
   const index = JSON.parse(await session.transport.text("/openapi/v3")) as {
     paths?: Record<string, { serverRelativeURL: string }>;

@@ -151,13 +151,15 @@ async function copyLogs(
   // A container may be silent for as long as it likes.
   const { body } = await session.transport.raw("GET", path, { query, idleMs: 0, headers: { accept: "*/*" } }, signal);
   let rest = "";
+  // A character may come in two chunks.
+  const decoder = new TextDecoder();
   try {
     for await (const chunk of body as AsyncIterable<Buffer>) {
       if (!o.prefix) {
         await write(stdout, chunk);
         continue;
       }
-      const lines = (rest + chunk.toString("utf8")).split("\n");
+      const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
       rest = lines.pop() ?? "";
       if (lines.length > 0) await write(stdout, lines.map((l) => `${o.prefix}${l}\n`).join(""));
     }
