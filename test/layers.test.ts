@@ -39,7 +39,7 @@ const homes = new Map(tableBelow("Homes of libraries").map(([library = "", home 
 
 const files = ["cmd", "pkg"]
   .flatMap((top) => readdirSync(join(root, top), { recursive: true, encoding: "utf8" }).map((f) => join(top, f)))
-  .filter((f) => /\.ts$/.test(f) && !/\.(test|d)\.ts$|\/(testdata|testing)\//.test(f));
+  .filter((f) => f.endsWith(".ts") && !/\.(test|d)\.ts$|\/(testdata|testing)\//.test(f));
 
 const importsOf = (file: string): Import[] =>
   [

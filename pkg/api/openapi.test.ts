@@ -1,5 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
-import { openApiV2, openApiV2Protobuf, openApiV3, openApiV3Index } from "./openapi.ts";
+import { openApiV2, openApiV3, openApiV3Index } from "./openapi.ts";
 import type { ResourceDef } from "./resource.ts";
 import { resources } from "./table.ts";
 
@@ -159,11 +159,6 @@ describe("OpenAPI v3", () => {
 });
 
 describe("OpenAPI v2", () => {
-  test("as protobuf it is a document that says no more than swagger 2.0", () => {
-    const field1String = [(1 << 3) | 2, 3];
-    expect([...openApiV2Protobuf]).toEqual([...field1String, ...new TextEncoder().encode("2.0")]);
-  });
-
   test("as JSON it has all groups, and every reference resolves", async () => {
     const doc = await openApiV2(defs);
     const prefix = "#/definitions/";

@@ -20,12 +20,6 @@ const VERSION = "v1.36.0+mini-kube";
 const INFO: Json = { title: "mini-kube", version: VERSION };
 
 /**
- * What /openapi/v2 answers to `application/com.github.proto-openapi.spec.v2@v1.0+protobuf`: a Document that says
- * swagger "2.0" and nothing more. Clients that insist on protobuf there take all they need from v3.
- */
-export const openApiV2Protobuf: Uint8Array = new Uint8Array([0x0a, 0x03, 0x32, 0x2e, 0x30]);
-
-/**
  * /openapi/v3: where each group version's document is. Clients keep a document for good under its address, so the address
  * carries a hash of what is in it (without the descriptions, which change only along with the schema they come from).
  */

@@ -139,6 +139,7 @@ export class AgentProxy {
       request.off("timeout", silent);
       request.setTimeout(0);
     };
+    request.setNoDelay(true); // streams are made of small frames
     return request.once("response", answered).once("upgrade", answered);
   }
 }

@@ -1,6 +1,7 @@
 /** The read-only documents beside the objects: health, version, discovery, OpenAPI. Built once, from the table of kinds. */
 import { createHash } from "node:crypto";
-import { openApiV2, openApiV2Protobuf, openApiV3, openApiV3Index } from "../api/openapi.ts";
+import { openApiV2ToProtobuf } from "../api/openapi-protobuf.ts";
+import { openApiV2, openApiV3, openApiV3Index } from "../api/openapi.ts";
 import type { ResourceDef } from "../api/resource.ts";
 import {
   aggregatedDiscovery,
@@ -55,7 +56,7 @@ export class Documents {
     if (path === "/api" || path === "/apis") return this.#discovery(path, accept);
     if (path === "/version") return json(SERVER_VERSION);
     if (path === "/openapi/v2" && wantsProtobuf(accept)) {
-      return document(OPENAPI_PROTOBUF, Buffer.from(openApiV2Protobuf));
+      return document(OPENAPI_PROTOBUF, Buffer.from(openApiV2ToProtobuf(await openApiV2(this.#defs))));
     }
     if (path === "/openapi/v2") return json(await openApiV2(this.#defs));
     if (path === "/openapi/v3") return json(openApiV3Index(this.#defs));
