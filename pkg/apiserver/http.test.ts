@@ -211,9 +211,9 @@ describe("forms", () => {
     expect([again.code, again.text]).toEqual([304, ""]);
     expect((await ask("/api")).json()["kind"]).toBe("APIVersions");
     const Accept = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
-    expect((await ask("/openapi/v2", { headers: { Accept } })).text).toMatch(
-      /^\n\u00032\.0.*io\.k8s\.api\.core\.v1\.Pod/s,
-    );
+    const { text } = await ask("/openapi/v2", { headers: { Accept } });
+    expect(text.startsWith("\n\u00032.0")).toBe(true);
+    expect(text).toContain("io.k8s.api.core.v1.Pod");
   });
 });
 

@@ -171,6 +171,9 @@ async function main(): Promise<void> {
   const socket = (process.env.DOCKER_HOST ?? "").replace("unix://", "") || "/var/run/docker.sock";
   const { sandbox } = await ensureTestImages(socket);
   const raw = new RawDocker(socket, { sandbox, app: BUSYBOX_IMAGE });
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => void raw.removeAll().finally(() => process.exit(1)));
+  }
   await start();
   const cluster = await TestCluster.start();
   try {
