@@ -56,11 +56,14 @@ export interface ContainerInput extends EnvInput {
   readonly sandboxId: string;
   readonly mounts: ContainerConfig["mounts"];
   readonly nodeMemory: number;
+  /** Whom the image runs as; absent: root. */
+  readonly imageUser?: string;
 }
 
 /** Throws {@link ConfigError} for what cannot be made from this spec now. */
 export function containerConfig(i: ContainerInput): ContainerConfig {
   const { pod, container: c } = i;
+  refuseRoot(i);
   const env = resolveEnv(i);
   const variables = new Map(env.map((e) => [e.name, e.value]));
   const expanded = (words: readonly string[]) => words.map((w) => expand(w, variables));
@@ -87,6 +90,23 @@ export function containerConfig(i: ContainerInput): ContainerConfig {
   };
 }
 
+/** As the kubelet's verifyRunAsNonRoot: a user known by name only may be root under another name. */
+function refuseRoot({ pod, container: c, imageUser }: ContainerInput): void {
+  const [own, common] = [c.securityContext, pod.spec?.securityContext];
+  if (!(own?.runAsNonRoot ?? common?.runAsNonRoot)) return;
+  const where = `(pod: "${pod.metadata.name}_${pod.metadata.namespace}(${pod.metadata.uid})", container: ${c.name})`;
+  const uid = own?.runAsUser ?? common?.runAsUser;
+  if (uid === 0) throw new ConfigError(`container's runAsUser breaks non-root policy ${where}`);
+  if (uid !== undefined) return;
+  const [user = ""] = (imageUser ?? "").split(":");
+  if (user === "" || Number(user) === 0)
+    throw new ConfigError(`container has runAsNonRoot and image will run as root ${where}`);
+  if (!/^\d+$/.test(user)) {
+    const why = `image has non-numeric user (${user}), cannot verify user is non-root`;
+    throw new ConfigError(`container has runAsNonRoot and ${why} ${where}`);
+  }
+}
+
 /** The container's word counts before the Pod's. */
 function securityOf(
   pod: DeepReadonly<PodSecurityContext> | undefined,
@@ -94,9 +114,6 @@ function securityOf(
 ): ContainerConfig["security"] {
   const uid = c?.runAsUser ?? pod?.runAsUser;
   const gid = c?.runAsGroup ?? pod?.runAsGroup;
-  if ((c?.runAsNonRoot ?? pod?.runAsNonRoot) && uid === 0) {
-    throw new ConfigError("container's runAsUser breaks non-root policy");
-  }
   return {
     ...(c?.privileged !== undefined && { privileged: c.privileged }),
     ...(uid !== undefined && { user: gid === undefined ? `${uid}` : `${uid}:${gid}` }),

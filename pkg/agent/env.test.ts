@@ -1,10 +1,11 @@
 import { describe, expect, test } from "@jest/globals";
+import { existsSync } from "node:fs";
 import { mkdtemp, readFile, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Container } from "../api/generated/types.ts";
 import { type ConfigSource, type EnvInput, expand, type Lookup, resolveEnv } from "./env.ts";
-import { podOf } from "./testing/harness.ts";
+import { Harness, podOf } from "./testing/harness.ts";
 import { unsupportedFields } from "./unsupported.ts";
 import { mountsOf, prepareVolumes, removeVolumes } from "./volumes.ts";
 
@@ -136,4 +137,47 @@ test("what is not honoured is named, and nothing else", () => {
     "spec.containers[0].lifecycle",
     "spec.containers[0].livenessProbe.grpc",
   ]);
+});
+
+test("neither is a detail of a field that is honoured, unless it is the default", () => {
+  const plain = podOf(
+    "web",
+    [{ terminationMessagePath: "/dev/termination-log", volumeMounts: [{ name: "v", mountPath: "/v" }] }],
+    { volumes: [{ name: "v", emptyDir: { medium: "" } }] },
+  );
+  expect(unsupportedFields(plain)).toEqual([]);
+  const pod = podOf(
+    "web",
+    [
+      {
+        terminationMessagePath: "/tmp/why",
+        volumeMounts: [{ name: "v", mountPath: "/v", readOnly: true, recursiveReadOnly: "Enabled" }],
+      },
+    ],
+    { volumes: [{ name: "v", emptyDir: { medium: "Memory", sizeLimit: "1Gi" } }] },
+  );
+  expect(unsupportedFields(pod)).toEqual([
+    "spec.volumes[0].emptyDir.medium",
+    "spec.volumes[0].emptyDir.sizeLimit",
+    "spec.containers[0].terminationMessagePath",
+    "spec.containers[0].volumeMounts[0].recursiveReadOnly",
+  ]);
+});
+
+test("directories of Pods that nobody knows any more go when an agent starts", async () => {
+  const dataDir = await mkdtemp(join(tmpdir(), "mk-agent-"));
+  try {
+    await using h = new Harness({ agent: { dataDir } });
+    const volumes = [{ name: "v", emptyDir: {} }];
+    const lookup = () => undefined;
+    await prepareVolumes(dataDir, podOf("forgotten", [], { volumes }), lookup);
+    await prepareVolumes(dataDir, podOf("web", [], { volumes }), lookup);
+    h.create("web", [{ volumeMounts: [{ name: "v", mountPath: "/v" }] }], { volumes });
+    h.start();
+    await h.untilRunning("web");
+    await h.until(() => !existsSync(join(dataDir, "pods", "forgotten-uid")));
+    expect(await readdir(join(dataDir, "pods"))).toEqual(["web-uid"]);
+  } finally {
+    await rm(dataDir, { recursive: true, force: true });
+  }
 });

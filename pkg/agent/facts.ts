@@ -21,7 +21,7 @@ export interface StepError {
 
 /** Of the image of one attempt of one container. */
 export type ImageFact =
-  | { readonly state: "present"; readonly attempt: number; readonly id: string }
+  | { readonly state: "present"; readonly attempt: number; readonly id: string; readonly user?: string }
   | { readonly state: "failed"; readonly attempt: number; readonly error: StepError };
 
 /** Of one running container, by its id: a new container starts with none. */

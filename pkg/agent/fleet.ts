@@ -6,6 +6,7 @@ import { backoffMs } from "../util/backoff.ts";
 import type { NodeContext } from "./context.ts";
 import type { Pod } from "./facts.ts";
 import { READ_LIMIT_MS, withinLimit } from "./time-limit.ts";
+import { removeStrayVolumes } from "./volumes.ts";
 import { PodWorker } from "./worker.ts";
 
 const RECONNECT = { initialMs: 200, maxMs: 10_000, jitter: 0.3 };
@@ -109,7 +110,8 @@ export class Fleet {
     const limit = { clock: this.#o.ctx.clock, ms: READ_LIMIT_MS, what: "listPods", signal };
     const found = await withinLimit(limit, (s) => this.#o.ctx.runtime.listPods(s));
     const actual = new Map(found.map((p): [string, RuntimePod] => [p.uid, p]));
-    if (!this.#listed) {
+    const first = !this.#listed;
+    if (first) {
       this.#listed = true;
       for (const pod of this.#o.desired()) {
         const uid = pod.metadata.uid ?? "";
@@ -118,6 +120,18 @@ export class Fleet {
     }
     for (const [uid, w] of this.#workers) if (!deepEqual(w.actual, actual.get(uid))) w.runtimeChanged();
     for (const [uid, pod] of actual) if (!this.#workers.has(uid)) this.#begin({ uid, actual: pod });
+    if (first) this.#removeStrays();
+  }
+
+  /** When every Pod that is left of earlier times has its worker. */
+  #removeStrays(): void {
+    const { dataDir, log } = this.#o.ctx;
+    const removing = removeStrayVolumes(dataDir, (uid) => this.#workers.has(uid))
+      .catch((error: unknown) => {
+        log.warn({ err: error }, "volumes of forgotten pods not removed; the next agent will try again");
+      })
+      .finally(() => this.#loops.delete(removing));
+    this.#loops.add(removing);
   }
 
   async #resyncLoop(signal: AbortSignal): Promise<void> {

@@ -225,14 +225,15 @@ function planContainer(i: Input, c: Container, init: boolean): PodAction[] {
   if (!newest) return planCreate(i, c, facts.attempts.has(c.name) ? "ContainerMissing" : "PodStarting");
   const stale = isStale(newest, actual);
   const changed = newest.specHash !== specHash(c);
-  const stop = (reason: ActionReason): PodAction[] => [
-    { type: "stopContainer", container: c.name, id: newest.id, graceSeconds: graceOf(pod), reason },
+  const unhealthy = facts.probes.get(newest.id)?.unhealthy;
+  const stop = (reason: ActionReason, graceSeconds = graceOf(pod)): PodAction[] => [
+    { type: "stopContainer", container: c.name, id: newest.id, graceSeconds, reason },
   ];
   switch (newest.state) {
     case "running":
       if (stale) return stop("SandboxChanged");
       if (changed && !init) return stop("SpecChanged");
-      return facts.probes.get(newest.id)?.unhealthy ? stop("Unhealthy") : [];
+      return unhealthy ? stop("Unhealthy", c[`${unhealthy.probe}Probe`]?.terminationGracePeriodSeconds) : [];
     case "created":
       if (stale || changed) return [removal(newest, stale ? "SandboxChanged" : "SpecChanged")];
       return planStart(i, newest);

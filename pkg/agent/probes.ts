@@ -1,19 +1,12 @@
 /** Asks containers how they are, and keeps what they answer as facts for the planner and the status. */
-import { request as httpRequest } from "node:http";
-import { request as httpsRequest } from "node:https";
-import { connect } from "node:net";
 import type { Probe } from "../api/generated/types.ts";
 import type { RuntimeContainer, RuntimePod } from "../runtime/runtime.ts";
 import type { DeepReadonly } from "../util/types.ts";
 import { type NodeContext, podEvent } from "./context.ts";
 import { type Container, containersOf, type Pod, type ProbeFact } from "./facts.ts";
+import { execProbe, httpProbe, type ProbeResult, tcpProbe } from "./probe-actions.ts";
 
 type ProbeKind = "startup" | "liveness" | "readiness";
-
-interface Result {
-  readonly ok: boolean;
-  readonly message: string;
-}
 
 /** Thresholds, as in the API's defaults. Pure: one answer more, the fact that follows. */
 export class ProbeTally {
@@ -135,37 +128,23 @@ export class PodProber implements Disposable {
     });
   }
 
-  async #ask(t: Target, p: DeepReadonly<Probe>, signal: AbortSignal): Promise<Result> {
+  async #ask(t: Target, p: DeepReadonly<Probe>, signal: AbortSignal): Promise<ProbeResult> {
     const limit = new AbortController();
     const ms = (p.timeoutSeconds ?? 1) * 1000;
     using _timer = this.#ctx.clock.after(ms, () => limit.abort(new Error(`timeout: no answer within ${ms / 1000}s`)));
     const both = AbortSignal.any([signal, limit.signal]);
     try {
-      if (p.exec) return await this.#exec(t.id, p.exec.command ?? [], both);
+      if (p.exec) return await execProbe(this.#ctx.runtime, { id: t.id, command: p.exec.command ?? [] }, both);
       const host = t.ip ?? this.#ctx.hostIP;
       if (p.httpGet)
         return await httpProbe(
-          { ...p.httpGet, host: p.httpGet.host ?? host, port: portOf(t.spec, p.httpGet.port) },
+          { ...p.httpGet, host: p.httpGet.host || host, port: portOf(t.spec, p.httpGet.port) },
           both,
         );
-      if (p.tcpSocket) return await tcpProbe(p.tcpSocket.host ?? host, portOf(t.spec, p.tcpSocket.port), both);
+      if (p.tcpSocket) return await tcpProbe(p.tcpSocket.host || host, portOf(t.spec, p.tcpSocket.port), both);
       return { ok: true, message: "" }; // gRPC: unsupported.ts tells of it
     } catch (error) {
       return { ok: false, message: error instanceof Error ? error.message : String(error) };
-    }
-  }
-
-  async #exec(id: string, command: readonly string[], signal: AbortSignal): Promise<Result> {
-    const session = await this.#ctx.runtime.exec(id, { command, tty: false, stdin: false }, signal);
-    const onAbort = () => session.close();
-    signal.addEventListener("abort", onAbort, { once: true });
-    try {
-      let output = "";
-      for await (const chunk of session.output) if (output.length < 1024) output += Buffer.from(chunk.data).toString();
-      signal.throwIfAborted();
-      return { ok: (await session.exitCode) === 0, message: output.trim() || "command failed" };
-    } finally {
-      signal.removeEventListener("abort", onAbort);
     }
   }
 }
@@ -180,42 +159,4 @@ interface Target {
 function portOf(c: Container, port: number | string): number {
   const named = c.ports?.find((p) => p.name === port)?.containerPort;
   return named ?? Number(port);
-}
-
-interface HttpProbe {
-  readonly host: string;
-  readonly port: number;
-  readonly path?: string;
-  readonly scheme?: string;
-  readonly httpHeaders?: readonly { readonly name: string; readonly value: string }[];
-}
-
-/** Any code from 200 to 399 is healthy. Certificates are not checked, as in the kubelet. */
-function httpProbe(p: HttpProbe, signal: AbortSignal): Promise<Result> {
-  return new Promise((resolve, reject) => {
-    const headers = {
-      "User-Agent": "kube-probe/1.36",
-      ...Object.fromEntries((p.httpHeaders ?? []).map((h) => [h.name, h.value])),
-    };
-    const o = { host: p.host, port: p.port, path: p.path ?? "/", headers, signal, agent: false as const };
-    const send = p.scheme === "HTTPS" ? httpsRequest({ ...o, rejectUnauthorized: false }) : httpRequest(o);
-    send.once("response", (res) => {
-      res.destroy();
-      const code = res.statusCode ?? 0;
-      resolve({ ok: code >= 200 && code < 400, message: `HTTP probe failed with statuscode: ${code}` });
-    });
-    send.once("error", (e) => reject(signal.aborted ? (signal.reason as Error) : e));
-    send.end();
-  });
-}
-
-function tcpProbe(host: string, port: number, signal: AbortSignal): Promise<Result> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ host, port, signal });
-    socket.once("connect", () => {
-      socket.destroy();
-      resolve({ ok: true, message: "" });
-    });
-    socket.once("error", (e) => reject(signal.aborted ? (signal.reason as Error) : e));
-  });
 }

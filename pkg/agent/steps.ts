@@ -143,7 +143,8 @@ export class PodSteps {
     const retry = images.get(a.container)?.state === "failed";
     const onPull = () => this.#event("Normal", "Pulling", `Pulling image "${a.image}"`, a.container);
     const got = await this.#ctx.images.ensure(a.image, a.policy, onPull, signal);
-    images.set(a.container, { state: "present", attempt: a.attempt, id: got.info.id });
+    const { id, user } = got.info;
+    images.set(a.container, { state: "present", attempt: a.attempt, id, ...(user !== undefined && { user }) });
     if (a.attempt === 0 || got.pulledMs !== undefined || retry)
       this.#event("Normal", "Pulled", pulled(a.image, got), a.container);
   }
@@ -158,9 +159,11 @@ export class PodSteps {
     const sandbox = this.#s.actual?.sandbox;
     const podIP = sandbox?.ip ?? (pod.spec?.hostNetwork ? hostIP : undefined);
     const { attempt, sandboxId } = a;
-    const input = { pod, container, lookup, hostIP, podIP, allocatable, nodeMemory, attempt, sandboxId, mounts };
-    const { id } = await this.#ctx.runtime.createContainer(containerConfig(input), signal);
     const image = memory.images.get(a.container);
+    const imageUser = image?.state === "present" ? image.user : undefined;
+    const of = { pod, container, lookup, hostIP, podIP, allocatable, nodeMemory, attempt, sandboxId, mounts };
+    const input = { ...of, ...(imageUser !== undefined && { imageUser }) };
+    const { id } = await this.#ctx.runtime.createContainer(containerConfig(input), signal);
     this.#s.actual = withContainer(this.#s.actual ?? emptyPod(pod), {
       id,
       name: a.container,

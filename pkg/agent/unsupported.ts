@@ -3,6 +3,9 @@ import { type Container, containersOf, initContainersOf, type Pod } from "./fact
 
 const VOLUME_TYPES: ReadonlySet<string> = new Set(["name", "emptyDir", "hostPath", "configMap", "secret"]);
 
+/** What everybody has who says nothing of it. */
+const DEFAULT_MESSAGE_PATH = "/dev/termination-log";
+
 /** The volume's type when there is no support for it. */
 export function unsupportedVolume(v: object): string | undefined {
   return Object.keys(v).find((k) => !VOLUME_TYPES.has(k));
@@ -19,6 +22,7 @@ export function unsupportedFields(pod: Pod): readonly string[] {
     ...(spec.hostUsers === false ? ["spec.hostUsers"] : []),
     ...(spec.imagePullSecrets?.length ? ["spec.imagePullSecrets"] : []),
     ...(spec.ephemeralContainers?.length ? ["spec.ephemeralContainers"] : []),
+    ...(spec.volumes ?? []).flatMap((v, n) => emptyDir(`spec.volumes[${n}].emptyDir`, v.emptyDir)),
     ...present("spec.securityContext", security ?? {}, ["fsGroup", "sysctls", "seLinuxOptions", "appArmorProfile"]),
     ...seccomp("spec.securityContext", security?.seccompProfile),
   ];
@@ -26,10 +30,17 @@ export function unsupportedFields(pod: Pod): readonly string[] {
   return [...found, ...inits, ...containersOf(pod).flatMap((c, n) => ofContainer(`spec.containers[${n}]`, c, false))];
 }
 
+function emptyDir(path: string, v: { readonly medium?: string; readonly sizeLimit?: string } = {}): string[] {
+  return [...(v.medium ? [`${path}.medium`] : []), ...present(path, v, ["sizeLimit"])];
+}
+
 function ofContainer(path: string, c: Container, init: boolean): string[] {
   return [
     ...present(path, c, ["lifecycle", "restartPolicyRules", "volumeDevices"]),
     ...(c.restartPolicy !== undefined ? [`${path}.restartPolicy`] : []),
+    ...((c.terminationMessagePath ?? DEFAULT_MESSAGE_PATH) === DEFAULT_MESSAGE_PATH
+      ? []
+      : [`${path}.terminationMessagePath`]),
     ...(c.terminationMessagePolicy === "FallbackToLogsOnError" ? [`${path}.terminationMessagePolicy`] : []),
     ...(["livenessProbe", "readinessProbe", "startupProbe"] as const).flatMap((name) =>
       c[name] && (init || c[name].grpc) ? [`${path}.${name}${init ? "" : ".grpc"}`] : [],
@@ -38,6 +49,7 @@ function ofContainer(path: string, c: Container, init: boolean): string[] {
       ...(m.mountPropagation !== undefined && m.mountPropagation !== "None"
         ? [`${path}.volumeMounts[${n}].mountPropagation`]
         : []),
+      ...((m.recursiveReadOnly ?? "Disabled") === "Disabled" ? [] : [`${path}.volumeMounts[${n}].recursiveReadOnly`]),
       ...(m.subPathExpr !== undefined ? [`${path}.volumeMounts[${n}].subPathExpr`] : []),
     ]),
     ...(c.env ?? []).flatMap((e, n) => (e.valueFrom?.fileKeyRef ? [`${path}.env[${n}].valueFrom.fileKeyRef`] : [])),

@@ -41,6 +41,12 @@ export async function removeVolumes(dataDir: string, uid: string): Promise<void>
   await rm(podDir(dataDir, uid), { recursive: true, force: true });
 }
 
+/** Of Pods that are known no more: their directories outlived a killed agent, or the Pod's last container. */
+export async function removeStrayVolumes(dataDir: string, isKnown: (uid: string) => boolean): Promise<void> {
+  const uids = await readdir(join(dataDir, "pods")).catch(() => []);
+  for (const uid of uids) if (!isKnown(uid)) await removeVolumes(dataDir, uid);
+}
+
 /** Throws {@link ConfigError} when a mount makes no sense. `prepareVolumes` has succeeded before. */
 export async function mountsOf(dataDir: string, pod: Pod, c: Container): Promise<ContainerConfig["mounts"]> {
   const mounts: { hostPath: string; containerPath: string; readOnly: boolean }[] = [];

@@ -58,7 +58,7 @@ export class FakeWorld {
  * A runtime in memory: deterministic, on the given clock, scripted by the Pods themselves.
  *
  * Containers follow their command line (see `Script` in fake-process.ts). Images: `missing:*` cannot be pulled,
- * `slow:5s` takes that long, all others are there once pulled. On demand a verb fails or is slow, events get lost, and
+ * `slow:5s` takes that long, `user:NAME` runs as that user, all others are there once pulled. On demand a verb fails or is slow, events get lost, and
  * containers die or vanish without the runtime's doing.
  */
 export class FakeRuntime implements ContainerRuntime {
@@ -378,5 +378,7 @@ function checkName(image: string): void {
 }
 
 function imageInfo(image: string): ImageInfo {
-  return { id: `sha256:fake-${image}`, names: [image], sizeBytes: 1_000_000 };
+  const [repository, user] = image.split(":");
+  const info = { id: `sha256:fake-${image}`, names: [image], sizeBytes: 1_000_000 };
+  return { ...info, ...(repository === "user" && user && { user }) };
 }

@@ -150,6 +150,8 @@ export interface ImageInfo {
   readonly id: string;
   readonly names: readonly string[];
   readonly sizeBytes: number;
+  /** Whom its processes run as, by the image's own word; absent: root, or (in a list) not told. */
+  readonly user?: string;
 }
 
 export interface ContainerStats {

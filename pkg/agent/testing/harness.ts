@@ -1,7 +1,7 @@
 /** A whole agent on a fake clock, a fake runtime and a stub API server. */
 import type { Container, Pod, PodSpec } from "../../api/generated/types.ts";
 import { Client } from "../../client/client.ts";
-import { FakeRuntime } from "../../runtime/fake.ts";
+import { FakeRuntime, type FakeRuntimeOptions } from "../../runtime/fake.ts";
 import { seededRandom } from "../../util/clock.ts";
 import { FakeClock } from "../../util/fake-clock.ts";
 import { silent } from "../../util/log.ts";
@@ -18,8 +18,9 @@ export class Harness implements AsyncDisposable {
   #stop: AbortController | undefined;
   #done: Promise<void> = Promise.resolve();
 
-  constructor(o: { images?: readonly string[]; agent?: Partial<AgentOptions> } = {}) {
-    this.runtime = new FakeRuntime({ clock: this.clock, images: o.images ?? ["app"] });
+  constructor(o: Partial<Pick<FakeRuntimeOptions, "images" | "exec">> & { agent?: Partial<AgentOptions> } = {}) {
+    const { images = ["app"], exec } = o;
+    this.runtime = new FakeRuntime({ clock: this.clock, images, ...(exec && { exec }) });
     this.#options = o.agent ?? {};
   }
 
@@ -74,6 +75,7 @@ export class Harness implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
+    for (const c of this.runtime.world.containers.values()) c.dispose();
     if (this.clock.pending > 0) throw new Error(`${this.clock.pending} timers leaked`);
   }
 }

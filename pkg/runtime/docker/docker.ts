@@ -71,7 +71,7 @@ export class DockerRuntime implements ContainerRuntime {
     this.#clock = o.clock ?? systemClock;
     this.#sandboxImage = o.sandboxImage ?? PAUSE_IMAGE;
     this.api = new DockerApi(o);
-    this.#images = new Images(this.api);
+    this.#images = new Images(this.api, this.#clock);
     this.#pods = new PodReader(this.api, o);
   }
 

@@ -1,4 +1,5 @@
 import { type ImageInfo, RuntimeError } from "../runtime.ts";
+import type { Clock } from "../../util/clock.ts";
 import type { DockerApi } from "./api.ts";
 import { failingAs, unless } from "./errors.ts";
 import { pauseProgram, tarOf } from "./pause.ts";
@@ -9,6 +10,41 @@ interface DockerImage {
   readonly RepoTags: readonly string[] | null;
   readonly RepoDigests: readonly string[] | null;
   readonly Size: number;
+  /** Not in lists. */
+  readonly Config?: { readonly User?: string } | null;
+}
+
+/** A pull that brings nothing new for so long will bring nothing more. */
+const PULL_STALLS_MS = 120_000;
+
+class Progress implements Disposable {
+  readonly #clock: Clock;
+  readonly #what: string;
+  readonly #stop = new AbortController();
+  #timer: Disposable | undefined;
+
+  constructor(clock: Clock, what: string) {
+    this.#clock = clock;
+    this.#what = what;
+    this.made();
+  }
+
+  /** Aborts when there was none for too long. */
+  get stalled(): AbortSignal {
+    return this.#stop.signal;
+  }
+
+  made(): void {
+    this.#timer?.[Symbol.dispose]();
+    this.#timer = this.#clock.after(PULL_STALLS_MS, () => {
+      const why = `${this.#what}: no progress for ${PULL_STALLS_MS / 1000} s`;
+      this.#stop.abort(new RuntimeError("ErrImagePull", why));
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.#timer?.[Symbol.dispose]();
+  }
 }
 
 /** The sandbox image that this runtime makes itself. */
@@ -16,9 +52,11 @@ export const PAUSE_IMAGE = "mini-kube/pause:1";
 
 export class Images {
   readonly #api: DockerApi;
+  readonly #clock: Clock;
 
-  constructor(api: DockerApi) {
+  constructor(api: DockerApi, clock: Clock) {
     this.#api = api;
+    this.#clock = clock;
   }
 
   async inspect(image: string, signal: AbortSignal): Promise<ImageInfo | undefined> {
@@ -35,21 +73,22 @@ export class Images {
     checkImageName(image);
     // Without a tag Docker would pull all there are.
     const query = { fromImage: image, tag: /[:@][^/]*$/.test(image) ? undefined : "latest" };
-    const progress = await failingAs(
-      "ErrImagePull",
-      this.#api.stream({ method: "POST", path: "/images/create", query, signal }),
-    );
+    using progress = new Progress(this.#clock, `pull of ${image}`);
+    const both = AbortSignal.any([signal, progress.stalled]);
+    const call = { method: "POST", path: "/images/create", query, signal: both } as const;
     try {
-      for await (const { error } of documents<{ error?: string }>(progress)) {
+      const stream = await failingAs("ErrImagePull", this.#api.stream(call));
+      for await (const { error } of documents<{ error?: string }>(stream)) {
+        progress.made();
         if (error !== undefined) throw new RuntimeError("ErrImagePull", error);
       }
     } catch (e) {
-      signal.throwIfAborted();
+      both.throwIfAborted();
       throw e instanceof RuntimeError
         ? e
         : new RuntimeError("ErrImagePull", `pull of ${image} broke off`, { cause: e });
     }
-    signal.throwIfAborted();
+    both.throwIfAborted();
     const pulled = await this.inspect(image, signal);
     if (!pulled) throw new RuntimeError("ErrImagePull", `${image} was pulled, and is not there`);
     return pulled;
@@ -88,5 +127,6 @@ function checkImageName(image: string): void {
 
 function toImageInfo(i: DockerImage): ImageInfo {
   const names = [...(i.RepoTags ?? []), ...(i.RepoDigests ?? [])].filter((n) => !n.startsWith("<none>"));
-  return { id: i.Id, names, sizeBytes: i.Size };
+  const user = i.Config?.User;
+  return { id: i.Id, names, sizeBytes: i.Size, ...(user && { user }) };
 }
