@@ -134,33 +134,34 @@ describe("in a process that dies", () => {
   }, 30_000);
 });
 
-test("on a full disk: a typed error, everything readable, and deleting makes room again", async () => {
-  const fill = [process.execPath, ...CHILD, "fill", "store"];
-  const script = `mount -t tmpfs -o size=4m tmpfs "$1" && cd "$1" && shift && exec "$@"`;
+/** What the child says, run in `mode` on a small disk; its mount namespace takes the disk away with the process. */
+async function onSmallDisk(mode: "fill" | "ballast"): Promise<Record<string, unknown>> {
+  const script = `mount -t tmpfs -o size=8m tmpfs "$1" && cd "$1" && shift && exec "$@"`;
   const mapRoot = process.getuid?.() === 0 ? [] : ["--map-root-user"];
-  // A mount namespace of its own: the small file system is gone with the process.
-  const { stdout } = await promisify(execFile)("unshare", [
-    ...mapRoot,
-    "-m",
-    "sh",
-    "-c",
-    script,
-    "sh",
-    newDir(),
-    ...fill,
-  ]);
-  const report = JSON.parse(stdout) as { written: number };
-  expect(report.written).toBeGreaterThan(20);
+  const child = [process.execPath, ...CHILD, mode, "store"];
+  const args = [...mapRoot, "-m", "sh", "-c", script, "sh", newDir(), ...child];
+  const { stdout } = await promisify(execFile)("unshare", args);
+  return JSON.parse(stdout) as Record<string, unknown>;
+}
+
+test("on a full disk: a typed error, everything readable, and deleting makes room again", async () => {
+  const report = await onSmallDisk("fill");
+  const written = Number(report.written);
+  expect(written).toBeGreaterThan(20);
   expect(report).toEqual({
     name: "Unavailable",
     full: true,
-    written: report.written,
-    listed: report.written,
-    revision: report.written + 1,
+    written,
+    listed: written,
+    revision: written + 1,
     again: true,
     after: true,
-    left: report.written - 4 + 1,
+    left: written - 4 + 1,
   });
+}, 30_000);
+
+test("on a disk that others fill: refused as often as one tries, until there is room", async () => {
+  expect(await onSmallDisk("ballast")).toEqual({ full: true, listed: true });
 }, 30_000);
 
 /** Collects `KEY REVISION` lines; kills the child after `killAfter` of them and reads on to its end. */

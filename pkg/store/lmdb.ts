@@ -1,7 +1,8 @@
 import { existsSync, mkdirSync, realpathSync, statfsSync } from "node:fs";
 import { join } from "node:path";
-import { type Database, open, type RootDatabase } from "lmdb";
+import { open, type RootDatabase } from "lmdb";
 import type { WatchLimits } from "./event-queue.ts";
+import { type Commit, LmdbSpace, MIN_FREE_BYTES, type Trees } from "./lmdb-space.ts";
 import { MvccStore } from "./mvcc.ts";
 import { decodeOps, encodeOps, encodeRevision } from "./record-codec.ts";
 import type { LogOp, LogRecord, RevisionLog } from "./revision-log.ts";
@@ -10,8 +11,7 @@ import { type Revision, StoreUnavailableError } from "./store.ts";
 /** Written into every new store; an upgrade reads it to know what it finds. */
 const FORMAT = "1";
 
-/** Below this LMDB cannot make its files: touching their memory map would kill the process (SIGBUS). */
-const MIN_FREE_BYTES = 1024 * 1024;
+const NO_SPACE = "no space left for the store";
 
 /** Of this process; another one is found through LMDB's reader table. */
 const openDirs = new Set<string>();
@@ -56,20 +56,20 @@ export class LmdbStore extends MvccStore {
 
 class LmdbLog implements RevisionLog {
   readonly #path: string;
-  readonly #root: RootDatabase<Buffer, string>;
-  /** `format` and `compacted`. */
-  readonly #meta: Database<string, string>;
-  /** Revision → record. */
-  readonly #records: Database<Buffer, Buffer>;
+  readonly #root: Trees["root"];
+  readonly #meta: Trees["meta"];
+  readonly #records: Trees["records"];
   compacted: Revision;
+  readonly #space: LmdbSpace;
   /** Set when a commit failed in a way that leaves its outcome, and LMDB itself, unsure: reopening finds the truth. */
   #broken: StoreUnavailableError | undefined;
 
-  private constructor(path: string, root: RootDatabase<Buffer, string>) {
+  private constructor(path: string, trees: Trees, space: LmdbSpace) {
     this.#path = path;
-    this.#root = root;
-    this.#meta = root.openDB({ name: "meta", encoding: "string" });
-    this.#records = root.openDB({ name: "records", encoding: "binary", keyEncoding: "binary" });
+    this.#root = trees.root;
+    this.#meta = trees.meta;
+    this.#records = trees.records;
+    this.#space = space;
     this.compacted = BigInt(this.#meta.get("compacted") ?? 0);
   }
 
@@ -84,8 +84,14 @@ class LmdbLog implements RevisionLog {
     try {
       const other = otherProcess(root);
       if (other) throw new StoreUnavailableError(`the store in ${path} is in use by process ${other}`);
-      const log = new LmdbLog(path, root);
-      await log.#checkFormat();
+      const meta = root.openDB<string, string>({ name: "meta", encoding: "string" });
+      const records = root.openDB<Buffer, Buffer>({ name: "records", encoding: "binary", keyEncoding: "binary" });
+      const trees = { root, meta, records };
+      const log = new LmdbLog(path, trees, await LmdbSpace.open(path, trees));
+      await log.#checkFormat().catch(async (error: unknown) => {
+        await log.#space[Symbol.asyncDispose]();
+        throw error;
+      });
       return log;
     } catch (error) {
       await root.close();
@@ -96,7 +102,8 @@ class LmdbLog implements RevisionLog {
   async append(records: readonly LogRecord[]): Promise<void> {
     // Encoded before the batch begins: a throw inside would commit half of it.
     const encoded = records.map(({ revision, ops }) => [encodeRevision(revision), encodeOps(ops)] as const);
-    await this.#commit(() => {
+    const makesRoom = records.every(({ ops }) => ops.every((op) => op.createRevision === 0n));
+    await this.#commit({ bytes: bytesOf(encoded), makesRoom }, () => {
       for (const [key, record] of encoded) void this.#records.put(key, record);
     });
   }
@@ -115,7 +122,7 @@ class LmdbLog implements RevisionLog {
 
   async compact(revision: Revision, kept: ReadonlyMap<Revision, readonly LogOp[]>): Promise<void> {
     const encoded = [...kept].map(([at, ops]) => [encodeRevision(at), encodeOps(ops)] as const);
-    await this.#commit(() => {
+    await this.#commit({ bytes: bytesOf(encoded), makesRoom: true, touchesAll: true }, () => {
       for (const [key, record] of encoded) {
         void (record.length > 0 ? this.#records.put(key, record) : this.#records.remove(key));
       }
@@ -126,17 +133,20 @@ class LmdbLog implements RevisionLog {
 
   async close(): Promise<void> {
     await this.#root.close();
+    await this.#space[Symbol.asyncDispose]();
   }
 
   /** One LMDB transaction on lmdb's own thread, synced when this resolves. */
-  async #commit(write: () => void): Promise<void> {
+  async #commit(size: Commit, write: () => void): Promise<void> {
     if (this.#broken) throw this.#broken;
     try {
+      if (!(await this.#space.has(size))) throw new StoreUnavailableError(NO_SPACE, { full: true });
       await this.#root.batch(write);
     } catch (error) {
+      if (error instanceof StoreUnavailableError) throw error;
       const cause = await rootCause(error);
       const full = isFull(cause, this.#path);
-      const failure = new StoreUnavailableError(full ? "no space left for the store" : "the store's disk failed", {
+      const failure = new StoreUnavailableError(full ? NO_SPACE : "the store's disk failed", {
         cause,
         full,
       });
@@ -153,7 +163,7 @@ class LmdbLog implements RevisionLog {
         `the store in ${this.#path} has format ${format}; this version of mini-kube reads format ${FORMAT}`,
       );
     }
-    await this.#commit(() => void this.#meta.put("format", FORMAT));
+    await this.#commit({ bytes: 0, makesRoom: false }, () => void this.#meta.put("format", FORMAT));
   }
 }
 
@@ -180,13 +190,17 @@ async function rootCause(error: unknown): Promise<unknown> {
 }
 
 /**
- * ENOSPC, EFBIG, EDQUOT, MDB_MAP_FULL; and EIO, which is also what LMDB calls a write cut short by a full disk. All of
- * these come from writing data pages, before the meta page: nothing of the commit is visible and LMDB goes on.
+ * What {@link LmdbSpace} could not prevent, on file systems that take new blocks for what is overwritten: ENOSPC, EFBIG,
+ * EDQUOT, MDB_MAP_FULL; and EIO, which is also what LMDB calls a write cut short by a full disk. All of these come from writing data pages, before the meta page: nothing of the commit is visible and LMDB goes on.
  */
 function isFull(error: unknown, path: string): boolean {
   const { code } = error as { code?: unknown };
   if (code === 5) return freeBytes(path) < MIN_FREE_BYTES;
   return code === 28 || code === 27 || code === 122 || code === -30792;
+}
+
+function bytesOf(encoded: readonly (readonly [key: Buffer, record: Buffer])[]): number {
+  return encoded.reduce((sum, [, record]) => sum + record.length, 0);
 }
 
 function freeBytes(path: string): number {

@@ -1,4 +1,5 @@
-/** A process of its own for lmdb.test.ts: `write DIR` until killed, or `fill DIR` until the disk is full. */
+/** A process of its own for lmdb.test.ts: `write DIR` until killed, `fill DIR` until the disk is full, or `ballast DIR`. */
+import { appendFileSync, rmSync } from "node:fs";
 import { LmdbStore } from "../lmdb.ts";
 import { type StoreUnavailableError, type TxnOp } from "../store.ts";
 
@@ -6,7 +7,7 @@ const WRITERS = 16;
 const [mode, dir = ""] = process.argv.slice(2);
 const store = await LmdbStore.open(dir);
 if (mode === "write") await Promise.all(Array.from({ length: WRITERS }, (_, i) => writeForEver(i)));
-else console.log(JSON.stringify(await fill()));
+else console.log(JSON.stringify(await (mode === "fill" ? fill() : amongOthers())));
 
 /** Prints `KEY REVISION` for each acknowledged transaction; it put KEY and KEY/twin. */
 async function writeForEver(writer: number): Promise<void> {
@@ -45,4 +46,25 @@ async function fill(): Promise<object> {
   const left = (await reopened.list("/")).kvs.length;
   await reopened.close();
   return { name: failure.code, full: failure.full, written, listed: kvs.length, revision: Number(revision), again, after: after.ok, left };
+}
+
+/** Others take all the room there is, and give it back. */
+async function amongOthers(): Promise<object> {
+  const failures: StoreUnavailableError[] = [];
+  let written = 0;
+  const put = async (bytes: number) => {
+    const { ok } = await store.txn([], [{ op: "put", key: `/${written}`, value: Buffer.alloc(bytes, 1) }]);
+    if (ok) written++;
+  };
+  await put(200_000);
+  try {
+    for (;;) appendFileSync("ballast", Buffer.alloc(4096));
+  } catch {
+    // full
+  }
+  while (failures.length < 50) await put(200_000).catch((e: StoreUnavailableError) => failures.push(e));
+  const listed = (await store.list("/")).kvs.length === written;
+  rmSync("ballast");
+  await put(200_000);
+  return { full: failures.every((e) => e.full), listed };
 }
