@@ -93,4 +93,26 @@ describe("EtcdStore, when etcd is killed", () => {
     expect(text(kv?.value)).toBe("1");
     await store.close();
   }, 30_000);
+
+  test("an outage is waited out once: who comes later is told soon, and who comes after it finds etcd at once", async () => {
+    const store = openEtcd({ deadlineMs: 3000 });
+    await write(store, put("/a", "1"));
+    const took = async (call: Promise<unknown>) => {
+      const began = performance.now();
+      await call;
+      return performance.now() - began;
+    };
+    const refused = () => expect(store.get("/a")).rejects.toThrow(StoreUnavailableError);
+    await etcd.kill();
+    try {
+      expect(await took(refused())).toBeGreaterThan(1500);
+      expect(await took(refused())).toBeLessThan(1500);
+      await expect(write(store, put("/a", "2"))).rejects.toThrow(StoreUnavailableError);
+    } finally {
+      await etcd.restart();
+    }
+    await write(store, put("/a", "3"));
+    expect(text((await store.get("/a")).kv?.value)).toBe("3");
+    await store.close();
+  }, 30_000);
 });

@@ -45,7 +45,7 @@ export interface EtcdOptions extends WatchLimits {
   /** gRPC deadlines are wall-clock times, so only a clock that runs makes sense here. */
   readonly clock?: Clock;
   readonly log?: Logger;
-  /** How long a call may take, back-off and retries included; default 10 s. */
+  /** How long a call may take, back-off and retries included, and how long an outage is waited out; default 10 s. */
   readonly deadlineMs?: number;
 }
 
@@ -55,6 +55,12 @@ const CANCELLED = 1;
 const ATTEMPT_MS = 3000;
 const FIRST_BACKOFF_MS = 20;
 const MAX_BACKOFF_MS = 1000;
+
+/** In an outage that has lasted for long, a call is held up by no more than this. */
+const LAST_TRY_MS = 1000;
+
+/** gRPC's own would grow to two minutes: an etcd that is back must be found within {@link LAST_TRY_MS}. */
+const RECONNECT = { "grpc.initial_reconnect_backoff_ms": 100, "grpc.max_reconnect_backoff_ms": 500 };
 
 /**
  * Calls go through as they are. etcd3's own policies would repeat a transaction whose outcome is unknown, and refuse
@@ -68,9 +74,10 @@ const asIs = {
 /**
  * The store in an etcd cluster (3.4 or newer), readable with `etcdctl get --prefix /registry`.
  *
- * Reads are linearizable and repeated with back-off while etcd is away, up to the deadline. A transaction is sent once:
- * if its answer is lost nobody knows whether it happened, and only the caller can find out. Calls stay with one endpoint
- * and move to the next when it fails.
+ * Reads are linearizable and repeated with back-off while etcd is away. An outage is waited out once, up to the deadline
+ * from its beginning, not by each call anew: whoever comes later is told at once. A transaction is sent once: if its
+ * answer is lost nobody knows whether it happened, and only the caller can find out. Calls stay with one endpoint and
+ * move to the next when it fails.
  */
 export class EtcdStore implements Store {
   readonly #clients: readonly Etcd3[];
@@ -82,8 +89,8 @@ export class EtcdStore implements Store {
   readonly #closing = new AbortController();
   readonly #watches = new Set<EventQueue>();
   #current = 0;
-  /** The last call failed: make sure that somebody answers before a transaction is risked. */
-  #suspect = false;
+  /** Since when calls fail; then somebody must answer before a transaction is risked. */
+  #awaySince: number | undefined;
 
   constructor(o: EtcdOptions) {
     if (o.endpoints.length === 0) throw new Error("etcd: no endpoint given");
@@ -135,7 +142,7 @@ export class EtcdStore implements Store {
 
   async txn(expect: readonly Expectation[], then: readonly TxnOp[]): Promise<TxnResult> {
     checkTxn(expect, then);
-    if (this.#suspect) await this.#read({ key: Buffer.of(0), keys_only: true });
+    if (this.#awaySince !== undefined) await this.#read({ key: Buffer.of(0), keys_only: true });
     const request = this.#txnRequest(expect, then);
     const response = await this.#call((client) =>
       client.kv.txn(request, { deadline: this.#clock.now() + this.#deadlineMs }),
@@ -190,7 +197,8 @@ export class EtcdStore implements Store {
 
   /** A linearizable read, repeated until the deadline. RESOURCE_EXHAUSTED is left to the caller as it is. */
   async #read(request: IRangeRequest): Promise<IRangeResponse> {
-    const deadline = this.#clock.now() + this.#deadlineMs;
+    const began = this.#clock.now();
+    const deadline = Math.max((this.#awaySince ?? began) + this.#deadlineMs, began + LAST_TRY_MS);
     for (let backoff = FIRST_BACKOFF_MS; ; backoff = Math.min(backoff * 2, MAX_BACKOFF_MS)) {
       this.#checkOpen();
       const now = this.#clock.now();
@@ -214,10 +222,10 @@ export class EtcdStore implements Store {
     const used = this.#current;
     try {
       const result = await call(this.#client(used));
-      this.#suspect = false;
+      this.#awaySince = undefined;
       return result;
     } catch (error) {
-      this.#failed(used);
+      if (isOutage(error)) this.#failed(used);
       throw error;
     }
   }
@@ -250,7 +258,7 @@ export class EtcdStore implements Store {
   }
 
   #failed(used: number): void {
-    this.#suspect = true;
+    this.#awaySince ??= this.#clock.now();
     if (this.#current === used) this.#current = (used + 1) % this.#clients.length;
   }
 
@@ -294,7 +302,7 @@ function connect(endpoint: string, o: EtcdOptions): Etcd3 {
   return new Etcd3({
     hosts: endpoint,
     faultHandling: { host: () => asIs, global: asIs },
-    grpcOptions: { "grpc.keepalive_time_ms": 10_000, "grpc.keepalive_timeout_ms": 5000 },
+    grpcOptions: { "grpc.keepalive_time_ms": 10_000, "grpc.keepalive_timeout_ms": 5000, ...RECONNECT },
     ...(o.tls && {
       credentials: {
         rootCertificate: o.tls.ca,
@@ -324,6 +332,11 @@ function typed(error: unknown, asked: Revision = 0n): Error {
     cause: error,
     full: message.includes("database space exceeded"),
   });
+}
+
+/** It was not etcd's answer to what was asked. */
+function isOutage(error: unknown): boolean {
+  return !(error instanceof GRPCResourceExhastedError) && typed(error) instanceof StoreUnavailableError;
 }
 
 /** No later attempt can go better. */
