@@ -293,6 +293,20 @@ describe("agent", () => {
     expect(h.pod("web")?.status?.containerStatuses?.[0]?.restartCount).toBe(0);
   });
 
+  test("the Node's message is the reason of now: no Docker any more, rather than a broken connection once", async () => {
+    await using h = new Harness();
+    h.start();
+    await h.clock.advance(1_000);
+    const broken = new RuntimeError("RuntimeUnavailable", "the event stream broke");
+    const away = new RuntimeError("RuntimeUnavailable", "connection refused");
+    h.runtime.failNext("createSandbox", broken);
+    h.runtime.failNext("listPods", away, 5);
+    h.create("web", [{}]);
+    const ready = () => h.api.get<Node>("nodes", undefined, NODE)?.status?.conditions?.find((c) => c.type === "Ready");
+    await h.until(() => ready()?.message === "connection refused", 5_000);
+    expect(ready()).toMatchObject({ status: "False", reason: "ContainerRuntimeDown" });
+  });
+
   test("a death whose event got lost is found by the resync", async () => {
     await using h = new Harness();
     h.start();

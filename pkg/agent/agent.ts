@@ -152,8 +152,9 @@ class Agent {
     return this.#info !== undefined;
   }
 
+  /** Another reason is news too: the first is often that of a broken connection, the next why there is no new one. */
   #runtimeIs(down: string | undefined): void {
-    const changed = (down === undefined) !== (this.#runtimeDown === undefined);
+    const changed = down !== this.#runtimeDown;
     this.#runtimeDown = down;
     if (changed) this.#report();
   }

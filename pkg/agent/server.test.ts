@@ -4,6 +4,7 @@ import type { Duplex } from "node:stream";
 import { text } from "node:stream/consumers";
 import spdy from "spdy-transport";
 import { WebSocket } from "ws";
+import { RuntimeError } from "../runtime/runtime.ts";
 import { systemClock } from "../util/clock.ts";
 import { createCa, issueCert, type KeyPair } from "../util/pki.ts";
 import { Harness } from "./testing/harness.ts";
@@ -105,6 +106,14 @@ describe("the agent's endpoint", () => {
     h.runtime.kill("web-uid", "app");
     await h.until(() => h.pod("web")?.status?.containerStatuses?.[0]?.restartCount === 1);
     expect((await get("/containerLogs/default/web/app?previous=true&tailLines=1")).body).toBe("last words\n");
+  });
+
+  test("logs that the runtime refuses are refused with its reason, not begun and broken off", async () => {
+    const away = new RuntimeError("RuntimeUnavailable", "Docker does not answer");
+    h.runtime.failNext("logs", away);
+    const { code, body } = await get("/containerLogs/default/web/app");
+    expect(code).toBe(503);
+    expect(JSON.parse(body)).toMatchObject({ reason: "ServiceUnavailable", message: "Docker does not answer" });
   });
 
   test("/pods is a PodList with the present status", async () => {

@@ -85,6 +85,9 @@ async function close(server: Server, { sockets, spdy }: Streams): Promise<void> 
   await closed;
 }
 
+/** Until then a runtime that refuses can still answer with its error; after it, whoever follows a silent log must know that he is heard. */
+const LOG_HEADERS_MS = 200;
+
 class Endpoint {
   readonly #ctx: ServerContext;
   readonly #streams: Streams;
@@ -156,12 +159,16 @@ class Endpoint {
     const worker = this.#worker(t);
     const waiting = waitingReason(worker, t.container);
     const { id } = chooseAttempt(worker.actual?.containers ?? [], { ...t, previous: query.previous, waiting });
-    res.writeHead(200, { "Content-Type": "text/plain" });
-    res.flushHeaders(); // a client that follows waits for them, not for the first line
+    const begin = () => {
+      if (!res.headersSent) res.writeHead(200, { "Content-Type": "text/plain" }).flushHeaders();
+    };
+    using _soon = this.#ctx.clock.after(LOG_HEADERS_MS, begin);
     for await (const part of logBytes(this.#ctx.runtime, id, query, signal)) {
+      begin();
       if (!res.write(part)) await drained(res, signal);
       if (signal.aborted) return;
     }
+    begin();
     res.end();
   }
 
