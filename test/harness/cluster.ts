@@ -6,10 +6,11 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import type { Pod } from "../../pkg/api/generated/types.ts";
+import type { Node, Pod } from "../../pkg/api/generated/types.ts";
+import { nodes } from "../../pkg/api/kinds/node.ts";
 import { pods } from "../../pkg/api/kinds/pod.ts";
-import { nameOf } from "../../pkg/api/object.ts";
-import { Client } from "../../pkg/client/client.ts";
+import { type ApiObject, nameOf } from "../../pkg/api/object.ts";
+import { Client, type ResourceClient } from "../../pkg/client/client.ts";
 import { HttpTransport } from "../../pkg/client/http.ts";
 import { loadKubeconfig, resolveContext } from "../../pkg/client/kubeconfig.ts";
 import type { DeepReadonly } from "../../pkg/util/types.ts";
@@ -121,30 +122,40 @@ export class TestCluster {
   }
 
   /** The Pod, as soon as `done` holds of it; rejects with its last state after `deadline` ms. */
-  async untilPod(
+  untilPod(
     name: string,
     done: (pod: DeepReadonly<Pod>) => boolean,
     deadline = 30_000,
     namespace = "default",
   ): Promise<DeepReadonly<Pod>> {
+    return this.#until(this.client.resource(pods, namespace), { name, done, deadline });
+  }
+
+  /** As {@link untilPod}, of this cluster's one Node. */
+  untilNode(done: (node: DeepReadonly<Node>) => boolean, deadline = 30_000): Promise<DeepReadonly<Node>> {
+    return this.#until(this.client.resource(nodes), { name: this.nodeName, done, deadline });
+  }
+
+  async #until<T extends ApiObject & { status?: unknown }>(
+    resource: ResourceClient<T>,
+    { name, done, deadline }: { name: string; done: (object: DeepReadonly<T>) => boolean; deadline: number },
+  ): Promise<DeepReadonly<T>> {
     let last: unknown = "never seen";
     const stop = new AbortController();
     const timer = setTimeout(() => stop.abort(), deadline);
     try {
-      const events = this.client
-        .resource(pods, namespace)
-        .watch({ fieldSelector: `metadata.name=${name}` }, stop.signal);
-      for await (const event of events) {
-        if (event.type === "BOOKMARK" || nameOf(event.object) !== name) continue;
-        last = event.type === "DELETED" ? "deleted" : event.object.status;
-        if (event.type !== "DELETED" && done(event.object)) return event.object;
+      for await (const event of resource.watch({ fieldSelector: `metadata.name=${name}` }, stop.signal)) {
+        const object = event.object as DeepReadonly<T>;
+        if (event.type === "BOOKMARK" || nameOf(object) !== name) continue;
+        last = event.type === "DELETED" ? "deleted" : object.status;
+        if (event.type !== "DELETED" && done(object)) return object;
       }
     } finally {
       clearTimeout(timer);
       stop.abort();
     }
     throw new Error(
-      `pod ${name}: not as wanted within ${deadline} ms: ${JSON.stringify(last, undefined, 1)}\n${this.log()}`,
+      `${name}: not as wanted within ${deadline} ms: ${JSON.stringify(last, undefined, 1)}\n${this.log()}`,
     );
   }
 
@@ -152,7 +163,7 @@ export class TestCluster {
   async containers(...filters: string[]): Promise<string[]> {
     const id = readFileSync(join(this.home, "cluster-id"), "utf8").trim();
     const wanted = [`label=io.mini-kube.cluster=${id}`, ...filters].flatMap((f) => ["--filter", f]);
-    const out = await runOk("docker", ["ps", "-aq", "--no-trunc", ...wanted]);
+    const out = await runOk("docker", ["ps", "-aq", "--no-trunc", ...wanted], { env: this.env });
     return out.split("\n").filter((line) => line !== "");
   }
 
@@ -173,7 +184,7 @@ export class TestCluster {
     await this.cli(["down"], { deadline: 90_000 }).catch(() => {});
     this.#process?.kill("SIGKILL");
     const left = await this.containers().catch(() => []);
-    if (left.length > 0) await run("docker", ["rm", "-f", ...left]);
+    if (left.length > 0) await run("docker", ["rm", "-f", ...left], { env: this.env });
     rmSync(this.home, { recursive: true, force: true });
   }
 }

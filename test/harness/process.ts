@@ -109,3 +109,17 @@ export class Running {
     this.#child.kill(signal);
   }
 }
+
+/** For what cannot be watched: asks until `done` holds; the last answer either way, so that an `expect` on it can tell. */
+export async function eventually<T>(
+  ask: () => Promise<T>,
+  done: (answer: T) => boolean,
+  deadline = 20_000,
+): Promise<T> {
+  const end = Date.now() + deadline;
+  for (;;) {
+    const answer = await ask();
+    if (done(answer) || Date.now() > end) return answer;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}

@@ -44,7 +44,9 @@ const renewed = (before: DeepReadonly<Pod>) => (pod: DeepReadonly<Pod>) =>
   ready(pod) && idsOf(pod).every((id) => id !== "" && !idsOf(before).includes(id));
 const nodeReady = (node: DeepReadonly<Node>) => node.status?.conditions?.find((c) => c.type === "Ready");
 const up = (node: DeepReadonly<Node>) => nodeReady(node)?.status === "True";
-const down = (node: DeepReadonly<Node>) => nodeReady(node)?.status === "False";
+/** The first word may be of a broken connection; what stands is why there is no new one. */
+const down = (node: DeepReadonly<Node>) =>
+  nodeReady(node)?.status === "False" && (nodeReady(node)?.message?.startsWith("Docker does not answer") ?? false);
 const running = (name: string) => cluster.containers("status=running", `label=io.mini-kube.pod.name=${name}`);
 
 describe("Docker away", () => {
@@ -53,7 +55,6 @@ describe("Docker away", () => {
     async () => {
       const away = nodeReady(await cluster.untilNode(down));
       expect(away?.reason).toBe("ContainerRuntimeDown");
-      expect(away?.message).toContain("Docker does not answer");
       expect(away?.message).toContain(docker.socket);
       expect(await cluster.cliOk(["get", "nodes", "--no-headers"])).toMatch(/^node-1\s+NotReady\s/);
       await create("early", [worker, { ...worker, name: "side" }]);
