@@ -78,7 +78,7 @@ describe("mini-kube", () => {
       "hi\n",
     );
     const program = `${process.execPath} ${join(import.meta.dirname, "../../dist/cmd/mini-kube/main.js")}`;
-    const line = `stty rows 31 cols 99; ${program} exec -it web -c side -- sh -c 'until stty size 2>/dev/null; do sleep 0.1; done'`;
+    const line = `stty rows 31 cols 99; ${program} exec -it web -c side -- sh -c 'for i in 1 2 3 4 5 6 7 8 9; do stty size; sleep 0.1; done'`;
     const terminal = new Running("script", ["-qec", line, "/dev/null"], { env: cluster.env });
     await terminal.until(/31 99/);
     expect(await terminal.exited).toBe(0);
