@@ -163,9 +163,10 @@ export function apiErrorOf(error: unknown): ApiError {
     return new ApiError("Expired", "The resourceVersion for the provided list is too old.");
   }
   if (error instanceof StoreUnavailableError) {
+    // No Retry-After: the store has waited already, and kubectl would wait ten times as long.
     return error.full
       ? new ApiError("InsufficientStorage", `the store is full: ${error.message}`)
-      : new ApiError("ServiceUnavailable", `the store cannot be reached: ${error.message}`, { retryAfterSeconds: 1 });
+      : new ApiError("ServiceUnavailable", `the store cannot be reached: ${error.message}`);
   }
   if (error instanceof FutureRevisionError) {
     return new ApiError("Timeout", `Too large resource version: ${error.message}`, { retryAfterSeconds: 1 });

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import type { Container, Pod } from "../../pkg/api/generated/types.ts";
+import { nodes } from "../../pkg/api/kinds/node.ts";
 import { pods } from "../../pkg/api/kinds/pod.ts";
 import type { DeepReadonly } from "../../pkg/util/types.ts";
 import { ready, TestCluster } from "../harness/cluster.ts";
@@ -143,17 +144,15 @@ describe("auto-healing on real Docker", () => {
       );
       const condition = pod.status?.conditions?.find((c) => c.type === "PodScheduled");
       expect(condition?.message).toMatch(/^0\/1 nodes are available: 1 Insufficient nvidia.com\/gpu\./);
-      await runOk("kubectl", [
-        "--kubeconfig",
-        cluster.kubeconfig,
-        "patch",
-        "node",
-        "node-1",
-        "--subresource=status",
-        "--type=merge",
-        "-p",
-        JSON.stringify({ status: { capacity: { "nvidia.com/gpu": "1" }, allocatable: { "nvidia.com/gpu": "1" } } }),
-      ]);
+      const gpu = { "nvidia.com/gpu": "1" };
+      await cluster.client
+        .resource(nodes)
+        .patch(
+          "node-1",
+          "application/merge-patch+json",
+          { status: { capacity: gpu, allocatable: gpu } },
+          { subresource: "status" },
+        );
       await cluster.untilPod("greedy", ready);
     },
     LIMIT,
