@@ -7,6 +7,7 @@
 import { spawn } from "node:child_process";
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, statSync } from "node:fs";
 import { hostname } from "node:os";
+import { fileURLToPath } from "node:url";
 import { AlreadyRunning, askStatus, askStop, clusterId, type Home, openHome, type RunningCluster } from "./home.ts";
 
 export interface UpOptions {
@@ -70,9 +71,11 @@ async function upDetached(home: Home, o: UpOptions): Promise<void> {
   mkdirSync(home.dir, { recursive: true });
   const before = sizeOf(home.log);
   const log = openSync(home.log, "a");
+  // Not process.argv: `npm start` comes here too.
+  const program = fileURLToPath(new URL(import.meta.url.endsWith(".ts") ? "./main.ts" : "./main.js", import.meta.url));
   const args = [
     ...process.execArgv,
-    process.argv[1] ?? "",
+    program,
     "up",
     ...(o.nodeName ? ["--node-name", o.nodeName] : []),
     ...(o.store ? ["--store", o.store] : []),
