@@ -3,8 +3,8 @@
  * runs before `npm ci`. Each `ensure…` leaves alone what is there, says what it adds, and fails with a {@link Missing}
  * whose message is one sentence: what is missing and how to get it.
  */
-import { spawn, spawnSync } from "node:child_process";
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, statSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { closeSync, existsSync, openSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import http from "node:http";
 import { homedir } from "node:os";
 import { join } from "node:path";
@@ -26,18 +26,7 @@ export function say(text) {
   process.stdout.write(`${dim("»")} ${text}\n`);
 }
 
-/** Runs a program quietly; its output is shown only when it fails. */
-export function run(command, args, options = {}) {
-  const result = spawnSync(command, args, { encoding: "utf8", maxBuffer: 1 << 28, cwd: root, ...options });
-  if (result.error) throw result.error;
-  if (result.status !== 0) {
-    const output = `${result.stdout ?? ""}${result.stderr ?? ""}`.trim().split("\n").slice(-40).join("\n");
-    throw new Error(`\`${[command, ...args].join(" ")}\` failed (exit code ${result.status}):\n${output}`);
-  }
-  return result.stdout ?? "";
-}
-
-/** As {@link run}, without blocking the event loop, so that a progress display can go on. */
+/** Runs a program quietly, beside a progress display; its output is shown only when it fails. */
 export function runAsync(command, args, options = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { cwd: root, ...options, stdio: ["ignore", "pipe", "pipe"] });
@@ -100,7 +89,6 @@ export async function ensureDependencies() {
   // No install scripts: every native part we use comes prebuilt in its package.
   await step("npm dependencies", async () => {
     await runAsync("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
-    const { writeFileSync } = await import("node:fs");
     writeFileSync(stamp, wanted);
   });
 }
@@ -216,9 +204,4 @@ async function startDockerd() {
   throw new Missing(
     "The Docker engine did not answer within 30 s; see /var/log/mini-kube-dockerd.log or `journalctl -u docker`.",
   );
-}
-
-export function ensureDirectory(dir) {
-  mkdirSync(dir, { recursive: true });
-  return dir;
 }

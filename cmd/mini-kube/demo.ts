@@ -9,10 +9,11 @@ import { isReady } from "../../pkg/api/pod.ts";
 import { Client } from "../../pkg/client/client.ts";
 import { HttpTransport } from "../../pkg/client/http.ts";
 import { loadKubeconfig, resolveContext } from "../../pkg/client/kubeconfig.ts";
+import { systemClock } from "../../pkg/util/clock.ts";
 import type { DeepReadonly } from "../../pkg/util/types.ts";
 import { parseYamlDocuments } from "../../pkg/util/yaml.ts";
 import { AlreadyRunning, askStatus, type RunningCluster, type StopRequest } from "./home.ts";
-import { clusterOptions, homeOf, processStart, up } from "./up.ts";
+import { clusterOptions, homeOf, up } from "./up.ts";
 
 export interface DemoCluster {
   readonly status: RunningCluster;
@@ -73,11 +74,12 @@ export async function startCluster(o: { detach: boolean; port: number; env: Node
   };
 }
 
+/** The process began with installing and building: what counts is from here. */
 async function startHere(o: { port: number; env: NodeJS.ProcessEnv }) {
   const home = homeOf(o.env);
   const { Cluster } = await import("./cluster.ts");
   try {
-    return await Cluster.start({ ...clusterOptions(home, { ...o, say: () => {} }), startedAt: processStart() });
+    return await Cluster.start({ ...clusterOptions(home, { ...o, say: () => {} }), startedAt: systemClock.now() });
   } catch (error) {
     if (error instanceof AlreadyRunning) return undefined;
     throw error;

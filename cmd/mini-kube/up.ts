@@ -63,7 +63,7 @@ export function clusterOptions(home: Home, o: UpOptions) {
 }
 
 /** The moment this process was started, as the kernel tells; what a user feels as "start" includes loading the program. */
-export function processStart(): number {
+function processStart(): number {
   return performance.timeOrigin;
 }
 
