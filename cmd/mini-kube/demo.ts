@@ -3,7 +3,7 @@ import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { promisify } from "node:util";
 import type { Pod } from "../../pkg/api/generated/types.ts";
-import { pods as podResource } from "../../pkg/api/kinds/pod.ts";
+import { pods as podResource } from "../../pkg/api/kinds/core/pod.ts";
 import { nameOf } from "../../pkg/api/object.ts";
 import { isReady } from "../../pkg/api/pod.ts";
 import { Client } from "../../pkg/client/client.ts";

@@ -1,6 +1,6 @@
 /** The node agent: what the kubelet is to Kubernetes. */
 import type { Pod as ApiPod, Taint } from "../api/generated/types.ts";
-import { pods } from "../api/kinds/pod.ts";
+import { pods } from "../api/kinds/core/pod.ts";
 import type { Client } from "../client/client.ts";
 import { Informer } from "../informer/informer.ts";
 import { EventRecorder } from "../reconcile/events.ts";

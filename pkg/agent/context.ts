@@ -1,8 +1,8 @@
 /** What all workers of a node share. */
-import { pods } from "../api/kinds/pod.ts";
+import { pods } from "../api/kinds/core/pod.ts";
 import type { ConfigMap, Secret } from "../api/generated/types.ts";
-import { configMaps } from "../api/kinds/configmap.ts";
-import { secrets } from "../api/kinds/secret.ts";
+import { configMaps } from "../api/kinds/core/configmap.ts";
+import { secrets } from "../api/kinds/core/secret.ts";
 import { isReason } from "../api/status.ts";
 import type { Client } from "../client/client.ts";
 import { type EventSubject, subjectOf } from "../reconcile/events.ts";

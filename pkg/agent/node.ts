@@ -1,8 +1,8 @@
 /** Keeps this node's Node object and its Lease up to date. */
 import type { Lease, Node } from "../api/generated/types.ts";
 import { semanticEqual } from "../api/equal.ts";
-import { leases } from "../api/kinds/lease.ts";
-import { nodes } from "../api/kinds/node.ts";
+import { leases } from "../api/kinds/coordination/lease.ts";
+import { nodes } from "../api/kinds/core/node.ts";
 import type { ObjectMeta } from "../api/object.ts";
 import { isReason } from "../api/status.ts";
 import type { Client } from "../client/client.ts";

@@ -2,7 +2,7 @@
  * Carries out one action of a plan: the verb, then what it taught us, into the worker's memory and model, and the event
  * for people. Fails never: a failure is something learnt, too.
  */
-import { pods } from "../api/kinds/pod.ts";
+import { pods } from "../api/kinds/core/pod.ts";
 import { isReason } from "../api/status.ts";
 import { RuntimeError, type RuntimePod } from "../runtime/runtime.ts";
 import { backoffMs } from "../util/backoff.ts";

@@ -8,7 +8,7 @@
  *  K4  While the runtime is away nothing is marked failed: the worker waits and begins with a fresh look.
  *  K5  It ends only when nothing of the Pod is left, on the node and in the API, or by its signal.
  */
-import { pods } from "../api/kinds/pod.ts";
+import { pods } from "../api/kinds/core/pod.ts";
 import type { PodStatus } from "../api/generated/types.ts";
 import { RuntimeError, type RuntimePod } from "../runtime/runtime.ts";
 import { backoffMs } from "../util/backoff.ts";

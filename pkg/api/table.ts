@@ -1,12 +1,12 @@
 /** The table of all kinds: the one place that knows which there are. */
-import { configMaps } from "./kinds/configmap.ts";
-import { events } from "./kinds/event.ts";
-import { leases } from "./kinds/lease.ts";
-import { namespaces } from "./kinds/namespace.ts";
-import { nodes } from "./kinds/node.ts";
-import { pods } from "./kinds/pod.ts";
-import { secrets } from "./kinds/secret.ts";
-import { serviceAccounts } from "./kinds/serviceaccount.ts";
+import { configMaps } from "./kinds/core/configmap.ts";
+import { events } from "./kinds/core/event.ts";
+import { leases } from "./kinds/coordination/lease.ts";
+import { namespaces } from "./kinds/core/namespace.ts";
+import { nodes } from "./kinds/core/node.ts";
+import { pods } from "./kinds/core/pod.ts";
+import { secrets } from "./kinds/core/secret.ts";
+import { serviceAccounts } from "./kinds/core/serviceaccount.ts";
 import type { ApiObject } from "./object.ts";
 import { apiVersionOf } from "./object.ts";
 import type { ResourceDef } from "./resource.ts";

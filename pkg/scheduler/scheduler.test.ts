@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
-import { events } from "../api/kinds/event.ts";
-import { nodes } from "../api/kinds/node.ts";
-import { pods } from "../api/kinds/pod.ts";
+import { events } from "../api/kinds/core/event.ts";
+import { nodes } from "../api/kinds/core/node.ts";
+import { pods } from "../api/kinds/core/pod.ts";
 import { ApiError } from "../api/status.ts";
 import { ApiServer } from "../apiserver/server.ts";
 import { Client } from "../client/client.ts";

@@ -1,8 +1,8 @@
 /** Gives each Pod that has no node one: queue → snapshot → filter → score → pick → assume → bind. */
 import type { Namespace, Node, Pod } from "../api/generated/types.ts";
-import { namespaces } from "../api/kinds/namespace.ts";
-import { nodes } from "../api/kinds/node.ts";
-import { pods } from "../api/kinds/pod.ts";
+import { namespaces } from "../api/kinds/core/namespace.ts";
+import { nodes } from "../api/kinds/core/node.ts";
+import { pods } from "../api/kinds/core/pod.ts";
 import { nameOf, splitKey, type ObjectKey } from "../api/object.ts";
 import { condition, isTerminal } from "../api/pod.ts";
 import { isReason } from "../api/status.ts";

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import type { Pod } from "../../pkg/api/generated/types.ts";
-import { pods as podResource } from "../../pkg/api/kinds/pod.ts";
+import { pods as podResource } from "../../pkg/api/kinds/core/pod.ts";
 import { nameOf } from "../../pkg/api/object.ts";
 import type { DeepReadonly } from "../../pkg/util/types.ts";
 import { TestCluster } from "../harness/cluster.ts";

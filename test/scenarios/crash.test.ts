@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { randomInt } from "node:crypto";
 import type { Container, Pod } from "../../pkg/api/generated/types.ts";
-import { pods } from "../../pkg/api/kinds/pod.ts";
+import { pods } from "../../pkg/api/kinds/core/pod.ts";
 import { nameOf } from "../../pkg/api/object.ts";
 import { ApiError } from "../../pkg/api/status.ts";
 import { type Random, seededRandom } from "../../pkg/util/clock.ts";

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import type { ConfigMap, Pod } from "../../pkg/api/generated/types.ts";
-import { configMaps } from "../../pkg/api/kinds/configmap.ts";
-import { pods } from "../../pkg/api/kinds/pod.ts";
+import { configMaps } from "../../pkg/api/kinds/core/configmap.ts";
+import { pods } from "../../pkg/api/kinds/core/pod.ts";
 import { nameOf } from "../../pkg/api/object.ts";
 import type { DeepReadonly } from "../../pkg/util/types.ts";
 import { ready, TestCluster } from "../harness/cluster.ts";

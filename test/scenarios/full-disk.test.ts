@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { configMaps } from "../../pkg/api/kinds/configmap.ts";
+import { configMaps } from "../../pkg/api/kinds/core/configmap.ts";
 import { nameOf } from "../../pkg/api/object.ts";
 import { ApiError } from "../../pkg/api/status.ts";
 import { TestCluster } from "../harness/cluster.ts";

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import type { Container, Pod } from "../../pkg/api/generated/types.ts";
-import { nodes } from "../../pkg/api/kinds/node.ts";
-import { pods } from "../../pkg/api/kinds/pod.ts";
+import { nodes } from "../../pkg/api/kinds/core/node.ts";
+import { pods } from "../../pkg/api/kinds/core/pod.ts";
 import type { DeepReadonly } from "../../pkg/util/types.ts";
 import { ready, TestCluster } from "../harness/cluster.ts";
 import { runOk } from "../harness/process.ts";

@@ -1,7 +1,7 @@
 /** One Pod's life, through every component. */
 import { describe, expect, test } from "@jest/globals";
 import type { Pod } from "../../pkg/api/generated/types.ts";
-import { namespaces } from "../../pkg/api/kinds/namespace.ts";
+import { namespaces } from "../../pkg/api/kinds/core/namespace.ts";
 import { isReason } from "../../pkg/api/status.ts";
 import type { DeepReadonly } from "../../pkg/util/types.ts";
 import { isReady, SimulatedCluster } from "../harness/simulated.ts";

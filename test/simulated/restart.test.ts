@@ -1,7 +1,7 @@
 /** Parts that go away and come back: nothing is lost, nothing is done twice. */
 import { expect, test } from "@jest/globals";
 import { condition } from "../../pkg/api/pod.ts";
-import { nodes } from "../../pkg/api/kinds/node.ts";
+import { nodes } from "../../pkg/api/kinds/core/node.ts";
 import { RuntimeError } from "../../pkg/runtime/runtime.ts";
 import { SimulatedCluster } from "../harness/simulated.ts";
 

@@ -1,7 +1,7 @@
 /** Where Pods go, and why they wait. */
 import { expect, test } from "@jest/globals";
 import { condition } from "../../pkg/api/pod.ts";
-import { nodes } from "../../pkg/api/kinds/node.ts";
+import { nodes } from "../../pkg/api/kinds/core/node.ts";
 import { SimulatedCluster } from "../harness/simulated.ts";
 
 const gpu = (n: string) => [{ resources: { limits: { "nvidia.com/gpu": n } } }];

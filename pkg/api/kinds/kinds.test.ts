@@ -6,12 +6,12 @@ import type { ApiObject } from "../object.ts";
 import type { RequestContext, ResourceDef } from "../resource.ts";
 import { invalid } from "../status.ts";
 import { findByKind, findByPlural, resources } from "../table.ts";
-import { configMaps } from "./configmap.ts";
-import { events } from "./event.ts";
-import { leases } from "./lease.ts";
-import { namespaces } from "./namespace.ts";
-import { nodes } from "./node.ts";
-import { secrets } from "./secret.ts";
+import { configMaps } from "./core/configmap.ts";
+import { events } from "./core/event.ts";
+import { leases } from "./coordination/lease.ts";
+import { namespaces } from "./core/namespace.ts";
+import { nodes } from "./core/node.ts";
+import { secrets } from "./core/secret.ts";
 
 const now = Date.parse("2026-01-01T01:00:00Z");
 const context: RequestContext = { now, user: { name: "u", groups: [] } };

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import { deepClone, type Mutable } from "../equal.ts";
 import type { Container, Pod, PodSpec } from "../generated/types.ts";
-import { setPodDefaults } from "../kinds/pod-defaults.ts";
+import { setPodDefaults } from "../kinds/core/pod-defaults.ts";
 import { invalid } from "../status.ts";
 import { validatePod } from "./pod.ts";
 import { validatePodUpdate } from "./pod-update.ts";

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
-import { configMaps } from "../../api/kinds/configmap.ts";
-import { namespaces } from "../../api/kinds/namespace.ts";
-import { pods } from "../../api/kinds/pod.ts";
-import { serviceAccounts } from "../../api/kinds/serviceaccount.ts";
+import { configMaps } from "../../api/kinds/core/configmap.ts";
+import { namespaces } from "../../api/kinds/core/namespace.ts";
+import { pods } from "../../api/kinds/core/pod.ts";
+import { serviceAccounts } from "../../api/kinds/core/serviceaccount.ts";
 import { ApiServer } from "../../apiserver/server.ts";
 import { Client } from "../../client/client.ts";
 import { MemoryStore } from "../../store/memory.ts";

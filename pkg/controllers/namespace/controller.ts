@@ -1,6 +1,6 @@
 /** Empties namespaces that are being deleted, then lets go of them. */
 import type { Namespace } from "../../api/generated/types.ts";
-import { namespaces } from "../../api/kinds/namespace.ts";
+import { namespaces } from "../../api/kinds/core/namespace.ts";
 import { nameOf, type ApiObject } from "../../api/object.ts";
 import type { ResourceDef } from "../../api/resource.ts";
 import { isReason } from "../../api/status.ts";

@@ -1,7 +1,7 @@
 /** Keeps a ServiceAccount `default` in every active namespace: what Pods run as that name none. */
 import type { Namespace, ServiceAccount } from "../../api/generated/types.ts";
-import { namespaces } from "../../api/kinds/namespace.ts";
-import { serviceAccounts } from "../../api/kinds/serviceaccount.ts";
+import { namespaces } from "../../api/kinds/core/namespace.ts";
+import { serviceAccounts } from "../../api/kinds/core/serviceaccount.ts";
 import { makeKey, splitKey } from "../../api/object.ts";
 import { isReason } from "../../api/status.ts";
 import type { Client } from "../../client/client.ts";

@@ -1,10 +1,10 @@
 /** How `kubectl get pods` puts a Pod's state in a word: upstream's `printPod`, rule by rule. */
-import type { DeepReadonly } from "../../util/types.ts";
-import { humanAge } from "../duration.ts";
-import type { ContainerState, ContainerStateTerminated, ContainerStatus, Pod } from "../generated/types.ts";
-import { condition, isReady, isRestartableInit, isTerminal } from "../pod.ts";
-import type { Column } from "../resource.ts";
-import { AGE, NAME } from "./columns.ts";
+import type { DeepReadonly } from "../../../util/types.ts";
+import { humanAge } from "../../duration.ts";
+import type { ContainerState, ContainerStateTerminated, ContainerStatus, Pod } from "../../generated/types.ts";
+import { condition, isReady, isRestartableInit, isTerminal } from "../../pod.ts";
+import type { Column } from "../../resource.ts";
+import { AGE, NAME } from "../columns.ts";
 
 type ReadonlyPod = DeepReadonly<Pod>;
 type Status = DeepReadonly<ContainerStatus>;

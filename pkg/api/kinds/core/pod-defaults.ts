@@ -11,9 +11,9 @@ import type {
   ResourceRequirements,
   Toleration,
   Volume,
-} from "../generated/types.ts";
-import { defaultPullPolicy } from "../image.ts";
-import { canonicalize } from "../validation/resources.ts";
+} from "../../generated/types.ts";
+import { defaultPullPolicy } from "../../image.ts";
+import { canonicalize } from "../../validation/resources.ts";
 
 const DEFAULT_MODE = 0o644;
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
-import { deepClone } from "../equal.ts";
-import type { Binding, Pod } from "../generated/types.ts";
-import type { RequestContext } from "../resource.ts";
+import { deepClone } from "../../equal.ts";
+import type { Binding, Pod } from "../../generated/types.ts";
+import type { RequestContext } from "../../resource.ts";
 import { pods } from "./pod.ts";
 
 const context: RequestContext = { now: Date.UTC(2026, 0, 1), user: { name: "u", groups: [] } };

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
-import type { ContainerState, ContainerStatus, Pod, PodSpec, PodStatus } from "../generated/types.ts";
+import type { ContainerState, ContainerStatus, Pod, PodSpec, PodStatus } from "../../generated/types.ts";
 import { podColumns } from "./pod-columns.ts";
 
 const now = Date.parse("2026-01-01T01:00:00Z");

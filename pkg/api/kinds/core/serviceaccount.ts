@@ -1,6 +1,6 @@
-import type { ServiceAccount } from "../generated/types.ts";
-import type { ResourceDef } from "../resource.ts";
-import { AGE, NAME } from "./columns.ts";
+import type { ServiceAccount } from "../../generated/types.ts";
+import type { ResourceDef } from "../../resource.ts";
+import { AGE, NAME } from "../columns.ts";
 
 export const serviceAccounts: ResourceDef<ServiceAccount> = {
   group: "",

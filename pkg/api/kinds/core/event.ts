@@ -1,11 +1,11 @@
-import { humanAge } from "../duration.ts";
-import type { CoreV1Event } from "../generated/types.ts";
-import { qualifiedName } from "../names.ts";
-import type { ResourceDef } from "../resource.ts";
-import type { DeepReadonly } from "../../util/types.ts";
-import { checkedRequired, type FieldErrors, invalidValue, required, tooLong } from "../validation/field.ts";
-import { byteLength } from "../validation/meta.ts";
-import { NAME } from "./columns.ts";
+import { humanAge } from "../../duration.ts";
+import type { CoreV1Event } from "../../generated/types.ts";
+import { qualifiedName } from "../../names.ts";
+import type { ResourceDef } from "../../resource.ts";
+import type { DeepReadonly } from "../../../util/types.ts";
+import { checkedRequired, type FieldErrors, invalidValue, required, tooLong } from "../../validation/field.ts";
+import { byteLength } from "../../validation/meta.ts";
+import { NAME } from "../columns.ts";
 
 type Event = DeepReadonly<CoreV1Event>;
 

@@ -1,12 +1,12 @@
 /** Namespaces: deleted only when the namespace controller has emptied them and removed its spec finalizer. */
-import { deepClone, keep } from "../equal.ts";
-import type { Namespace } from "../generated/types.ts";
-import { dnsLabel } from "../names.ts";
-import type { ResourceDef } from "../resource.ts";
-import type { DeepReadonly } from "../../util/types.ts";
-import { type FieldErrors, invalidValue } from "../validation/field.ts";
-import { validateFinalizers } from "../validation/meta.ts";
-import { AGE, NAME } from "./columns.ts";
+import { deepClone, keep } from "../../equal.ts";
+import type { Namespace } from "../../generated/types.ts";
+import { dnsLabel } from "../../names.ts";
+import type { ResourceDef } from "../../resource.ts";
+import type { DeepReadonly } from "../../../util/types.ts";
+import { type FieldErrors, invalidValue } from "../../validation/field.ts";
+import { validateFinalizers } from "../../validation/meta.ts";
+import { AGE, NAME } from "../columns.ts";
 
 /** So that label selectors can name a namespace. */
 const NAME_LABEL = "kubernetes.io/metadata.name";

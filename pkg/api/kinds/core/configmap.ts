@@ -1,12 +1,12 @@
-import { semanticEqual } from "../equal.ts";
-import type { ConfigMap } from "../generated/types.ts";
-import { configKey } from "../names.ts";
-import type { ResourceDef } from "../resource.ts";
-import type { DeepReadonly } from "../../util/types.ts";
-import { checked, type FieldErrors, forbidden, invalidValue, tooLong } from "../validation/field.ts";
-import { byteLength } from "../validation/meta.ts";
-import { base64Bytes, frozen, MAX_DATA_BYTES } from "../validation/data.ts";
-import { AGE, NAME } from "./columns.ts";
+import { semanticEqual } from "../../equal.ts";
+import type { ConfigMap } from "../../generated/types.ts";
+import { configKey } from "../../names.ts";
+import type { ResourceDef } from "../../resource.ts";
+import type { DeepReadonly } from "../../../util/types.ts";
+import { checked, type FieldErrors, forbidden, invalidValue, tooLong } from "../../validation/field.ts";
+import { byteLength } from "../../validation/meta.ts";
+import { base64Bytes, frozen, MAX_DATA_BYTES } from "../../validation/data.ts";
+import { AGE, NAME } from "../columns.ts";
 
 export const configMaps: ResourceDef<ConfigMap> = {
   group: "",

@@ -1,8 +1,8 @@
-import { semanticEqual } from "../equal.ts";
-import type { Secret } from "../generated/types.ts";
-import { configKey } from "../names.ts";
-import type { ResourceDef } from "../resource.ts";
-import type { DeepReadonly } from "../../util/types.ts";
+import { semanticEqual } from "../../equal.ts";
+import type { Secret } from "../../generated/types.ts";
+import { configKey } from "../../names.ts";
+import type { ResourceDef } from "../../resource.ts";
+import type { DeepReadonly } from "../../../util/types.ts";
 import {
   checked,
   type FieldErrors,
@@ -11,9 +11,9 @@ import {
   invalidValue,
   required,
   tooLong,
-} from "../validation/field.ts";
-import { base64Bytes, decodeBase64, encodeBase64, frozen, MAX_DATA_BYTES } from "../validation/data.ts";
-import { AGE, NAME } from "./columns.ts";
+} from "../../validation/field.ts";
+import { base64Bytes, decodeBase64, encodeBase64, frozen, MAX_DATA_BYTES } from "../../validation/data.ts";
+import { AGE, NAME } from "../columns.ts";
 
 export const secrets: ResourceDef<Secret> = {
   group: "",

@@ -1,15 +1,15 @@
-import type { DeepReadonly } from "../../util/types.ts";
-import { rfc3339 } from "../../util/clock.ts";
-import { keep } from "../equal.ts";
-import type { Binding, Pod, PodCondition } from "../generated/types.ts";
-import { nameOf } from "../object.ts";
-import { isTerminal, qosClass } from "../pod.ts";
-import type { RequestContext, ResourceDef } from "../resource.ts";
-import { ApiError, conflict, invalid } from "../status.ts";
-import { notSupported, required } from "../validation/field.ts";
-import { validatePodUpdate } from "../validation/pod-update.ts";
-import { validatePodStatus } from "../validation/pod-status.ts";
-import { validatePod } from "../validation/pod.ts";
+import type { DeepReadonly } from "../../../util/types.ts";
+import { rfc3339 } from "../../../util/clock.ts";
+import { keep } from "../../equal.ts";
+import type { Binding, Pod, PodCondition } from "../../generated/types.ts";
+import { nameOf } from "../../object.ts";
+import { isTerminal, qosClass } from "../../pod.ts";
+import type { RequestContext, ResourceDef } from "../../resource.ts";
+import { ApiError, conflict, invalid } from "../../status.ts";
+import { notSupported, required } from "../../validation/field.ts";
+import { validatePodUpdate } from "../../validation/pod-update.ts";
+import { validatePodStatus } from "../../validation/pod-status.ts";
+import { validatePod } from "../../validation/pod.ts";
 import { podColumns } from "./pod-columns.ts";
 import { setPodDefaults } from "./pod-defaults.ts";
 

@@ -1,11 +1,19 @@
-import { keep } from "../equal.ts";
-import type { Node, Taint } from "../generated/types.ts";
-import { labelValue, qualifiedName } from "../names.ts";
-import type { ResourceDef } from "../resource.ts";
-import type { DeepReadonly } from "../../util/types.ts";
-import { checked, checkedRequired, duplicate, each, type FieldErrors, forbidden, oneOf } from "../validation/field.ts";
-import { canonicalize, validateQuantities, validateResourceName } from "../validation/resources.ts";
-import { AGE, NAME } from "./columns.ts";
+import { keep } from "../../equal.ts";
+import type { Node, Taint } from "../../generated/types.ts";
+import { labelValue, qualifiedName } from "../../names.ts";
+import type { ResourceDef } from "../../resource.ts";
+import type { DeepReadonly } from "../../../util/types.ts";
+import {
+  checked,
+  checkedRequired,
+  duplicate,
+  each,
+  type FieldErrors,
+  forbidden,
+  oneOf,
+} from "../../validation/field.ts";
+import { canonicalize, validateQuantities, validateResourceName } from "../../validation/resources.ts";
+import { AGE, NAME } from "../columns.ts";
 
 const ROLE_PREFIX = "node-role.kubernetes.io/";
 const ROLE_LABEL = "kubernetes.io/role";

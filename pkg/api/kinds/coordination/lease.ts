@@ -1,7 +1,7 @@
-import type { Lease } from "../generated/types.ts";
-import type { ResourceDef } from "../resource.ts";
-import { invalidValue, notNegative, positive } from "../validation/field.ts";
-import { AGE, NAME } from "./columns.ts";
+import type { Lease } from "../../generated/types.ts";
+import type { ResourceDef } from "../../resource.ts";
+import { invalidValue, notNegative, positive } from "../../validation/field.ts";
+import { AGE, NAME } from "../columns.ts";
 
 export const leases: ResourceDef<Lease> = {
   group: "coordination.k8s.io",
