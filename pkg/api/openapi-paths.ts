@@ -4,6 +4,9 @@ import { apiVersionOf, type ApiObject } from "./object.ts";
 import type { ResourceDef, Subresource } from "./resource.ts";
 
 type Method = "get" | "post" | "put" | "patch" | "delete";
+
+const METHOD = { get: "get", create: "post", update: "put", patch: "patch", delete: "delete" } as const;
+
 type Action = "list" | "get" | "post" | "put" | "patch" | "delete" | "deletecollection" | "connect";
 
 interface Operation {
@@ -72,6 +75,12 @@ function subresource(
   switch (sub.type) {
     case "part":
       return readAndWrite(gvkOf(def), schemas.ref(def.schema), schemas, suffix);
+    case "facet":
+      return readAndWrite(gvkOf(sub.of), schemas.ref(sub.of.schema), schemas, suffix);
+    case "call": {
+      const of = schemas.ref(sub.input.schema);
+      return [{ action: "post", method: "post", gvk: gvkOf(sub.input), body: of, answer: of, suffix }];
+    }
     case "action": {
       const method = sub.verb === "create" ? "post" : "put";
       const body = schemas.ref(sub.input.schema);
@@ -81,7 +90,7 @@ function subresource(
     case "connect":
       return sub.verbs.map((verb) => ({
         action: "connect",
-        method: verb === "create" ? "post" : "get",
+        method: METHOD[verb],
         gvk: gvkOf(def),
         answer: { type: "string" },
         suffix,

@@ -75,7 +75,8 @@ function collector(dialect: Dialect, descriptions: Descriptions, defs: readonly 
     const list = listTypeOf(def);
     if (list) add(list, { ...def, kind: `${def.kind}List` });
     for (const sub of Object.values(def.subresources)) {
-      if (sub.type === "action" && !kinds.has(sub.input.schema)) add(sub.input.schema, sub.input);
+      const body = sub.type === "facet" ? sub.of : sub.type === "action" || sub.type === "call" ? sub.input : undefined;
+      if (body && !kinds.has(body.schema)) add(body.schema, body);
     }
   }
   add("DeleteOptions", { group: "", version: "v1", kind: "DeleteOptions" });

@@ -5,6 +5,7 @@
  * Everything here is pure: no I/O, no clock but the one in {@link RequestContext}.
  */
 import type { DeepReadonly } from "../util/types.ts";
+import type { CustomSchema } from "./custom-schema.ts";
 import type { ApiObject } from "./object.ts";
 import type { FieldError } from "./status.ts";
 
@@ -14,6 +15,8 @@ export interface RequestContext {
   readonly now: number;
   readonly user: { readonly name: string; readonly groups: readonly string[] };
 }
+
+export type Verb = "get" | "list" | "watch" | "create" | "update" | "patch" | "delete" | "deletecollection";
 
 /** One column of `kubectl get`. Cells are already humanised. */
 export interface Column<T extends ApiObject> {
@@ -26,11 +29,23 @@ export interface Column<T extends ApiObject> {
   readonly cell: (o: DeepReadonly<T>, now: number) => string | number | boolean;
 }
 
+/** What names a kind, and the type that decodes it. */
+export interface KindRef {
+  readonly group: string;
+  readonly version: string;
+  readonly kind: string;
+  /** The type's name in the generated schema. */
+  readonly schema: string;
+}
+
 /**
  * A part of an object with an address of its own.
- *  - `part`: GET/PUT/PATCH of the object that may change only this part (`status`).
+ *  - `part`: GET/PUT/PATCH of the object that may change only this part (`status`, `ephemeralcontainers`, `resize`).
+ *  - `facet`: GET/PUT/PATCH of another kind that is a view of a part of the object (`scale`).
  *  - `action`: POST of another kind that changes the object (`binding`, `finalize` by PUT).
- *  - `connect`: a stream that is handed on to the agent of the object's node (`log`, `exec`, `attach`).
+ *  - `call`: POST of another kind that the server answers, looking at more than the object (`eviction`, `token`); the
+ *    handler is found by the subresource's name (apiserver/calls.ts).
+ *  - `connect`: a stream or a request that is handed on (`log`, `exec`, `attach`, `portforward`, `proxy`).
  */
 export type Subresource<T extends ApiObject> =
   | {
@@ -40,21 +55,38 @@ export type Subresource<T extends ApiObject> =
       readonly validate?: (next: DeepReadonly<T>, old: DeepReadonly<T>) => readonly FieldError[];
     }
   | {
+      readonly type: "facet";
+      readonly of: KindRef;
+      /** The facet as it is now, with the object's name, namespace, uid and creationTimestamp. */
+      readonly read: (o: DeepReadonly<T>) => ApiObject;
+      /** Carries what the facet wants over to the object. */
+      readonly write: (o: T, facet: DeepReadonly<ApiObject>) => void;
+      readonly validate?: (facet: DeepReadonly<ApiObject>) => readonly FieldError[];
+    }
+  | {
       readonly type: "action";
       readonly verb: "create" | "update";
       /** The kind of the body; its schema decodes it. */
-      readonly input: {
-        readonly group: string;
-        readonly version: string;
-        readonly kind: string;
-        readonly schema: string;
-      };
+      readonly input: KindRef;
       /** Changes `target` as `input` says; throws ApiError to refuse. */
       readonly apply: (target: T, input: ApiObject, c: RequestContext) => void;
       /** What the client gets: a Status "Success" (bindings) or the object. */
       readonly answer: "status" | "object";
     }
-  | { readonly type: "connect"; readonly verbs: readonly ("get" | "create")[] };
+  | { readonly type: "call"; readonly input: KindRef }
+  | { readonly type: "connect"; readonly verbs: readonly ("get" | "create" | "update" | "patch" | "delete")[] };
+
+/**
+ * One kind served under several versions or groups is stored as one of them; the others are views of it. A view has no
+ * policy of its own: what is written through it is converted, then treated as the stored kind.
+ */
+export interface View {
+  /** What is stored. */
+  readonly of: ResourceDef;
+  /** Both give a new object with apiVersion and kind set; metadata passes unchanged. Total: they never throw. */
+  readonly toStored: (o: ApiObject) => ApiObject;
+  readonly fromStored: (o: DeepReadonly<ApiObject>) => ApiObject;
+}
 
 export interface ResourceDef<T extends ApiObject = ApiObject> {
   readonly group: string;
@@ -65,8 +97,16 @@ export interface ResourceDef<T extends ApiObject = ApiObject> {
   readonly shortNames: readonly string[];
   readonly categories: readonly string[];
   readonly namespaced: boolean;
-  /** The type's name in the generated schema: `Pod`. */
+  /** The type's name in the generated schema: `Pod`. With {@link custom}: what errors call it. */
   readonly schema: string;
+  /** The schema of a custom resource, in place of the generated one. */
+  readonly custom?: CustomSchema;
+  /** This version is a view of another one, which is what is stored. */
+  readonly view?: View;
+  /** Default: all. */
+  readonly verbs?: readonly Verb[];
+  /** Nothing of it is stored: each answer is computed (apiserver/virtual.ts): reviews, metrics. */
+  readonly virtual?: true;
   /** How names are checked; default is a DNS subdomain. */
   readonly validateName?: (name: string) => readonly string[];
   /** Fills in what the user may leave out; also on update. Idempotent. */
@@ -86,7 +126,9 @@ export interface ResourceDef<T extends ApiObject = ApiObject> {
   readonly heldBack?: (o: DeepReadonly<T>) => boolean;
   /** On the write that sets deletionTimestamp (Namespace: status.phase = Terminating). */
   readonly prepareForDelete?: (o: T, c: RequestContext) => void;
-  /** Removed by the API server this long after creation (Events: one hour). */
+  /** What becomes of dependents when a delete does not say; default is Background. */
+  readonly defaultPropagation?: "Orphan";
+  /** Removed by the API server this long after creation (Events). */
   readonly ttlSeconds?: number;
   readonly subresources: Readonly<Record<string, Subresource<T>>>;
   /** Field selectors beyond metadata.name and metadata.namespace. */

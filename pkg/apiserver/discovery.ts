@@ -4,7 +4,7 @@
  */
 import type { ApiObject } from "../api/object.ts";
 import { apiVersionOf } from "../api/object.ts";
-import type { ResourceDef, Subresource } from "../api/resource.ts";
+import type { KindRef, ResourceDef, Subresource } from "../api/resource.ts";
 
 export const SERVER_VERSION = {
   major: "1",
@@ -23,7 +23,10 @@ const VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "
 function subresourceVerbs(s: Subresource<ApiObject>): readonly string[] {
   switch (s.type) {
     case "part":
+    case "facet":
       return ["get", "patch", "update"];
+    case "call":
+      return ["create"];
     case "action":
       return [s.verb];
     case "connect":
@@ -31,11 +34,15 @@ function subresourceVerbs(s: Subresource<ApiObject>): readonly string[] {
   }
 }
 
-/** The kind a subresource speaks: its input's for an action, the object's own otherwise. */
+/** The kind a subresource speaks: that of its body, which may be another than the object's. */
 function subresourceKind(def: ResourceDef, s: Subresource<ApiObject>) {
-  if (s.type !== "action") return { group: def.group, version: def.version, kind: def.kind };
-  const { group, version, kind } = s.input;
+  const { group, version, kind } = bodyKind(s) ?? def;
   return { group, version, kind };
+}
+
+function bodyKind(s: Subresource<ApiObject>): KindRef | undefined {
+  if (s.type === "facet") return s.of;
+  return s.type === "action" || s.type === "call" ? s.input : undefined;
 }
 
 /** Groups in the order the API is documented in: the core group first, then by name; versions as in the table. */
@@ -57,7 +64,7 @@ export function legacyResourceList(defs: readonly ResourceDef[], group: string, 
       singularName: d.singular,
       namespaced: d.namespaced,
       kind: d.kind,
-      verbs: VERBS,
+      verbs: d.verbs ?? VERBS,
       ...(d.shortNames.length > 0 && { shortNames: d.shortNames }),
       ...(d.categories.length > 0 && { categories: d.categories }),
     },
@@ -136,7 +143,7 @@ function aggregatedResource(d: ResourceDef): object {
     responseKind: { group: d.group, version: d.version, kind: d.kind },
     scope: d.namespaced ? "Namespaced" : "Cluster",
     singularResource: d.singular,
-    verbs: VERBS,
+    verbs: d.verbs ?? VERBS,
     ...(d.shortNames.length > 0 && { shortNames: d.shortNames }),
     ...(d.categories.length > 0 && { categories: d.categories }),
     ...(subresources.length > 0 && { subresources }),

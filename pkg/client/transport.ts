@@ -5,7 +5,8 @@
  */
 import type { ApiObject, WatchEvent } from "../api/object.ts";
 
-export type Verb = "get" | "list" | "watch" | "create" | "update" | "patch" | "delete" | "deletecollection";
+export type { Verb } from "../api/resource.ts";
+import type { Verb } from "../api/resource.ts";
 
 export type PatchType =
   | "application/json-patch+json"
