@@ -20,9 +20,20 @@ function tally(ok, title, detail) {
 }
 
 /** One static check: passes when the command succeeds. */
-async function check(title, command, args) {
+function check(title, command, args) {
+  return checkThat(
+    title,
+    machine.runAsync(command, args).catch((error) => error),
+  );
+}
+
+/** Passes unless `work`, which never rejects, resolves to an Error. */
+async function checkThat(title, work) {
   try {
-    await machine.step(title, () => machine.runAsync(command, args));
+    await machine.step(title, async () => {
+      const result = await work;
+      if (result instanceof Error) throw result;
+    });
     tally(true, title);
   } catch (error) {
     tally(false, title, error.message);
@@ -63,6 +74,10 @@ async function main() {
     const docker = await machine.ensureDocker();
     machine.say(`Docker ${docker.version} at ${docker.socket}`);
   }
+  // Fetched by a process of its own while the other stages run: jest blocks this one.
+  const tools = wants("scenario")
+    ? machine.runAsync(process.execPath, ["cmd/dev/test-tools.mjs"]).catch((error) => error)
+    : undefined;
   await check("generate", "npm", ["run", "--silent", "generate"]);
   if (wants("check")) {
     await check("types", "npx", ["--no-install", "tsc", "--noEmit", "-p", "."]);
@@ -71,6 +86,7 @@ async function main() {
   }
   if (!only || only === "scenario") await check("build", "npm", ["run", "--silent", "build"]);
   if (wants("unit")) jest("unit and conformance tests", ["--selectProjects", "unit"]);
+  if (tools) await checkThat("kubectl and Helm of several versions", tools);
   if (wants("scenario")) jest("scenarios on real Docker", ["--selectProjects", "scenario", "--runInBand"]);
 }
 
