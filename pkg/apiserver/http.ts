@@ -12,20 +12,18 @@ import type { Node, Pod } from "../api/generated/types.ts";
 import { ApiError, badRequest } from "../api/status.ts";
 import type { Call } from "../client/transport.ts";
 import type { Logger } from "../util/log.ts";
-import { parseYamlDocuments } from "../util/yaml.ts";
 import { type AgentTarget, AgentProxy, type AgentTls, agentTarget, type StreamVerb } from "./agent-proxy.ts";
 import { bodyOf, includeObject, send, sendError } from "./answers.ts";
 import { ANONYMOUS, type Authenticator, type Authorizer, byCertificate, mastersOnly } from "./auth.ts";
 import { Documents } from "./documents.ts";
-import { answerForm, bodyEncoding } from "./negotiate.ts";
+import { withBody } from "./body.ts";
+import { answerForm } from "./negotiate.ts";
 import { type ParsedRequest, parseRequest } from "./request.ts";
 import type { User } from "./handler.ts";
 import type { ApiServer } from "./server.ts";
 import { apiErrorOf } from "./storage.ts";
 import { streamWatch } from "./watch-stream.ts";
 
-/** As Kubernetes' own limit. */
-const MAX_BODY_BYTES = 3 * 1024 * 1024;
 /** A client that sends its request more slowly than this is cut off. */
 const REQUEST_TIMEOUT_MS = 60_000;
 
@@ -209,41 +207,6 @@ function health(req: IncomingMessage, res: ServerResponse): void {
 /** The host is the client's claim and means nothing here. */
 function urlOf(req: IncomingMessage): URL {
   return new URL(`https://server${(req.url ?? "/").replace(/^\/+/, "/")}`);
-}
-
-async function withBody(req: IncomingMessage, call: Call): Promise<Call> {
-  if (call.verb === "get" || call.verb === "list") return call;
-  const text = await readBody(req);
-  if (call.verb !== "patch") {
-    const body = text === "" ? undefined : parseBody(text, bodyEncoding(req.headers["content-type"]));
-    return body === undefined ? call : { ...call, body };
-  }
-  return { ...call, body: parseBody(text, "json") };
-}
-
-async function readBody(req: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of req as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    // The rest is read and thrown away: a client that is still sending would not see the answer otherwise.
-    if (size <= MAX_BODY_BYTES) chunks.push(chunk);
-  }
-  if (size > MAX_BODY_BYTES) {
-    throw new ApiError("RequestEntityTooLarge", `Request entity too large: limit is ${MAX_BODY_BYTES}`);
-  }
-  return Buffer.concat(chunks).toString();
-}
-
-function parseBody(text: string, encoding: "json" | "yaml"): unknown {
-  try {
-    if (encoding === "json") return JSON.parse(text);
-    return parseYamlDocuments(text, "the body")[0]?.value;
-  } catch (error) {
-    throw badRequest(
-      `the object provided is unrecognized (must be valid ${encoding.toUpperCase()}): ${String((error as Error).message)}`,
-    );
-  }
 }
 
 function refuseUpgrade(socket: Duplex, error: ApiError): void {

@@ -75,14 +75,24 @@ export function discoveryContentType(form: DiscoveryForm): string {
     : `application/json;g=apidiscovery.k8s.io;v=${form};as=APIGroupDiscoveryList`;
 }
 
-/** Whether the body of a write is JSON or YAML; none said means JSON. Throws UnsupportedMediaType. */
-export function bodyEncoding(contentType: string | undefined): "json" | "yaml" {
+export type BodyEncoding = "json" | "yaml" | "protobuf";
+
+const BODY_TYPES: Readonly<Record<string, BodyEncoding>> = {
+  "": "json",
+  "application/json": "json",
+  "application/yaml": "yaml",
+  "application/x-yaml": "yaml",
+  "application/vnd.kubernetes.protobuf": "protobuf",
+};
+
+/** The form of a write's body; none said means JSON. Throws UnsupportedMediaType. */
+export function bodyEncoding(contentType: string | undefined): BodyEncoding {
   const { type } = parseMediaType(contentType ?? "");
-  if (type === "" || type === "application/json") return "json";
-  if (type === "application/yaml" || type === "application/x-yaml") return "yaml";
-  const supported = "application/json, application/yaml";
+  const encoding = Object.hasOwn(BODY_TYPES, type) ? BODY_TYPES[type] : undefined;
+  if (encoding) return encoding;
+  const supported = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
   throw new ApiError(
     "UnsupportedMediaType",
-    `the body of the request was in an unknown format (${type}) - accepted media types include: ${supported}`,
+    `the body of the request was in an unknown format - accepted media types include: ${supported}`,
   );
 }

@@ -1,0 +1,89 @@
+/**
+ * What a client sends, whatever its form, as one value: JSON, YAML, or Kubernetes' protobuf in its JSON form. So nothing
+ * behind this file knows forms.
+ *
+ *  B1  A body is at most 3 MiB, and what is made of it is bounded too: depth, and what YAML's aliases multiply.
+ *  B2  What cannot be read is refused with a 4xx Status that says why.
+ */
+import type { IncomingMessage } from "node:http";
+import { decodeProtobuf } from "../api/protobuf/decode.ts";
+import { ApiError, badRequest } from "../api/status.ts";
+import type { Call } from "../client/transport.ts";
+import { parseYamlDocuments } from "../util/yaml.ts";
+import { type BodyEncoding, bodyEncoding } from "./negotiate.ts";
+
+/** As Kubernetes' own limit. */
+export const MAX_BODY_BYTES = 3 * 1024 * 1024;
+/** No object is that deep, and all that walks through one does so by recursion. */
+const MAX_DEPTH = 1000;
+
+/** The call with its body read. Rejects with ApiError. */
+export async function withBody(req: IncomingMessage, call: Call): Promise<Call> {
+  if (call.verb === "get" || call.verb === "list" || call.verb === "watch") return call;
+  const bytes = await readBody(req);
+  if (call.verb === "patch") return { ...call, body: parseBody(bytes, patchEncoding(call)) };
+  return bytes.length === 0 ? call : { ...call, body: parseBody(bytes, bodyEncoding(req.headers["content-type"])) };
+}
+
+/** An apply is YAML, of which JSON is a part; every other patch is JSON. */
+const patchEncoding = (call: Call) => (call.patchType === "application/apply-patch+yaml" ? "yaml" : "json");
+
+async function readBody(req: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of req as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    // The rest is read and thrown away: a client that is still sending would not see the answer otherwise.
+    if (size <= MAX_BODY_BYTES) chunks.push(chunk);
+  }
+  if (size > MAX_BODY_BYTES) {
+    throw new ApiError("RequestEntityTooLarge", `Request entity too large: limit is ${MAX_BODY_BYTES}`);
+  }
+  const packed = req.headers["content-encoding"];
+  if (packed !== undefined && packed !== "identity") {
+    throw new ApiError("UnsupportedMediaType", `the body of the request is packed (${packed}), which is not accepted`);
+  }
+  return Buffer.concat(chunks);
+}
+
+/** Throws BadRequest. */
+export function parseBody(bytes: Uint8Array, encoding: BodyEncoding): unknown {
+  if (encoding === "protobuf") return decodeProtobuf(bytes);
+  const text = decodeText(bytes, encoding);
+  let value: unknown;
+  try {
+    value = encoding === "json" ? JSON.parse(text) : parseYamlDocuments(text, "the body")[0]?.value;
+  } catch (error) {
+    throw unrecognized(encoding, error instanceof RangeError ? TOO_DEEP : String((error as Error).message));
+  }
+  checkSize(value, encoding);
+  return value;
+}
+
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
+function decodeText(bytes: Uint8Array, encoding: BodyEncoding): string {
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    throw unrecognized(encoding, "invalid UTF-8");
+  }
+}
+
+const TOO_DEEP = `nested more than ${MAX_DEPTH} levels deep`;
+
+/** A few aliases of aliases are millions of values; no honest body has more of them than bytes. */
+function checkSize(value: unknown, encoding: BodyEncoding): void {
+  let left = MAX_BODY_BYTES;
+  const visit = (v: unknown, depth: number): void => {
+    if (--left < 0) throw unrecognized(encoding, "document contains excessive aliasing");
+    if (typeof v !== "object" || v === null) return;
+    if (depth === MAX_DEPTH) throw unrecognized(encoding, TOO_DEEP);
+    for (const item of Object.values(v)) visit(item, depth + 1);
+  };
+  visit(value, 0);
+}
+
+function unrecognized(encoding: BodyEncoding, why: string): ApiError {
+  return badRequest(`the object provided is unrecognized (must be valid ${encoding.toUpperCase()}): ${why}`);
+}
