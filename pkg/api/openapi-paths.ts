@@ -1,7 +1,7 @@
 /** The paths of a kind as OpenAPI v3 operations. */
 import { listTypeOf, type GroupVersionKind, type Json, type SchemaCollector } from "./openapi-schemas.ts";
 import { apiVersionOf, type ApiObject } from "./object.ts";
-import type { ResourceDef, Subresource } from "./resource.ts";
+import type { ResourceDef, Subresource, Verb } from "./resource.ts";
 
 type Method = "get" | "post" | "put" | "patch" | "delete";
 
@@ -99,11 +99,25 @@ function subresource(
 }
 
 function pathItem(def: ResourceDef, operations: readonly Operation[], parameters: readonly Json[]): Json {
+  const served = operations.filter(
+    ({ action }) => !def.verbs || action === "connect" || def.verbs.includes(CALL[action]),
+  );
   return {
-    ...Object.fromEntries(operations.map((o) => [o.method, operation(def, o)])),
+    ...Object.fromEntries(served.map((o) => [o.method, operation(def, o)])),
     parameters: [...parameters, query("pretty", "string", "If 'true', then the output is pretty printed.")],
   };
 }
+
+/** What an operation is as a verb of the kind. */
+const CALL = {
+  list: "list",
+  get: "get",
+  post: "create",
+  put: "update",
+  patch: "patch",
+  delete: "delete",
+  deletecollection: "deletecollection",
+} as const satisfies Record<Exclude<Action, "connect">, Verb>;
 
 const VERB: Readonly<Record<Action, string>> = {
   list: "list",

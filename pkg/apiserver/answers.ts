@@ -28,8 +28,8 @@ export function includeObject(asked: string | undefined): IncludeObject {
 /** The body of an answer: the cached bytes where the form allows, else an object to be encoded. */
 export function bodyOf(answer: Answer, view: View): Buffer | object {
   switch (answer.type) {
-    case "status":
-      return answer.status;
+    case "value":
+      return answer.value;
     case "object":
       if (isPlain(view.form)) return answer.entry.json;
       return viewObjects(answer.def, [answer.entry], {}, view, false);

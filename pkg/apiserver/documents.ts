@@ -1,8 +1,9 @@
-/** The read-only documents beside the objects: health, version, discovery, OpenAPI. Built once, from the table of kinds. */
+/** The read-only documents beside the objects: health, version, discovery, OpenAPI. Built once for each state of the table of kinds. */
 import { createHash } from "node:crypto";
 import { openApiV2ToProtobuf } from "../api/openapi-protobuf.ts";
 import { openApiV2, openApiV3, openApiV3Index } from "../api/openapi.ts";
 import type { ResourceDef } from "../api/resource.ts";
+import type { ResourceTable } from "./resource-table.ts";
 import {
   aggregatedDiscovery,
   apiGroup,
@@ -25,24 +26,36 @@ export interface Document {
 const OPENAPI_PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
 export class Documents {
-  readonly #defs: readonly ResourceDef[];
+  readonly #table: Pick<ResourceTable, "all">;
   readonly #address: string;
+  #madeOf: readonly ResourceDef[] = [];
   readonly #made = new Map<string, Promise<Document | undefined>>();
 
-  constructor(defs: readonly ResourceDef[], address: string) {
-    this.#defs = defs;
+  constructor(table: Pick<ResourceTable, "all">, address: string) {
+    this.#table = table;
     this.#address = address;
+  }
+
+  /** The kinds as of now. When they have changed, every document is made anew. */
+  get #defs(): readonly ResourceDef[] {
+    const defs = this.#table.all;
+    if (defs !== this.#madeOf) this.#made.clear();
+    this.#madeOf = defs;
+    return defs;
   }
 
   /** Undefined when there is no such document. */
   get(pathname: string, accept: string | undefined): Promise<Document | undefined> {
     const path = pathname.replace(/\/$/, "");
+    const defs = this.#defs;
     const key = `${path} ${this.#variant(path, accept)}`;
     let made = this.#made.get(key);
     if (!made) {
       made = this.#make(path, accept);
       // Only what exists is kept: paths come from outside.
-      made.then((d) => d && this.#made.set(key, made as Promise<Document>)).catch(() => undefined);
+      made
+        .then((d) => d && defs === this.#defs && this.#made.set(key, made as Promise<Document>))
+        .catch(() => undefined);
     }
     return made;
   }

@@ -3,8 +3,10 @@
  * as an {@link Entry}.
  */
 import type { ApiObject, WatchEventType } from "../api/object.ts";
+import type { ResourceDef } from "../api/resource.ts";
 import type { KeyValue, Revision } from "../store/store.ts";
 import type { DeepReadonly } from "../util/types.ts";
+import { viewed } from "./view.ts";
 
 /** One object at one revision with its encoding, made at most once and shared by every get, list and watch. */
 export class Entry {
@@ -13,12 +15,26 @@ export class Entry {
   readonly object: DeepReadonly<ApiObject>;
   readonly revision: Revision;
   #json: Buffer | undefined;
+  /** As other versions or groups of the kind show it. */
+  #views: Map<ResourceDef, Entry> | undefined;
 
   constructor(key: string, object: DeepReadonly<ApiObject>, revision: Revision) {
     const { apiVersion = "", kind = "", metadata, ...rest } = object;
     this.key = key;
     this.revision = revision;
     this.object = { apiVersion, kind, metadata: { ...metadata, resourceVersion: revision.toString() }, ...rest };
+  }
+
+  /** As `def` shows it; itself unless that is a view of what is stored. */
+  as(def: ResourceDef): Entry {
+    const known = this.#views?.get(def);
+    if (known) return known;
+    const object = viewed(def, this.object);
+    if (object === this.object) return this;
+    const entry = new Entry(this.key, object, this.revision);
+    this.#views ??= new Map();
+    this.#views.set(def, entry);
+    return entry;
   }
 
   get json(): Buffer {
@@ -62,10 +78,24 @@ export class Notice {
   readonly type: WatchEventType;
   readonly entry: Entry;
   #line: Buffer | undefined;
+  #views: Map<ResourceDef, Notice> | undefined;
 
   constructor(type: WatchEventType, entry: Entry) {
     this.type = type;
     this.entry = entry;
+  }
+
+  /** As `def` shows it, see {@link Entry.as}. A bookmark is made for one watcher, as it should be. */
+  as(def: ResourceDef): Notice {
+    const entry = this.type === "BOOKMARK" ? this.entry : this.entry.as(def);
+    if (entry === this.entry) return this;
+    let notice = this.#views?.get(def);
+    if (!notice) {
+      notice = new Notice(this.type, entry);
+      this.#views ??= new Map();
+      this.#views.set(def, notice);
+    }
+    return notice;
   }
 
   /** As on the wire, newline included. */

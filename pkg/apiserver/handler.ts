@@ -1,7 +1,6 @@
 /** What stands behind every wire: a call in, an answer out. */
 import type { ListMeta } from "../api/object.ts";
 import type { RequestContext, ResourceDef } from "../api/resource.ts";
-import type { Status } from "../api/status.ts";
 import type { Call } from "../client/transport.ts";
 import type { Entry } from "./entry.ts";
 import type { Watcher } from "./watcher.ts";
@@ -11,6 +10,8 @@ export type User = RequestContext["user"];
 /** Who calls, and what to tell them beside the answer. */
 export interface Caller {
   readonly user: User;
+  /** Until its first slash it names the writer, where the call does not. */
+  readonly userAgent?: string;
   readonly warn: (message: string) => void;
 }
 
@@ -22,7 +23,8 @@ export type Answer =
       readonly entries: readonly Entry[];
       readonly metadata: ListMeta;
     }
-  | { readonly type: "status"; readonly status: Status; readonly created: boolean };
+  /** What is no stored object: a Status, a facet, a review. */
+  | { readonly type: "value"; readonly value: object; readonly created: boolean };
 
 export interface Handler {
   /** Rejects with ApiError only. */

@@ -30,8 +30,8 @@ function contentOf(answer: Answer): unknown {
   switch (answer.type) {
     case "object":
       return answer.entry.object;
-    case "status":
-      return answer.status;
+    case "value":
+      return answer.value;
     case "list":
       return {
         apiVersion: answer.def.group ? `${answer.def.group}/${answer.def.version}` : answer.def.version,

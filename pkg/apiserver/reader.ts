@@ -11,6 +11,7 @@ import { type Params, encodeToken, parseListOptions, parseWatchOptions } from ".
 import type { ResourceCache } from "./resource-cache.ts";
 import { type Selection, select } from "./selection.ts";
 import type { Storage } from "./storage.ts";
+import { policyOf } from "./view.ts";
 import type { WatchCache } from "./watchcache.ts";
 import type { Watcher } from "./watcher.ts";
 
@@ -60,15 +61,17 @@ export class Reader {
     this.#clock = o.clock;
   }
 
-  async get(def: ResourceDef, namespace: string, name: string, params: Params): Promise<Entry> {
+  async get(asked: ResourceDef, namespace: string, name: string, params: Params): Promise<Entry> {
+    const def = policyOf(asked);
     const key = keyFor(def, namespace, name);
     const ready = await this.#ready(params["resourceVersion"] ?? "");
     const entry = ready ? this.#cache.resource(def).get(key) : await this.#storage.read(def, key);
-    if (!entry) throw notFound({ group: def.group, resource: def.plural }, name);
-    return entry;
+    if (!entry) throw notFound({ group: asked.group, resource: asked.plural }, name);
+    return entry.as(asked);
   }
 
-  async list(def: ResourceDef, namespace: string, params: Params): Promise<EntryList> {
+  async list(asked: ResourceDef, namespace: string, params: Params): Promise<EntryList> {
+    const def = policyOf(asked);
     const o = parseListOptions(params);
     const selection = select(def, { namespace, ...params });
     const prefix = prefixOf(def, selection.namespace);
@@ -85,7 +88,7 @@ export class Reader {
     const page = inCache ? cachedPage(resource, query, at ?? 0n) : await this.#storedPage(def, query);
     const last = page.entries.at(-1);
     return {
-      entries: page.entries,
+      entries: page.entries.map((e) => e.as(asked)),
       metadata: {
         resourceVersion: page.revision.toString(),
         ...(page.more &&
@@ -95,7 +98,8 @@ export class Reader {
     };
   }
 
-  async watch(def: ResourceDef, namespace: string, params: Params): Promise<Watcher> {
+  async watch(asked: ResourceDef, namespace: string, params: Params): Promise<Watcher> {
+    const def = policyOf(asked);
     const o = parseWatchOptions(params);
     const selection = select(def, { namespace, ...params });
     const initial = o.sendInitialEvents ?? (o.resourceVersion === "" || o.resourceVersion === "0");
@@ -105,15 +109,17 @@ export class Reader {
       });
     }
     const revision = this.#cache.revision;
-    const asked = o.resourceVersion === "" || o.resourceVersion === "0" ? revision : BigInt(o.resourceVersion);
+    const since = o.resourceVersion === "" || o.resourceVersion === "0" ? revision : BigInt(o.resourceVersion);
     const timers = new Set<Disposable>();
     const watcher = this.#cache.resource(def).subscribe({
       selection,
-      from: initial ? undefined : asked,
-      ...(o.sendInitialEvents && o.bookmarks && { endOfInitial: bookmark(def, revision, true) }),
+      from: initial ? undefined : since,
+      ...(o.sendInitialEvents && o.bookmarks && { endOfInitial: bookmark(asked, revision, true) }),
+      // A custom resource may be stored as an older version than the one asked for.
+      ...((asked.view ?? asked.custom) && { shownAs: asked }),
       onEnd: () => timers.forEach((t) => t[Symbol.dispose]()),
     });
-    if (o.bookmarks) this.#bookmarks(def, watcher, timers, o.timeoutMs);
+    if (o.bookmarks) this.#bookmarks(asked, watcher, timers, o.timeoutMs);
     if (o.timeoutMs !== undefined) timers.add(this.#clock.after(o.timeoutMs, () => watcher.end()));
     return watcher;
   }

@@ -16,9 +16,6 @@ const PATCH_TYPES: readonly PatchType[] = [
   "application/apply-patch+yaml",
 ];
 
-/** Not there yet: server-side apply. A client gets told so instead of an odd error. */
-const KNOWN_PATCH_TYPES = PATCH_TYPES.slice(0, 3);
-
 /**
  *   /api/v1[/watch][/namespaces/NS]/RESOURCE[/NAME[/SUBRESOURCE…]]
  *   /apis/GROUP/VERSION…
@@ -101,12 +98,9 @@ function verbOf(method: string, address: Pick<Call, "name" | "subresource">, wat
 
 function patchType(contentType = ""): PatchType {
   const type = contentType.split(";")[0]?.trim().toLowerCase();
-  const found = KNOWN_PATCH_TYPES.find((t) => t === type);
+  const found = PATCH_TYPES.find((t) => t === type);
   if (found) return found;
-  const why =
-    type === "application/apply-patch+yaml"
-      ? "server-side apply is not there yet"
-      : `the body of the request was in an unknown format (${type})`;
-  const accepted = KNOWN_PATCH_TYPES.join(", ");
+  const why = `the body of the request was in an unknown format (${type})`;
+  const accepted = PATCH_TYPES.join(", ");
   throw new ApiError("UnsupportedMediaType", `${why} - accepted media types include: ${accepted}`);
 }

@@ -25,6 +25,8 @@ export interface SubscribeOptions {
   /** Ends the initial part; only with `from` undefined. */
   readonly endOfInitial?: Notice;
   readonly onEnd?: () => void;
+  /** The view under which the watcher sees the objects. */
+  readonly shownAs?: ResourceDef | undefined;
 }
 
 /**
@@ -34,7 +36,7 @@ export interface SubscribeOptions {
  *  C4  A change is applied at most once, however often the store tells it.
  */
 export class ResourceCache {
-  readonly def: ResourceDef;
+  #def: ResourceDef;
   readonly #queueLimit: number;
   readonly #entries = new Map<string, Entry>();
   /** The keys in byte order, made when somebody lists. */
@@ -49,8 +51,17 @@ export class ResourceCache {
   readonly #indexed = new Map<string, Map<string, Set<Subscription>>>();
 
   constructor(def: ResourceDef, o: { queueLimit?: number } = {}) {
-    this.def = def;
+    this.#def = def;
     this.#queueLimit = o.queueLimit ?? WATCH_QUEUE_LIMIT;
+  }
+
+  get def(): ResourceDef {
+    return this.#def;
+  }
+
+  /** The same kind with a new schema. */
+  redefine(def: ResourceDef): void {
+    this.#def = def;
   }
 
   /** The revision of the last change of any object of this kind. */
@@ -117,6 +128,7 @@ export class ResourceCache {
     const watcher = new Watcher({
       initial: this.#initial(o),
       limit: this.#queueLimit,
+      shownAs: o.shownAs,
       onEnd: () => {
         this.#forget(subscription);
         o.onEnd?.();

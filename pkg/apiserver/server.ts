@@ -2,24 +2,48 @@
  * The API server without a wire: calls in, answers out. http.ts puts HTTPS in front of it, inprocess.ts nothing at all.
  */
 import type { FieldValidation } from "../api/decode.ts";
-import type { ResourceDef } from "../api/resource.ts";
-import { ApiError, badRequest, isReason, notFound, type Status } from "../api/status.ts";
+import type { ApiObject } from "../api/object.ts";
+import { parseApiVersion } from "../api/object.ts";
+import type { ResourceDef, Subresource } from "../api/resource.ts";
+import { ApiError, badRequest, invalid, isReason, notFound, type Status } from "../api/status.ts";
 import { resources as allResources } from "../api/table.ts";
+import { Client } from "../client/client.ts";
 import type { Call, Transport } from "../client/transport.ts";
 import type { Store } from "../store/store.ts";
 import type { Clock, Random } from "../util/clock.ts";
 import type { Logger } from "../util/log.ts";
+import type { DeepReadonly } from "../util/types.ts";
+import { Admission, type AdmissionPlugin, type ClusterView } from "./admission.ts";
+import { defaultPlugins } from "./admission/plugins.ts";
+import { bootObjects } from "./boot.ts";
+import { clusterView } from "./cluster-view.ts";
 import { readDeleteOptions } from "./delete-options.ts";
-import type { Entry } from "./entry.ts";
+import { Entry } from "./entry.ts";
 import { Housekeeping } from "./housekeeping.ts";
 import type { Answer, Caller, Handler, User } from "./handler.ts";
 import { inProcess } from "./inprocess.ts";
+import { resourceKey } from "./keys.ts";
 import { parseDryRun } from "./list-options.ts";
 import { Reader } from "./reader.ts";
-import { type Address, Registry, type WriteContext, refuseName } from "./registry.ts";
+import {
+  type Address,
+  type Facet,
+  type PartOf,
+  type Patch,
+  Registry,
+  type WriteContext,
+  applyPlainPatch,
+  decode,
+  facetOf,
+  refuseName,
+} from "./registry.ts";
+import { ResourceTable } from "./resource-table.ts";
+import { select } from "./selection.ts";
 import { Storage, apiErrorOf } from "./storage.ts";
+import type { CallHandler, VirtualHandler, VirtualRequest } from "./virtual.ts";
 import { WatchCache } from "./watchcache.ts";
 import type { Watcher } from "./watcher.ts";
+import { fitToAddress } from "./write-policy.ts";
 
 export interface ApiServerOptions {
   readonly store: Store;
@@ -27,36 +51,44 @@ export interface ApiServerOptions {
   readonly random: Random;
   readonly log: Logger;
   readonly resources?: readonly ResourceDef[];
+  readonly plugins?: readonly AdmissionPlugin[];
   readonly watchQueueLimit?: number;
 }
 
-const BOOT_NAMESPACES = ["default", "kube-system", "kube-public", "kube-node-lease"];
+type CallSubresource = Extract<Subresource<ApiObject>, { type: "call" }>;
+
 const SYSTEM: User = { name: "system:apiserver", groups: ["system:masters"] };
 
 export class ApiServer implements Handler {
-  readonly resources: readonly ResourceDef[];
+  readonly resources: ResourceTable;
   readonly clock: Clock;
+  /** The rest of the cluster, as admission and virtual kinds see it. */
+  readonly view: ClusterView;
+  /** Who answers for kinds that are not stored, by {@link resourceKey}. */
+  readonly virtual = new Map<string, VirtualHandler>();
+  /** Who answers calls, by `PLURAL/SUBRESOURCE`. */
+  readonly calls = new Map<string, CallHandler>();
+  readonly cache: WatchCache;
   readonly #reader: Reader;
   readonly #registry: Registry;
-  readonly #cache: WatchCache;
   readonly #housekeeping: Housekeeping;
-  readonly #byPath: ReadonlyMap<string, ResourceDef>;
   #closed = false;
 
   private constructor(o: ApiServerOptions) {
     const { store, clock, random, log, resources = allResources } = o;
-    this.resources = resources;
+    this.resources = new ResourceTable(resources);
     this.clock = clock;
-    this.#byPath = new Map(resources.map((d) => [`${d.group}/${d.version}/${d.plural}`, d]));
-    this.#cache = new WatchCache({ ...o, resources, log: log.child({ component: "watch-cache" }) });
-    const storage = new Storage(store, this.#cache);
-    this.#reader = new Reader({ store, storage, cache: this.#cache, clock });
-    this.#registry = new Registry({ storage, cache: this.#cache, random, resources });
+    this.cache = new WatchCache({ ...o, resources, log: log.child({ component: "watch-cache" }) });
+    const storage = new Storage(store, this.cache);
+    this.view = clusterView(this.cache, storage);
+    const admission = new Admission(o.plugins ?? defaultPlugins, this.view);
+    this.#reader = new Reader({ store, storage, cache: this.cache, clock });
+    this.#registry = new Registry({ storage, cache: this.cache, random, admission, resources });
     this.#housekeeping = new Housekeeping({
       store,
       clock,
       log,
-      cache: this.#cache,
+      cache: this.cache,
       remove: (d, e) => this.#remove(d, e),
     });
   }
@@ -64,9 +96,9 @@ export class ApiServer implements Handler {
   /** Loads the state and makes the namespaces that must always exist. Rejects when the store cannot be read. */
   static async open(o: ApiServerOptions): Promise<ApiServer> {
     const server = new ApiServer(o);
-    await server.#cache.start();
+    await server.cache.start();
     try {
-      await server.#createNamespaces();
+      await server.#boot();
     } catch (error) {
       await server.close();
       throw error;
@@ -79,7 +111,7 @@ export class ApiServer implements Handler {
   async close(): Promise<void> {
     this.#closed = true;
     await this.#housekeeping.stop();
-    await this.#cache.stop();
+    await this.cache.stop();
   }
 
   /** Calls without a wire, as this user. */
@@ -108,7 +140,7 @@ export class ApiServer implements Handler {
   }
 
   find(group: string, version: string, plural: string): ResourceDef | undefined {
-    return this.#byPath.get(`${group}/${version}/${plural}`);
+    return this.resources.find(group, version, plural);
   }
 
   #dispatch(call: Call, caller: Caller): Promise<Answer> {
@@ -117,6 +149,8 @@ export class ApiServer implements Handler {
     const c = this.#context(call, caller);
     if (call.name !== undefined && call.verb !== "list" && call.verb !== "deletecollection")
       refuseName(at.def, call.name);
+    if (at.def.verbs && !at.def.verbs.includes(call.verb)) throw notAllowed();
+    if (at.def.virtual) return this.#onVirtual(call, at, c);
     return call.subresource === undefined
       ? this.#onObject(call, at, c)
       : this.#onSubresource(call, at, c, call.subresource);
@@ -135,8 +169,10 @@ export class ApiServer implements Handler {
         return object(def, await this.#registry.create(at, call.body, c), true);
       case "update":
         return object(def, await this.#registry.update(at, name, call.body, c));
-      case "patch":
-        return object(def, await this.#registry.patch(at, name, patchOf(call), c));
+      case "patch": {
+        const { entry, created } = await this.#patch(at, name, patchOf(call), c);
+        return object(def, entry, created);
+      }
       case "delete": {
         const done = await this.#registry.delete(at, name, readDeleteOptions(call), c);
         return done.removed ? deleted(def, done.entry) : object(def, done.entry);
@@ -144,7 +180,7 @@ export class ApiServer implements Handler {
       case "deletecollection": {
         const { entries } = await this.#reader.list(def, namespace, selectors(params));
         await this.#registry.deleteAll(def, entries, readDeleteOptions(call), c);
-        return { type: "status", status: success(), created: false };
+        return { type: "value", value: success(), created: false };
       }
       case "watch":
         throw badRequest("a watch is a stream: use watch()");
@@ -156,23 +192,80 @@ export class ApiServer implements Handler {
     const name = call.name ?? "";
     const sub = def.subresources[path];
     if (!sub) throw notFound({ group: def.group, resource: `${def.plural}/${path}` }, name);
+    if (sub.type === "facet") return this.#onFacet(call, at, c, sub);
+    if (sub.type === "call" && call.verb === "create") return this.#onCall(call, at, c, sub);
+    const part = sub.type === "part" ? { name: path, part: sub } : undefined;
     if (sub.type === "part" && call.verb === "get") {
       return object(def, await this.#reader.get(def, namespace, name, call.params ?? {}));
     }
     if (sub.type === "part" && call.verb === "update") {
-      return object(def, await this.#registry.update(at, name, call.body, c, sub));
+      return object(def, await this.#registry.update(at, name, call.body, c, part));
     }
     if (sub.type === "part" && call.verb === "patch") {
-      return object(def, await this.#registry.patch(at, name, patchOf(call), c, sub));
+      return object(def, (await this.#patch(at, name, patchOf(call), c, part)).entry);
     }
     if (sub.type === "action" && call.verb === sub.verb) {
       const entry = await this.#registry.act(at, name, sub, call.body, c);
       const created = call.verb === "create";
       return sub.answer === "object"
         ? object(def, entry, created)
-        : { type: "status", status: success(created), created };
+        : { type: "value", value: success(created), created };
     }
-    throw new ApiError("MethodNotAllowed", `the server does not allow this method on the requested resource`);
+    throw notAllowed();
+  }
+
+  async #patch(at: Address, name: string, patch: Patch, c: WriteContext, part?: PartOf) {
+    if (patch.type === "application/apply-patch+yaml") return this.#registry.apply(at, name, patch, c, part);
+    return { entry: await this.#registry.patch(at, name, patch, c, part), created: false };
+  }
+
+  async #onFacet(call: Call, at: Address, c: WriteContext, facet: Facet): Promise<Answer> {
+    const { def, namespace } = at;
+    const name = call.name ?? "";
+    if (call.verb === "get") {
+      const value = facetOf(facet, await this.#reader.get(def, namespace, name, call.params ?? {}));
+      return { type: "value", value, created: false };
+    }
+    const change = facetChange(call, facet);
+    if (!change) throw notAllowed();
+    return { type: "value", value: await this.#registry.changeFacet(at, name, facet, change, c), created: false };
+  }
+
+  async #onCall(call: Call, at: Address, c: WriteContext, sub: CallSubresource): Promise<Answer> {
+    const { def, namespace } = at;
+    const name = call.name ?? "";
+    const handler = this.calls.get(`${def.plural}/${call.subresource ?? ""}`);
+    if (!handler)
+      throw new ApiError("ServiceUnavailable", `nobody answers ${def.plural}/${call.subresource ?? ""} here`);
+    const input = decode(sub.input, call.body, c);
+    const target = await this.#reader.get(def, namespace, name, {});
+    const value = await handler(target.object, input, this.#virtualRequest(call, at, c));
+    return { type: "value", value, created: true };
+  }
+
+  async #onVirtual(call: Call, at: Address, c: WriteContext): Promise<Answer> {
+    const { def } = at;
+    const handler = this.virtual.get(resourceKey(def));
+    const request = this.#virtualRequest(call, at, c);
+    if (call.verb === "create" && handler?.create) {
+      const input = decode(def, call.body, c);
+      fitToAddress(def, input, { namespace: at.namespace });
+      return { type: "value", value: await handler.create(input, request), created: true };
+    }
+    if (call.verb === "get" && handler?.get) return object(def, new Entry("", await handler.get(request), 0n));
+    if (call.verb === "list" && handler?.list) {
+      const revision = this.cache.revision;
+      const { matches } = select(def, { namespace: at.namespace, ...call.params });
+      const found = (await handler.list(request)).filter(matches);
+      const entries = found.map((o) => new Entry("", o, revision));
+      return { type: "list", def, entries, metadata: { resourceVersion: revision.toString() } };
+    }
+    throw new ApiError("ServiceUnavailable", `nobody answers for ${def.plural} here`);
+  }
+
+  #virtualRequest(call: Call, { def, namespace }: Address, context: WriteContext): VirtualRequest {
+    const client = new Client(this.transport(), "apiserver");
+    return { def, namespace, name: call.name ?? "", context, params: call.params ?? {}, view: this.view, client };
   }
 
   #address(call: Call): Address {
@@ -189,19 +282,27 @@ export class ApiServer implements Handler {
       warn: caller.warn,
       dryRun: parseDryRun([call.params?.["dryRun"] ?? "", ...dryRunOfBody(call)]),
       fieldValidation: fieldValidation(asked),
+      manager: managerOf(call, caller),
+      force: forced(call),
     };
   }
 
-  async #createNamespaces(): Promise<void> {
-    if (!this.find("", "v1", "namespaces")) return;
+  /** What every cluster has; costs one look each where it is there already. */
+  async #boot(): Promise<void> {
     const client = this.transport(SYSTEM);
-    const address = { group: "", version: "v1", resource: "namespaces" };
-    for (const name of BOOT_NAMESPACES) {
-      const body = { apiVersion: "v1", kind: "Namespace", metadata: { name } };
-      await client.call({ verb: "create", ...address, body }).catch((error: unknown) => {
-        if (!isReason(error, "AlreadyExists")) throw error;
-      });
-    }
+    for (const row of bootObjects) await Promise.all(row.map((o) => this.#ensure(client, o)));
+  }
+
+  async #ensure(client: Transport, o: ApiObject): Promise<void> {
+    const { group, version } = parseApiVersion(o.apiVersion ?? "");
+    const def = this.resources.all.find((d) => d.group === group && d.version === version && d.kind === o.kind);
+    if (!def) return;
+    const { name = "", namespace } = o.metadata;
+    if (this.view.get(def, namespace ?? "", name)) return;
+    const address = { group, version, resource: def.plural, ...(namespace !== undefined && { namespace }) };
+    await client.call({ verb: "create", ...address, body: o }).catch((error: unknown) => {
+      if (!isReason(error, "AlreadyExists")) throw error;
+    });
   }
 
   /** Removes an object whose time is over, unless it has changed since. */
@@ -213,6 +314,8 @@ export class ApiServer implements Handler {
       warn: () => {},
       dryRun: false,
       fieldValidation: "Ignore" as const,
+      manager: "apiserver",
+      force: false,
     };
     const preconditions = { resourceVersion: entry.revision.toString() };
     await this.#registry.delete({ def, namespace }, name, { preconditions }, c);
@@ -230,12 +333,40 @@ function success(created = false): Status {
 function deleted(def: ResourceDef, entry: Entry): Answer {
   const { name = "", uid = "" } = entry.object.metadata;
   const details = { name, ...(def.group && { group: def.group }), kind: def.plural, uid };
-  return { type: "status", status: { ...success(), details }, created: false };
+  return { type: "value", value: { ...success(), details }, created: false };
 }
 
-function patchOf(call: Call) {
-  if (!call.patchType) throw badRequest("a patch needs its type");
-  return { type: call.patchType, body: call.body };
+function patchOf({ patchType: type, body }: Call): Patch {
+  if (!type) throw badRequest("a patch needs its type");
+  return { type, body } as Patch;
+}
+
+/** What a PUT or PATCH makes of a facet. */
+function facetChange(call: Call, facet: Facet): ((now: DeepReadonly<ApiObject>) => unknown) | undefined {
+  if (call.verb === "update") return () => call.body;
+  if (call.verb !== "patch") return undefined;
+  const { schema } = facet.of;
+  return (now) => applyPlainPatch(now, patchOf(call), schema);
+}
+
+/** `fieldManager`, else the component, else the name that the client's program gives itself. */
+function managerOf(call: Call, caller: Caller): string {
+  const asked = call.params?.["fieldManager"];
+  return asked || call.cause?.component || caller.userAgent?.split("/")[0] || "unknown";
+}
+
+function forced(call: Call): boolean {
+  const asked = call.params?.["force"];
+  if (asked !== undefined && call.patchType !== "application/apply-patch+yaml") {
+    throw invalid({ group: "meta.k8s.io", kind: "PatchOptions" }, "", [
+      { type: "Forbidden", field: "force", detail: "may not be specified for non-apply patch" },
+    ]);
+  }
+  return asked === "true" || asked === "1";
+}
+
+function notAllowed(): ApiError {
+  return new ApiError("MethodNotAllowed", "the server does not allow this method on the requested resource");
 }
 
 /** Of a deletecollection: which, not how much of it at a time. */

@@ -5,7 +5,6 @@ import type { ResourceDef } from "../api/resource.ts";
 import { ApiError, notFound } from "../api/status.ts";
 import {
   CompactedError,
-  type Expectation,
   FutureRevisionError,
   type KeyValue,
   type Store,
@@ -13,15 +12,20 @@ import {
   TxnTooLargeError,
 } from "../store/store.ts";
 import type { DeepReadonly } from "../util/types.ts";
+import type { Alongside } from "./admission.ts";
 import { Entry, decodeStored, encodeStored } from "./entry.ts";
 import type { WatchCache } from "./watchcache.ts";
 
 /** What a change wants to happen to the object it was shown. */
 export type Decision =
   | { readonly verdict: "keep" }
-  | { readonly verdict: "write"; readonly object: ApiObject }
+  | { readonly verdict: "write"; readonly object: ApiObject; readonly alongside?: Alongside }
   /** `last`: the state that watchers see in the DELETED event is the stored one; this is what the caller gets. */
-  | { readonly verdict: "remove"; readonly last: DeepReadonly<ApiObject> };
+  | { readonly verdict: "remove"; readonly last: DeepReadonly<ApiObject>; readonly alongside?: Alongside };
+
+export type Decide = (current: Entry, attempt: number) => Decision | Promise<Decision>;
+
+const ALONE: Alongside = { expect: [], ops: [] };
 
 export interface Changed {
   readonly entry: Entry;
@@ -37,7 +41,8 @@ export interface Target {
 
 /**
  *  G1  A change sees the newest state: it is written only if nothing else was written in between, else decided anew.
- *  G2  `decide` is pure. Shown a state that may be old, its refusal or its "keep" counts only once the store confirms it.
+ *  G2  `decide` writes nothing and may be asked again. Shown a state that may be old, its refusal or its "keep" counts only
+ *      once the store confirms it.
  *  G3  Equal objects mean no write, no new revision, no event.
  */
 export class Storage {
@@ -59,26 +64,29 @@ export class Storage {
   async create(
     t: Target,
     object: ApiObject,
-    o: { expect?: readonly Expectation[]; dryRun: boolean },
+    o: Partial<Alongside> & { dryRun: boolean },
   ): Promise<{ entry: Entry } | { taken: boolean }> {
     const expect = [{ key: t.key, modRevision: 0n }, ...(o.expect ?? [])];
     if (o.dryRun) {
       const taken = (await this.#store.get(t.key)).kv !== undefined;
       return taken ? { taken } : { entry: new Entry(t.key, object, 0n) };
     }
-    const result = await this.#store.txn(expect, [{ op: "put", key: t.key, value: encodeStored(object) }]);
+    const result = await this.#store.txn(expect, [
+      { op: "put", key: t.key, value: encodeStored(object) },
+      ...(o.ops ?? []),
+    ]);
     if (!result.ok) return { taken: result.current[0] !== undefined };
     return { entry: this.#cache.wrote(t.def, new Entry(t.key, object, result.revision)) };
   }
 
-  /** Throws NotFound when there is no such object. */
-  async change(t: Target, decide: (current: Entry) => Decision, dryRun: boolean): Promise<Changed> {
+  /** Throws NotFound when there is no such object. `decide` learns how often it was asked before. */
+  async change(t: Target, decide: Decide, dryRun: boolean): Promise<Changed> {
     const known = this.#cache.newest(t.def, t.key);
     let live = known === undefined;
     let current = known ?? (await this.read(t.def, t.key));
-    for (;;) {
+    for (let round = 1; ; round++) {
       if (!current) throw notFound({ group: t.def.group, resource: t.def.plural }, t.name);
-      const outcome = attempt(decide, current);
+      const outcome = await attempt(decide, current, round);
       if (!live && (outcome instanceof ApiError || outcome.verdict === "keep" || dryRun)) {
         // G2: what was decided on came from the cache.
         const newest = await this.read(t.def, t.key);
@@ -106,12 +114,14 @@ export class Storage {
     const removed = decision.verdict === "remove";
     const next = decision.verdict === "remove" ? decision.last : decision.object;
     if (dryRun) return { entry: new Entry(t.key, next, current.revision), removed };
+    const { expect, ops } = decision.alongside ?? ALONE;
     const result = await this.#store.txn(
-      [{ key: t.key, modRevision: current.revision }],
+      [{ key: t.key, modRevision: current.revision }, ...expect],
       [
         decision.verdict === "remove"
           ? { op: "delete", key: t.key }
           : { op: "put", key: t.key, value: encodeStored(decision.object) },
+        ...ops,
       ],
     );
     if (!result.ok) {
@@ -135,9 +145,9 @@ export class Storage {
 }
 
 /** G3: writing what is there already is keeping it. */
-function attempt(decide: (current: Entry) => Decision, current: Entry): Decision | ApiError {
+async function attempt(decide: Decide, current: Entry, round: number): Promise<Decision | ApiError> {
   try {
-    const decision = decide(current);
+    const decision = await decide(current, round);
     return decision.verdict === "write" && sameContent(decision.object, current.object)
       ? { verdict: "keep" }
       : decision;

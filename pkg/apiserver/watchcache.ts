@@ -1,11 +1,12 @@
 /** The store in memory: one watch on it feeds every reader and every watcher of every kind. */
 import type { ResourceDef } from "../api/resource.ts";
+import { ApiError } from "../api/status.ts";
 import { type KeyValue, CompactedError, type Revision, type Store, type StoreEvent } from "../store/store.ts";
 import { backoffMs } from "../util/backoff.ts";
 import type { Clock, Random } from "../util/clock.ts";
 import type { Logger } from "../util/log.ts";
 import { type Entry, decodeStored } from "./entry.ts";
-import { ROOT, resourceKey, resourcesOfKey } from "./keys.ts";
+import { ROOT, prefixOf, resourceKey, resourcesOfKey } from "./keys.ts";
 import { ResourceCache } from "./resource-cache.ts";
 
 /** How long a read waits for the cache before it asks the store itself. */
@@ -30,7 +31,11 @@ export interface WatchCacheOptions {
  */
 export class WatchCache {
   readonly #o: WatchCacheOptions;
-  readonly #resources: ReadonlyMap<string, ResourceCache>;
+  readonly #resources = new Map<string, ResourceCache>();
+  /** Of kinds that are being added: what came while their objects were listed. */
+  readonly #arriving = new Map<string, StoreEvent[]>();
+  /** Counts how often everything was listed anew. */
+  #loads = 0;
   readonly #abort = new AbortController();
   #running: Promise<void> = Promise.resolve();
   #revision: Revision = 0n;
@@ -42,12 +47,9 @@ export class WatchCache {
 
   constructor(o: WatchCacheOptions) {
     this.#o = o;
-    this.#resources = new Map(
-      o.resources.map((def) => [
-        resourceKey(def),
-        new ResourceCache(def, o.watchQueueLimit === undefined ? {} : { queueLimit: o.watchQueueLimit }),
-      ]),
-    );
+    for (const def of o.resources) {
+      if (!def.virtual && !def.view) this.#resources.set(resourceKey(def), this.#cacheFor(def));
+    }
   }
 
   /** Loads everything; rejects when the store cannot be read. From then on the cache keeps itself up to date. */
@@ -67,9 +69,58 @@ export class WatchCache {
     return this.#revision;
   }
 
+  /**
+   * From when it resolves the kind is served like those known from the start. A kind already there gets this definition.
+   * Calls for one kind must not overlap.
+   */
+  async add(def: ResourceDef): Promise<void> {
+    const name = resourceKey(def);
+    const known = this.#resources.get(name);
+    if (known) return known.redefine(def);
+    for (;;) {
+      const arrived: StoreEvent[] = [];
+      const loads = this.#loads;
+      this.#arriving.set(name, arrived);
+      try {
+        // The snapshot at the cache's own revision, then what came since: so K1 holds for the new kind too.
+        const revision = this.#revision;
+        const page = await this.#o.store.list(prefixOf(def), revision > 0n ? { at: revision } : {});
+        if (this.#loads !== loads) continue;
+        const cache = this.#cacheFor(def);
+        cache.reset(
+          page.kvs.flatMap((kv) => this.#decode(kv) ?? []),
+          page.revision,
+        );
+        this.#resources.set(name, cache);
+        this.#arriving.delete(name);
+        for (const event of arrived) this.#applyTo(cache, event);
+        return;
+      } catch (error) {
+        this.#arriving.delete(name);
+        throw error;
+      }
+    }
+  }
+
+  /** The kind's watches end; its objects stay in the store. */
+  remove(def: ResourceDef): void {
+    const name = resourceKey(def);
+    this.#resources.get(name)?.close();
+    this.#resources.delete(name);
+  }
+
+  #cacheFor(def: ResourceDef): ResourceCache {
+    const { watchQueueLimit: queueLimit } = this.#o;
+    return new ResourceCache(def, queueLimit === undefined ? {} : { queueLimit });
+  }
+
+  has(def: ResourceDef): boolean {
+    return this.#resources.has(resourceKey(def));
+  }
+
   resource(def: ResourceDef): ResourceCache {
     const found = this.#resources.get(resourceKey(def));
-    if (!found) throw new Error(`no cache for ${def.plural}`);
+    if (!found) throw new ApiError("NotFound", "the server could not find the requested resource");
     return found;
   }
 
@@ -129,6 +180,7 @@ export class WatchCache {
 
   async #load(): Promise<void> {
     const page = await this.#o.store.list(ROOT);
+    this.#loads += 1;
     const byResource = new Map<ResourceCache, Entry[]>();
     for (const kv of page.kvs) {
       const resource = this.#resourceOf(kv.key);
@@ -172,15 +224,21 @@ export class WatchCache {
     if (event.type !== "progress") {
       const key = event.type === "put" ? event.kv.key : event.key;
       const resource = this.#resourceOf(key);
-      if (resource && event.type === "put") {
-        const entry = this.#take(key, event.revision) ?? this.#decode(event.kv);
-        if (entry) resource.put(entry, this.#o.clock.now());
-      } else if (resource) {
-        this.#take(key, event.revision);
-        resource.delete(key, event.revision, this.#o.clock.now());
-      }
+      if (resource) this.#applyTo(resource, event);
+      else if (this.#arriving.size > 0) this.#arriving.get(resourcesOfKey(key)[1])?.push(event);
     }
     this.#advance(event.revision);
+  }
+
+  #applyTo(resource: ResourceCache, event: StoreEvent): void {
+    if (event.type === "progress") return;
+    if (event.type === "put") {
+      const entry = this.#take(event.kv.key, event.revision) ?? this.#decode(event.kv);
+      if (entry) resource.put(entry, this.#o.clock.now());
+      return;
+    }
+    this.#take(event.key, event.revision);
+    resource.delete(event.key, event.revision, this.#o.clock.now());
   }
 
   /** The entry that our own write of this revision left; older ones are forgotten. */

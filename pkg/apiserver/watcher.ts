@@ -1,4 +1,5 @@
 /** The server's end of one watch. */
+import type { ResourceDef } from "../api/resource.ts";
 import type { Notice } from "./entry.ts";
 
 /** Notices waiting for one watcher; they are shared with all others, so this bounds pointers, not objects. */
@@ -15,12 +16,14 @@ export const WATCH_QUEUE_LIMIT = 10_000;
 export class Watcher {
   readonly #limit: number;
   readonly #onEnd: () => void;
+  readonly #shownAs: ResourceDef | undefined;
   #waiting: Notice[];
   #end: { error?: Error } | undefined;
   #wake: (() => void) | undefined;
 
-  /** `initial` does not count towards the limit: the client asked for it. */
-  constructor(o: { initial: Notice[]; limit: number; onEnd: () => void }) {
+  /** `initial` does not count towards the limit: the client asked for it. `shownAs`: the view asked for, if it is one. */
+  constructor(o: { initial: Notice[]; limit: number; onEnd: () => void; shownAs?: ResourceDef | undefined }) {
+    this.#shownAs = o.shownAs;
     this.#waiting = o.initial;
     this.#limit = o.limit + o.initial.length;
     this.#onEnd = o.onEnd;
@@ -61,7 +64,8 @@ export class Watcher {
         const batch = this.#waiting;
         if (batch.length > 0) {
           this.#waiting = [];
-          yield batch;
+          const def = this.#shownAs;
+          yield def ? batch.map((notice) => notice.as(def)) : batch;
         } else if (this.#end) break;
         else await new Promise<void>((resolve) => (this.#wake = resolve));
       }

@@ -13,6 +13,8 @@ import type { DeepReadonly } from "../util/types.ts";
 import type { Entry } from "./entry.ts";
 import type { Decision } from "./storage.ts";
 
+type Settled = Exclude<Decision, { verdict: "keep" }>;
+
 export type Part = Extract<Subresource<ApiObject>, { type: "part" }>;
 
 export interface DeleteOptions {
@@ -54,11 +56,11 @@ export function fitToAddress(def: ResourceDef, o: ApiObject, at: { namespace: st
   meta.name = at.name;
 }
 
-/** Fills in `o`, which has its name by now. Throws Invalid. */
-export function beforeCreate(def: ResourceDef, o: ApiObject, c: RequestContext, uid: string): void {
+/** Fills in `o`, which has its name by now: what admission sees. Throws BadRequest. */
+export function beginCreate(def: ResourceDef, o: ApiObject, c: RequestContext, uid: string): void {
   const meta = o.metadata;
   if (meta.resourceVersion) throw badRequest("resourceVersion should not be set on objects to be created");
-  forgetUnkept(meta);
+  delete meta.selfLink;
   delete meta.deletionTimestamp;
   delete meta.deletionGracePeriodSeconds;
   delete meta.generation;
@@ -66,36 +68,39 @@ export function beforeCreate(def: ResourceDef, o: ApiObject, c: RequestContext, 
   meta.creationTimestamp = rfc3339(c.now);
   if (countsGenerations(def)) meta.generation = 1;
   def.setDefaults?.(o);
+}
+
+/** After admission, which may have left gaps. Throws Invalid. */
+export function finishCreate(def: ResourceDef, o: ApiObject, c: RequestContext): void {
+  def.setDefaults?.(o);
   def.prepareForCreate?.(o, c);
   refuseIf(def, o, [...validateMetadata(def, o), ...(def.validate?.(o) ?? [])]);
 }
 
-/** What becomes of `current` when a client wants it to be `next` (or, with `part`, wants that part of it so). */
-export function beforeUpdate(
-  def: ResourceDef,
-  current: Entry,
-  next: ApiObject,
-  c: RequestContext,
-  part?: Part,
-): Decision {
-  const old = current.object;
+/** Puts back what no client may change and fills in defaults. Throws Conflict unless the client means this state. */
+export function beginUpdate(def: ResourceDef, current: Entry, next: ApiObject): void {
   checkPreconditions(def, current, next.metadata);
-  keepSystemMetadata(next.metadata, old.metadata);
+  keepSystemMetadata(next.metadata, current.object.metadata);
+  def.setDefaults?.(next);
+}
+
+/** After admission: with `part` all else is reset. Throws Invalid. */
+export function finishUpdate(def: ResourceDef, current: Entry, next: ApiObject, c: RequestContext, part?: Part): void {
+  const old = current.object;
   def.setDefaults?.(next);
   if (part) part.prepareForUpdate(next, old, c);
   else def.prepareForUpdate?.(next, old, c);
   if (countsGenerations(def) && !deepEqual(desired(next), desired(old))) bumpGeneration(next.metadata);
   const validate = part ? part.validate : def.validate;
   refuseIf(def, next, [...validateMetadata(def, next, old), ...(validate?.(next, old) ?? [])]);
-  return settled(def, next);
 }
 
 /** The write or, when a deleted object has nothing left that holds it, its removal. */
-export function settled(def: ResourceDef, next: ApiObject): Decision {
+export function settled(def: ResourceDef, next: ApiObject): Settled {
   return isFinished(def, next) ? { verdict: "remove", last: next } : { verdict: "write", object: next };
 }
 
-export function beforeDelete(def: ResourceDef, current: Entry, o: DeleteOptions, c: RequestContext): Decision {
+export function beforeDelete(def: ResourceDef, current: Entry, o: DeleteOptions, c: RequestContext): Settled {
   checkPreconditions(def, current, o.preconditions ?? {});
   const next = deepClone(current.object);
   const meta = next.metadata;
@@ -170,7 +175,7 @@ const SYSTEM_FIELDS = [
 ] as const;
 
 function keepSystemMetadata(meta: ObjectMeta, old: DeepReadonly<ObjectMeta>): void {
-  forgetUnkept(meta);
+  delete meta.selfLink;
   delete meta.resourceVersion;
   const target = meta as Record<string, unknown>;
   for (const field of SYSTEM_FIELDS) {
@@ -179,12 +184,7 @@ function keepSystemMetadata(meta: ObjectMeta, old: DeepReadonly<ObjectMeta>): vo
   }
 }
 
-/** Field ownership is not tracked yet, so none is stored: half of it would mislead server-side apply later. */
-function forgetUnkept(meta: ObjectMeta): void {
-  delete meta.selfLink;
-  delete meta.managedFields;
-}
-
-function refuseIf(def: ResourceDef, o: ApiObject, errors: readonly FieldError[]): void {
+/** Throws Invalid with all errors. */
+export function refuseIf(def: Pick<ResourceDef, "group" | "kind">, o: ApiObject, errors: readonly FieldError[]): void {
   if (errors.length > 0) throw invalid(def, o.metadata.name ?? "", errors);
 }
