@@ -1,7 +1,6 @@
 /** What a Pod says where its author is silent: Kubernetes' API defaults, and those of its standard admission plugins. */
 import type {
   Container,
-  ContainerPort,
   EphemeralContainer,
   Lifecycle,
   Pod,
@@ -20,6 +19,7 @@ const DEFAULT_MODE = 0o644;
 export function setPodDefaults(pod: Pod): void {
   pod.spec ??= { containers: [] };
   defaultPodSpec(pod.spec);
+  defaultOnlyOfPods(pod.spec);
   admit(pod.spec);
 }
 
@@ -31,16 +31,25 @@ export function defaultPodSpec(spec: PodSpec): void {
   spec.schedulerName ||= "default-scheduler";
   spec.terminationGracePeriodSeconds ??= 30;
   spec.securityContext ??= {};
-  spec.enableServiceLinks ??= true;
   // The old name and the new one are one field.
   const account = spec.serviceAccountName || spec.serviceAccount;
   if (account) spec.serviceAccountName = spec.serviceAccount = account;
-  for (const c of [...spec.containers, ...(spec.initContainers ?? [])]) defaultContainer(c, spec.hostNetwork === true);
-  for (const c of spec.ephemeralContainers ?? []) defaultContainer(c, false);
+  const all = [...spec.containers, ...(spec.initContainers ?? []), ...(spec.ephemeralContainers ?? [])];
+  for (const c of all) defaultContainer(c);
   for (const v of spec.volumes ?? []) defaultVolume(v);
   for (const c of spec.topologySpreadConstraints ?? []) c.whenUnsatisfiable ||= "DoNotSchedule";
   canonicalize(spec.overhead);
-  if (spec.resources) defaultResources(spec.resources);
+  canonicalizeResources(spec.resources);
+}
+
+/** What a template leaves open until a Pod is made of it. */
+function defaultOnlyOfPods(spec: PodSpec): void {
+  spec.enableServiceLinks ??= true;
+  if (spec.resources) requestLimits(spec.resources);
+  for (const c of [...spec.containers, ...(spec.initContainers ?? [])]) {
+    if (c.resources) requestLimits(c.resources);
+    if (spec.hostNetwork) for (const p of c.ports ?? []) p.hostPort ||= p.containerPort;
+  }
 }
 
 /** As the plugins ServiceAccount, Priority and DefaultTolerationSeconds do. */
@@ -66,28 +75,26 @@ function tolerateBriefly(spec: PodSpec, key: string): void {
   spec.tolerations = [...(spec.tolerations ?? []), toleration];
 }
 
-function defaultContainer(c: Container | EphemeralContainer, hostNetwork: boolean): void {
+function defaultContainer(c: Container | EphemeralContainer): void {
   c.terminationMessagePath ||= "/dev/termination-log";
   c.terminationMessagePolicy ||= "File";
   c.imagePullPolicy ||= defaultPullPolicy(c.image ?? "");
   c.resources ??= {};
-  defaultResources(c.resources);
-  for (const p of c.ports ?? []) defaultPort(p, hostNetwork);
+  canonicalizeResources(c.resources);
+  for (const p of c.ports ?? []) p.protocol ||= "TCP";
   for (const e of c.env ?? []) if (e.valueFrom?.fieldRef) e.valueFrom.fieldRef.apiVersion ||= "v1";
   for (const p of [c.livenessProbe, c.readinessProbe, c.startupProbe]) if (p) defaultProbe(p);
   if (c.lifecycle) defaultLifecycle(c.lifecycle);
 }
 
 /** A limit is a request, unless a request is written. */
-function defaultResources(r: ResourceRequirements): void {
+function requestLimits(r: ResourceRequirements): void {
   if (r.limits && Object.keys(r.limits).length) r.requests = { ...r.limits, ...r.requests };
-  canonicalize(r.limits);
-  canonicalize(r.requests);
 }
 
-function defaultPort(p: ContainerPort, hostNetwork: boolean): void {
-  p.protocol ||= "TCP";
-  if (hostNetwork) p.hostPort ||= p.containerPort;
+function canonicalizeResources(r: ResourceRequirements | undefined): void {
+  canonicalize(r?.limits);
+  canonicalize(r?.requests);
 }
 
 function defaultProbe(p: Probe): void {
