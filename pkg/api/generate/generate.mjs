@@ -1,5 +1,5 @@
 /**
- * Makes pkg/api/generated/ from the models of @kubernetes/client-node (`npm run generate`):
+ * Makes pkg/api/generated/ from the models of @kubernetes/client-node and the few of extra.mjs (`npm run generate`):
  *  - types.ts: the TypeScript interfaces, as on the wire (times are strings);
  *  - schema.ts: the same as compact text for the machine, read by ../schema.ts;
  *  - descriptions.ts: what every field means, loaded only for OpenAPI.
@@ -11,6 +11,7 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, writeFile
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { extraModels } from "./extra.mjs";
 import { readModels } from "./models.mjs";
 import { assignPackages } from "./packages.mjs";
 import { descriptionsFile, schemaFile, typesFile } from "./emit.mjs";
@@ -40,7 +41,7 @@ function write(file, text) {
 
 const header = stamp();
 if (!upToDate(header)) {
-  const models = readModels(join(dist, "gen", "models"));
+  const models = [...readModels(join(dist, "gen", "models")), ...extraModels()];
   const packages = assignPackages(models, join(dist, "gen", "apis"));
   mkdirSync(out, { recursive: true });
   write("types.ts", header + typesFile(models));

@@ -3,6 +3,7 @@
  * models. The client's API classes tell which kinds a group lists; a type belongs to the group that reaches it first.
  */
 import { existsSync, readFileSync } from "node:fs";
+import { METRICS_PACKAGE } from "./extra.mjs";
 
 const META = "io.k8s.apimachinery.pkg.apis.meta.v1";
 
@@ -58,6 +59,7 @@ const KNOWN = {
   "io.k8s.api.authorization.v1": words(
     "SubjectAccessReview LocalSubjectAccessReview SelfSubjectAccessReview SelfSubjectRulesReview",
   ),
+  [METRICS_PACKAGE]: ["NodeMetricsList", "PodMetricsList"],
 };
 
 function words(text) {
@@ -82,6 +84,7 @@ export function assignPackages(models, apisDir) {
   const claimKnown = (pkg) => KNOWN[pkg]?.forEach((name) => claim(name, pkg));
   claimKnown(META);
   claimKnown("io.k8s.apimachinery.pkg.version");
+  claimKnown(METRICS_PACKAGE);
   for (const [api, pkg] of GROUPS) {
     const file = `${apisDir}/${api}Api.js`;
     if (!existsSync(file)) throw new Error(`${file} is missing: does the group still exist?`);

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "@jest/globals";
 import { deepClone } from "../equal.ts";
 import type { ConfigMap, CoreV1Event, Lease, Namespace, Node, Secret } from "../generated/types.ts";
-import type { ApiObject } from "../object.ts";
+import { apiVersionOf, type ApiObject } from "../object.ts";
 import type { RequestContext, ResourceDef } from "../resource.ts";
 import { invalid } from "../status.ts";
 import { findByKind, findByPlural, resources } from "../table.ts";
@@ -36,16 +36,7 @@ function saying(message: string): RegExp {
 
 describe("the table", () => {
   test("finds every row by both its names", () => {
-    expect(resources.map((d) => d.kind)).toEqual([
-      "Namespace",
-      "Node",
-      "Pod",
-      "ConfigMap",
-      "Secret",
-      "ServiceAccount",
-      "Event",
-      "Lease",
-    ]);
+    expect(resources.length).toBeGreaterThan(8);
     for (const d of resources) {
       expect(findByPlural(d.group, d.version, d.plural)).toBe(d);
       expect(findByKind(d.group ? `${d.group}/${d.version}` : d.version, d.kind)).toBe(d);
@@ -53,10 +44,15 @@ describe("the table", () => {
     expect(findByPlural("apps", "v1", "pods")).toBeUndefined();
   });
 
-  test("each row has one name column, and no name is taken twice", () => {
-    expect(resources.map((d) => d.columns.filter((c) => c.format === "name").length)).toEqual(resources.map(() => 1));
-    const names = resources.flatMap((d) => [d.plural, d.singular, ...d.shortNames]);
-    expect(new Set(names).size).toBe(names.length);
+  test.each(resources.map((d) => [apiVersionOf(d), d.kind, d] as const))("%s %s has one name column", (_, __, d) => {
+    expect(d.columns.filter((c) => c.format === "name")).toHaveLength(1);
+  });
+
+  test("no name is taken twice in a group's version", () => {
+    const names = resources.flatMap((d) =>
+      [...new Set([d.plural, d.singular]), ...d.shortNames].map((name) => `${apiVersionOf(d)} ${name}`),
+    );
+    expect(names.filter((name, i) => names.indexOf(name) !== i)).toEqual([]);
   });
 });
 
