@@ -1,4 +1,5 @@
 /** Field errors in Kubernetes' words (`field.Required`, `field.Invalid`, …). */
+import { semanticEqual } from "../equal.ts";
 import type { NameCheck } from "../names.ts";
 import type { FieldError } from "../status.ts";
 
@@ -17,6 +18,11 @@ export function invalidValue(field: string, value: unknown, detail: string): Fie
 
 export function forbidden(field: string, detail: string): FieldError {
   return { type: "Forbidden", field, detail };
+}
+
+/** `next` is what `old` was; empty and absent are the same. */
+export function immutable(field: string, next: unknown, old: unknown): FieldErrors {
+  return semanticEqual(next, old) ? [] : [invalidValue(field, next, IMMUTABLE)];
 }
 
 export function duplicate(field: string, value: unknown): FieldError {
