@@ -20,6 +20,7 @@ export const ZERO: Readonly<Record<Scalar, unknown>> = {
 };
 
 const isInt32 = (v: unknown) => typeof v === "number" && (v | 0) === v;
+const isInt64 = (v: unknown) => typeof v === "number" && Number.isInteger(v) && v >= -(2 ** 63) && v <= 2 ** 63;
 
 export function scalarDecoder(scalar: Scalar): Decoder {
   switch (scalar) {
@@ -35,7 +36,7 @@ export function scalarDecoder(scalar: Scalar): Decoder {
       return (input, c) => (isInt32(input) ? input : mismatch(c, input, "int32"));
     case "int64":
       // A JavaScript number holds no more than 53 bits; what is larger has been rounded by the JSON parser already.
-      return (input, c) => (Number.isInteger(input) ? input : mismatch(c, input, "int64"));
+      return (input, c) => (isInt64(input) ? input : mismatch(c, input, "int64"));
     case "intOrString":
       return (input, c) => (typeof input === "string" || isInt32(input) ? input : plainMismatch(c, input, "int32"));
     case "bytes":
