@@ -16,6 +16,7 @@ import { type BodyEncoding, bodyEncoding } from "./negotiate.ts";
 export const MAX_BODY_BYTES = 3 * 1024 * 1024;
 /** No object is that deep, and all that walks through one does so by recursion. */
 const MAX_DEPTH = 1000;
+const ALIASED_VALUES = 100_000;
 
 /** The call with its body read. Rejects with ApiError. */
 export async function withBody(req: IncomingMessage, call: Call): Promise<Call> {
@@ -48,16 +49,17 @@ async function readBody(req: IncomingMessage): Promise<Buffer> {
 
 /** Throws BadRequest. */
 export function parseBody(bytes: Uint8Array, encoding: BodyEncoding): unknown {
-  if (encoding === "protobuf") return decodeProtobuf(bytes);
-  const text = decodeText(bytes, encoding);
-  let value: unknown;
+  const value = encoding === "protobuf" ? decodeProtobuf(bytes) : parseText(decodeText(bytes, encoding), encoding);
+  checkSize(value, { encoding, limit: bytes.length + ALIASED_VALUES });
+  return value;
+}
+
+function parseText(text: string, encoding: "json" | "yaml"): unknown {
   try {
-    value = encoding === "json" ? JSON.parse(text) : parseYamlDocuments(text, "the body")[0]?.value;
+    return encoding === "json" ? JSON.parse(text) : parseYamlDocuments(text, "the body")[0]?.value;
   } catch (error) {
     throw unrecognized(encoding, error instanceof RangeError ? TOO_DEEP : String((error as Error).message));
   }
-  checkSize(value, encoding);
-  return value;
 }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
@@ -72,9 +74,9 @@ function decodeText(bytes: Uint8Array, encoding: BodyEncoding): string {
 
 const TOO_DEEP = `nested more than ${MAX_DEPTH} levels deep`;
 
-/** A few aliases of aliases are millions of values; no honest body has more of them than bytes. */
-function checkSize(value: unknown, encoding: BodyEncoding): void {
-  let left = MAX_BODY_BYTES;
+/** A few aliases of aliases are millions of values. Other bodies have fewer values than bytes. */
+function checkSize(value: unknown, { encoding, limit }: { encoding: BodyEncoding; limit: number }): void {
+  let left = limit;
   const visit = (v: unknown, depth: number): void => {
     if (--left < 0) throw unrecognized(encoding, "document contains excessive aliasing");
     if (typeof v !== "object" || v === null) return;

@@ -131,12 +131,12 @@ describe("every failure is a Status", () => {
       "line 1",
     ],
     [
-      "protobuf",
+      "protobuf that is none",
       configMaps,
       { method: "POST", headers: { "Content-Type": "application/vnd.kubernetes.protobuf" }, body: "k8s" },
-      415,
-      "UnsupportedMediaType",
-      "application/vnd.kubernetes.protobuf",
+      400,
+      "BadRequest",
+      "expected prefix [107 56 115 0]",
     ],
     [
       "server-side apply",

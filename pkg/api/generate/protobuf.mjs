@@ -15,7 +15,7 @@ import { fileURLToPath } from "node:url";
 
 const VERSION = "v0.36.0";
 
-/** Module, folder in it, and the apiVersion of its kinds, if it has any. */
+/** Module, folder in it, and the apiVersion of its kinds, if it has any: of all that are served and can be written. */
 const PACKAGES = [
   ["api", "core/v1", "v1"],
   ["api", "apps/v1", "apps/v1"],
@@ -37,7 +37,6 @@ const PACKAGES = [
   ["api", "admissionregistration/v1", "admissionregistration.k8s.io/v1"],
   ["apiextensions-apiserver", "pkg/apis/apiextensions/v1", "apiextensions.k8s.io/v1"],
   ["kube-aggregator", "pkg/apis/apiregistration/v1", "apiregistration.k8s.io/v1"],
-  ["metrics", "pkg/apis/metrics/v1beta1", "metrics.k8s.io/v1beta1"],
   ["apimachinery", "pkg/apis/meta/v1", "meta.k8s.io/v1"],
   ["apimachinery", "pkg/api/resource", ""],
   ["apimachinery", "pkg/util/intstr", ""],
@@ -68,7 +67,7 @@ function moduleDirs() {
 /** Struct tags by `Struct.protobufName`. */
 function readTags(dir) {
   const tags = new Map();
-  const sources = readdirSync(dir).filter((f) => /\.go$/.test(f) && !/_test\.go$|^zz_|^generated\.pb/.test(f));
+  const sources = readdirSync(dir).filter((f) => f.endsWith(".go") && !/_test\.go$|^zz_|^generated\.pb/.test(f));
   for (const file of sources) {
     let struct = "";
     for (const line of readFileSync(join(dir, file), "utf8").split("\n")) {
@@ -99,7 +98,8 @@ function readMessages(dir, prefix) {
     const field = FIELD.exec(line);
     if (!message) continue;
     if (!field) {
-      if (/ = \d+;/.test(line) && !/^\s*\/\//.test(line)) throw new Error(`${message.id}: cannot read "${line.trim()}"`);
+      if (/ = \d+;/.test(line) && !/^\s*\/\//.test(line))
+        throw new Error(`${message.id}: cannot read "${line.trim()}"`);
       continue;
     }
     const [, label = "", declared = "", protoName = "", number = ""] = field;

@@ -1,7 +1,7 @@
 /**
  * Kubernetes' protobuf messages, as far as bodies of requests reach them. Made by pkg/api/generate/protobuf.mjs; do not edit.
  *
- * Source: generated.proto and struct tags of the Go modules k8s.io/{api,apiextensions-apiserver,kube-aggregator,metrics,apimachinery}
+ * Source: generated.proto and struct tags of the Go modules k8s.io/{api,apiextensions-apiserver,kube-aggregator,apimachinery}
  * v0.36.0, Copyright The Kubernetes Authors, Apache License 2.0.
  *
  * `# package apiVersion`, then one message a line: `name?=number:type`. `?`: zero means absent. No name: the message's
@@ -472,14 +472,9 @@ APIServiceCondition type=1:string status=2:string lastTransitionTime=3:meta/v1.T
 APIServiceSpec service=1:ServiceReference group?=2:string version?=3:string insecureSkipTLSVerify?=4:bool caBundle?=5:bytes groupPriorityMinimum=7:int32 versionPriority=8:int32
 APIServiceStatus conditions=1:[]APIServiceCondition
 ServiceReference namespace?=1:string name?=2:string port=3:int32
-# metrics/v1beta1 metrics.k8s.io/v1beta1
-ContainerMetrics name=1:string usage=2:{}resource.Quantity
-NodeMetrics metadata=1:meta/v1.ObjectMeta timestamp=2:meta/v1.Time window=3:meta/v1.Duration usage=4:{}resource.Quantity
-PodMetrics metadata=1:meta/v1.ObjectMeta timestamp=2:meta/v1.Time window=3:meta/v1.Duration containers=4:[]ContainerMetrics
 # meta/v1 meta.k8s.io/v1
 Condition type=1:string status=2:string observedGeneration?=3:int64 lastTransitionTime=4:Time reason=5:string message=6:string
 DeleteOptions gracePeriodSeconds=1:int64 preconditions=2:Preconditions orphanDependents=3:bool propagationPolicy=4:string dryRun=5:[]string ignoreStoreReadErrorWithClusterBreakingPotential=6:bool
-Duration duration=1:int64
 FieldSelectorRequirement key=1:string operator=2:string values=3:[]string
 FieldsV1 raw=1:raw
 LabelSelector matchLabels=1:{}string matchExpressions=2:[]LabelSelectorRequirement
