@@ -13,7 +13,13 @@ import type { FieldError } from "./status.ts";
 export interface RequestContext {
   /** Milliseconds since the epoch. */
   readonly now: number;
-  readonly user: { readonly name: string; readonly groups: readonly string[] };
+  readonly user: {
+    readonly name: string;
+    readonly groups: readonly string[];
+    readonly uid?: string;
+    /** What else is known of the user, by keys like `authentication.kubernetes.io/pod-name`. */
+    readonly extra?: Readonly<Record<string, readonly string[]>>;
+  };
 }
 
 export type Verb = "get" | "list" | "watch" | "create" | "update" | "patch" | "delete" | "deletecollection";
@@ -128,6 +134,8 @@ export interface ResourceDef<T extends ApiObject = ApiObject> {
   readonly prepareForDelete?: (o: T, c: RequestContext) => void;
   /** What becomes of dependents when a delete does not say; default is Background. */
   readonly defaultPropagation?: "Orphan";
+  /** Of these, the oldest are removed by the API server when there are more (Events). */
+  readonly maxObjects?: number;
   /** Removed by the API server this long after creation (Events). */
   readonly ttlSeconds?: number;
   readonly subresources: Readonly<Record<string, Subresource<T>>>;
