@@ -24,8 +24,9 @@ import type { ApiServer } from "./server.ts";
 import { apiErrorOf } from "./storage.ts";
 import { streamWatch } from "./watch-stream.ts";
 
-/** A client that sends its request more slowly than this is cut off. */
-const REQUEST_TIMEOUT_MS = 60_000;
+const PATIENCE_MS = 60_000;
+/** How often Node looks for slow requests. */
+const CHECK_MS = 30_000;
 
 export interface ListenOptions {
   readonly host: string;
@@ -39,6 +40,8 @@ export interface ListenOptions {
   /** Tried in order, after client certificates. */
   readonly authenticators?: readonly Authenticator[];
   readonly authorize?: Authorizer;
+  /** A client that sends its request more slowly, or leaves an answer unread for longer, is cut off. */
+  readonly patienceMs?: number;
 }
 
 export interface HttpListener {
@@ -51,8 +54,16 @@ export interface HttpListener {
 /** Resolves when it listens; rejects with the socket's error (EADDRINUSE). */
 export async function listen(api: ApiServer, o: ListenOptions): Promise<HttpListener> {
   const { cert, key, clientCa: ca } = o.tls;
-  const server = createServer({ cert, key, ca, requestCert: true, rejectUnauthorized: false, minVersion: "TLSv1.2" });
-  server.requestTimeout = REQUEST_TIMEOUT_MS;
+  const server = createServer({
+    cert,
+    key,
+    ca,
+    requestCert: true,
+    rejectUnauthorized: false,
+    minVersion: "TLSv1.2",
+    ...patience(o.patienceMs ?? PATIENCE_MS),
+  });
+  cutOffStalled(server, o.patienceMs ?? PATIENCE_MS);
   const proxy = new AgentProxy(o.agentTls);
   const front = new Front(api, proxy, o);
   server.on("request", front.app());
@@ -63,6 +74,16 @@ export async function listen(api: ApiServer, o: ListenOptions): Promise<HttpList
   });
   const { port } = server.address() as AddressInfo;
   return { url: `https://${o.host}:${port}`, port, close: () => close(server, proxy, front) };
+}
+
+const patience = (ms: number) => ({ requestTimeout: ms, connectionsCheckingInterval: Math.min(CHECK_MS, ms / 2) });
+
+/** A watch may be idle for ever; what may not be is a client that does not take what is written to it. */
+function cutOffStalled(server: Server, ms: number): void {
+  server.timeout = ms;
+  server.on("timeout", (socket) => {
+    if (socket.writableLength > 0) socket.destroy();
+  });
 }
 
 async function close(server: Server, proxy: AgentProxy, front: Front): Promise<void> {

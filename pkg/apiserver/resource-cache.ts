@@ -73,6 +73,11 @@ export class ResourceCache {
     return this.#entries.size;
   }
 
+  /** How many watch. */
+  get watchers(): number {
+    return this.#subscriptions.size;
+  }
+
   get(key: string): Entry | undefined {
     return this.#entries.get(key);
   }
