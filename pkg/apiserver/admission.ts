@@ -49,6 +49,8 @@ export interface ClusterView {
 export interface Alongside {
   readonly expect: readonly Expectation[];
   readonly ops: readonly TxnOp[];
+  /** Called once: the write is done, given up, or about to be decided anew. */
+  readonly done?: () => void;
 }
 
 export interface AdmissionPlugin {
@@ -83,13 +85,21 @@ export class Admission {
   async validate(r: AdmissionRequest, attempt: number): Promise<Alongside> {
     const expect: Expectation[] = [];
     const ops: TxnOp[] = [];
-    for (const plugin of this.#plugins) {
-      const pending = plugin.validate?.(r, this.#view, attempt);
-      const found = pending instanceof Promise ? await pending : pending;
-      if (!found) continue;
-      expect.push(...found.expect);
-      ops.push(...found.ops);
+    const ends: (() => void)[] = [];
+    const done = () => ends.forEach((end) => end());
+    try {
+      for (const plugin of this.#plugins) {
+        const pending = plugin.validate?.(r, this.#view, attempt);
+        const found = pending instanceof Promise ? await pending : pending;
+        if (!found) continue;
+        expect.push(...found.expect);
+        ops.push(...found.ops);
+        if (found.done) ends.push(found.done);
+      }
+    } catch (error) {
+      done();
+      throw error;
     }
-    return { expect, ops };
+    return { expect, ops, done };
   }
 }

@@ -2,6 +2,9 @@
  * The one path by which objects are written, for all kinds: each kind adds only its policy (api/resource.ts). Reads are
  * in reader.ts.
  */
+import { applyConfiguration, type Applied } from "../api/apply/apply.ts";
+import { mergeTypeOf } from "../api/apply/built-in.ts";
+import { trackApply, trackUpdate } from "../api/apply/track.ts";
 import { decodeObject, type FieldValidation } from "../api/decode.ts";
 import { deepClone } from "../api/equal.ts";
 import { generateName } from "../api/names.ts";
@@ -105,7 +108,7 @@ export class Registry {
     return this.#create(at, object, c);
   }
 
-  async #create(at: Address, object: ApiObject, c: WriteContext, applied?: ApplyPatch): Promise<Entry> {
+  async #create(at: Address, object: ApiObject, c: WriteContext, applied?: Applied): Promise<Entry> {
     const def = policyOf(at.def);
     const wanted = object.metadata.name ?? "";
     const prefix = object.metadata.generateName ?? "";
@@ -121,11 +124,13 @@ export class Registry {
       trackFields(at.def, { next, c, applied });
       const alongside = await this.#admission.validate(request, attempt);
       const target = targetOf({ ...at, def }, next.metadata.name ?? "");
-      const result = await this.#storage.create(target, next, {
-        expect: [...expect, ...alongside.expect],
-        ops: alongside.ops,
-        dryRun: c.dryRun,
-      });
+      const result = await this.#storage
+        .create(target, next, {
+          expect: [...expect, ...alongside.expect],
+          ops: alongside.ops,
+          dryRun: c.dryRun,
+        })
+        .finally(alongside.done);
       if ("entry" in result) return result.entry;
       if (result.taken && (wanted || attempt === GENERATE_ATTEMPTS)) {
         throw alreadyExists({ group: def.group, resource: def.plural }, target.name);
@@ -147,12 +152,13 @@ export class Registry {
   async patch(at: Address, name: string, patch: Patch, c: WriteContext, part?: PartOf): Promise<Entry> {
     let warnings: readonly string[] = [];
     const decide: Decide = (current, attempt) => {
-      const patched = applyPatch(at.def, viewed(at.def, current.object), patch, c, part?.name ?? "");
+      const live = viewed(at.def, current.object);
+      const applied = isApply(patch) ? merged(at, name, live, patch, c, part?.name) : undefined;
+      const patched = applied?.object ?? applyPlainPatch(at.def, live, patch);
       const decoded = decodeObject<ApiObject>(at.def, patched, c.fieldValidation);
       warnings = decoded.warnings;
       fitToAddress(at.def, decoded.object, { namespace: at.namespace, name });
       const next = toStored(at.def, decoded.object);
-      const applied = patch.type === "application/apply-patch+yaml" ? patch : undefined;
       return this.#decideUpdate(at, current, next, { ...c, attempt }, { part, applied });
     };
     const { entry } = await this.#storage.change(storedTarget(at, name), decide, c.dryRun);
@@ -175,10 +181,10 @@ export class Registry {
         if (part || !isNotFound(error, name)) throw error;
       }
       try {
-        const body = applyPatch(at.def, undefined, patch, c, "");
-        const object = decode(at.def, body, c);
+        const applied = merged(at, name, undefined, patch, c);
+        const object = decode(at.def, applied.object, c);
         fitToAddress(at.def, object, { namespace: at.namespace, name });
-        return { entry: await this.#create(at, object, c, patch), created: true };
+        return { entry: await this.#create(at, object, c, applied), created: true };
       } catch (error) {
         // Somebody else was quicker: then it is there to be changed.
         if (!(error instanceof ApiError && error.reason === "AlreadyExists")) throw error;
@@ -227,7 +233,7 @@ export class Registry {
     current: Entry,
     next: ApiObject,
     c: WriteContext & { attempt: number },
-    how: { part?: PartOf | undefined; facet?: string; applied?: ApplyPatch | undefined },
+    how: { part?: PartOf | undefined; facet?: string; applied?: Applied | undefined },
   ): Promise<Decision> {
     const def = policyOf(at.def);
     const subresource = how.part?.name ?? how.facet ?? "";

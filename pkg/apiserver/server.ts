@@ -81,7 +81,7 @@ export class ApiServer implements Handler {
     this.cache = new WatchCache({ ...o, resources, log: log.child({ component: "watch-cache" }) });
     const storage = new Storage(store, this.cache);
     this.view = clusterView(this.cache, storage);
-    const admission = new Admission(o.plugins ?? defaultPlugins, this.view);
+    const admission = new Admission(o.plugins ?? defaultPlugins({ random }), this.view);
     this.#reader = new Reader({ store, storage, cache: this.cache, clock });
     this.#registry = new Registry({ storage, cache: this.cache, random, admission, resources });
     this.#housekeeping = new Housekeeping({
@@ -132,6 +132,7 @@ export class ApiServer implements Handler {
     try {
       if (this.#closed) throw new ApiError("ServiceUnavailable", "the server is shutting down");
       const { def, namespace } = this.#address(call);
+      if (def.virtual || (def.verbs && !def.verbs.includes("watch"))) throw notAllowed();
       const params = call.name ? watchOfOne(call.name, call.params) : (call.params ?? {});
       return await this.#reader.watch(def, namespace, params);
     } catch (error) {

@@ -87,21 +87,25 @@ export class Storage {
     for (let round = 1; ; round++) {
       if (!current) throw notFound({ group: t.def.group, resource: t.def.plural }, t.name);
       const outcome = await attempt(decide, current, round);
-      if (!live && (outcome instanceof ApiError || outcome.verdict === "keep" || dryRun)) {
-        // G2: what was decided on came from the cache.
-        const newest = await this.read(t.def, t.key);
-        live = true;
-        if (newest?.revision !== current.revision) {
-          current = newest;
-          continue;
+      try {
+        if (!live && (outcome instanceof ApiError || outcome.verdict === "keep" || dryRun)) {
+          // G2: what was decided on came from the cache.
+          const newest = await this.read(t.def, t.key);
+          live = true;
+          if (newest?.revision !== current.revision) {
+            current = newest;
+            continue;
+          }
         }
+        if (outcome instanceof ApiError) throw outcome;
+        if (outcome.verdict === "keep") return { entry: current, removed: false };
+        const done = await this.#commit(t, current, outcome, dryRun);
+        if ("entry" in done) return done;
+        current = done.current;
+        live = true;
+      } finally {
+        if (!(outcome instanceof ApiError) && outcome.verdict !== "keep") outcome.alongside?.done?.();
       }
-      if (outcome instanceof ApiError) throw outcome;
-      if (outcome.verdict === "keep") return { entry: current, removed: false };
-      const done = await this.#commit(t, current, outcome, dryRun);
-      if ("entry" in done) return done;
-      current = done.current;
-      live = true;
     }
   }
 
@@ -148,9 +152,9 @@ export class Storage {
 async function attempt(decide: Decide, current: Entry, round: number): Promise<Decision | ApiError> {
   try {
     const decision = await decide(current, round);
-    return decision.verdict === "write" && sameContent(decision.object, current.object)
-      ? { verdict: "keep" }
-      : decision;
+    if (decision.verdict !== "write" || !sameContent(decision.object, current.object)) return decision;
+    decision.alongside?.done?.();
+    return { verdict: "keep" };
   } catch (error) {
     if (error instanceof ApiError) return error;
     throw error;

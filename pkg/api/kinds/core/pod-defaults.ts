@@ -1,4 +1,4 @@
-/** What a Pod says where its author is silent: Kubernetes' API defaults, and those of its standard admission plugins. */
+/** What a Pod says where its author is silent: Kubernetes' API defaults. */
 import type {
   Container,
   EphemeralContainer,
@@ -8,7 +8,6 @@ import type {
   Probe,
   ProjectedVolumeSource,
   ResourceRequirements,
-  Toleration,
   Volume,
 } from "../../generated/types.ts";
 import { defaultPullPolicy } from "../../image.ts";
@@ -20,7 +19,6 @@ export function setPodDefaults(pod: Pod): void {
   pod.spec ??= { containers: [] };
   defaultPodSpec(pod.spec);
   defaultOnlyOfPods(pod.spec);
-  admit(pod.spec);
 }
 
 /** Of every pod spec, those in templates included. */
@@ -50,29 +48,6 @@ function defaultOnlyOfPods(spec: PodSpec): void {
     if (c.resources) requestLimits(c.resources);
     if (spec.hostNetwork) for (const p of c.ports ?? []) p.hostPort ||= p.containerPort;
   }
-}
-
-/** As the plugins ServiceAccount, Priority and DefaultTolerationSeconds do. */
-function admit(spec: PodSpec): void {
-  spec.serviceAccountName ||= "default";
-  spec.serviceAccount = spec.serviceAccountName;
-  spec.priority ??= PRIORITIES[spec.priorityClassName ?? ""] ?? 0;
-  spec.preemptionPolicy ||= "PreemptLowerPriority";
-  tolerateBriefly(spec, "node.kubernetes.io/not-ready");
-  tolerateBriefly(spec, "node.kubernetes.io/unreachable");
-}
-
-const PRIORITIES: Readonly<Record<string, number>> = {
-  "system-cluster-critical": 2_000_000_000,
-  "system-node-critical": 2_000_001_000,
-};
-
-/** A node that is away may come back: Pods stay on it for five minutes. */
-function tolerateBriefly(spec: PodSpec, key: string): void {
-  const covers = (t: Toleration) => (!t.key || t.key === key) && (!t.effect || t.effect === "NoExecute");
-  if (spec.tolerations?.some(covers)) return;
-  const toleration = { key, operator: "Exists", effect: "NoExecute", tolerationSeconds: 300 };
-  spec.tolerations = [...(spec.tolerations ?? []), toleration];
 }
 
 function defaultContainer(c: Container | EphemeralContainer): void {

@@ -30,18 +30,10 @@ describe("defaults", () => {
       ],
       dnsPolicy: "ClusterFirst",
       enableServiceLinks: true,
-      preemptionPolicy: "PreemptLowerPriority",
-      priority: 0,
       restartPolicy: "Always",
       schedulerName: "default-scheduler",
       securityContext: {},
-      serviceAccount: "default",
-      serviceAccountName: "default",
       terminationGracePeriodSeconds: 30,
-      tolerations: [
-        { key: "node.kubernetes.io/not-ready", operator: "Exists", effect: "NoExecute", tolerationSeconds: 300 },
-        { key: "node.kubernetes.io/unreachable", operator: "Exists", effect: "NoExecute", tolerationSeconds: 300 },
-      ],
     });
   });
 
@@ -114,14 +106,6 @@ test("a gated Pod says so", () => {
   if (pod.spec) pod.spec.schedulingGates = [{ name: "a/b" }];
   pods.prepareForCreate?.(pod, context);
   expect(pod.status?.conditions).toMatchObject([{ type: "PodScheduled", status: "False", reason: "SchedulingGated" }]);
-});
-
-test("a priority class nobody knows is refused", () => {
-  const pod = minimal();
-  if (pod.spec) pod.spec.priorityClassName = "high";
-  expect(() => pods.prepareForCreate?.(pod, context)).toThrow(
-    'pods "web" is forbidden: no PriorityClass with name high was found',
-  );
 });
 
 describe("binding", () => {

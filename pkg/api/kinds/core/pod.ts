@@ -5,7 +5,7 @@ import type { Binding, Pod, PodCondition } from "../../generated/types.ts";
 import { nameOf } from "../../object.ts";
 import { isTerminal, qosClass } from "../../pod.ts";
 import type { RequestContext, ResourceDef } from "../../resource.ts";
-import { ApiError, conflict, invalid } from "../../status.ts";
+import { conflict, invalid } from "../../status.ts";
 import { notSupported, required } from "../../validation/field.ts";
 import { validatePodUpdate } from "../../validation/pod-update.ts";
 import { validatePodStatus } from "../../validation/pod-status.ts";
@@ -25,7 +25,6 @@ export const pods: ResourceDef<Pod> = {
   schema: "Pod",
   setDefaults: setPodDefaults,
   prepareForCreate(o, c) {
-    requirePriorityClass(o);
     o.status = { phase: "Pending", qosClass: quality(o) };
     if (o.spec?.schedulingGates?.length) setCondition(o, GATED, c.now);
   },
@@ -84,14 +83,6 @@ function quality(o: Pod): string {
   } catch {
     return "BestEffort";
   }
-}
-
-/** There are no PriorityClasses to look up yet; the built-in ones are known. */
-function requirePriorityClass(o: Pod): void {
-  const name = o.spec?.priorityClassName;
-  if (!name || name === "system-cluster-critical" || name === "system-node-critical") return;
-  const why = `pods "${nameOf(o)}" is forbidden: no PriorityClass with name ${name} was found`;
-  throw new ApiError("Forbidden", why, { name: nameOf(o), kind: "pods" });
 }
 
 function gracePeriod(o: DeepReadonly<Pod>, requested: number | undefined): number {
