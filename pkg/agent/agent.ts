@@ -13,6 +13,7 @@ import type { NodeContext } from "./context.ts";
 import { Fleet } from "./fleet.ts";
 import { ImageStore } from "./images.ts";
 import { Limiter } from "./limiter.ts";
+import { Tokens } from "./tokens.ts";
 import { serveAgent, type ServeOptions } from "./server.ts";
 import { measureMachine } from "./measure.ts";
 import { type Measurement, nodeLabels, type NodeFacts, type NodeOptions, nodeResources } from "./node-status.ts";
@@ -210,6 +211,7 @@ class Agent {
       log,
       dataDir,
       events: this.#events,
+      tokens: new Tokens({ client, clock }),
       images: new ImageStore({ runtime, clock, parallelPulls: this.#o.parallelPulls ?? 3 }),
       starts: new Limiter(this.#o.parallelStarts ?? 4),
       get nodeMemory() {

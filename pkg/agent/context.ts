@@ -13,6 +13,7 @@ import type { ConfigSource, Lookup } from "./env.ts";
 import type { Pod } from "./facts.ts";
 import type { ImageStore } from "./images.ts";
 import type { Limiter } from "./limiter.ts";
+import type { Tokens } from "./tokens.ts";
 
 /** What of EventRecorder the workers use: never waits, never fails. */
 export interface Events {
@@ -29,6 +30,7 @@ export interface NodeContext {
   readonly log: Logger;
   readonly events: Events;
   readonly images: ImageStore;
+  readonly tokens: Tokens;
   /** Pods that may be starting containers at once. */
   readonly starts: Limiter;
   readonly dataDir: string;

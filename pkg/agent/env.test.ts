@@ -5,6 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Container } from "../api/generated/types.ts";
 import { type ConfigSource, type EnvInput, expand, type Lookup, resolveEnv } from "./env.ts";
+import type { Pod } from "./facts.ts";
+import type { ProjectionInput, TokenSource } from "./projection.ts";
 import { Harness, podOf } from "./testing/harness.ts";
 import { unsupportedFields } from "./unsupported.ts";
 import { mountsOf, prepareVolumes, removeVolumes } from "./volumes.ts";
@@ -20,6 +22,11 @@ function input(c: Partial<Container>): EnvInput {
   const container = { name: "c0", ...c };
   pod.metadata.labels = { app: "shop" };
   return { pod, container, lookup, hostIP: "192.168.0.1", podIP: "10.0.0.2", allocatable: { cpu: "4", memory: "1Gi" } };
+}
+
+function projection(pod: Pod, from: Lookup = lookup): ProjectionInput {
+  const token = ({ audience, path }: TokenSource) => Promise.resolve(`token for ${audience ?? "the API"} in ${path}`);
+  return { pod, lookup: from, token, hostIP: "192.168.0.1", allocatable: { cpu: "4" } };
 }
 
 const values = (c: Partial<Container>) => Object.fromEntries(resolveEnv(input(c)).map((e) => [e.name, e.value]));
@@ -84,15 +91,20 @@ describe("volumes", () => {
     const pod = podOf("web", [{ volumeMounts }], { volumes });
     const at = (name: string) => join(dataDir, "pods", "web-uid", "volumes", name);
     try {
-      await prepareVolumes(dataDir, pod, lookup);
+      await prepareVolumes(dataDir, projection(pod));
       expect(await readFile(join(at("conf"), "deep/a.txt"), "utf8")).toBe("1");
       expect(await readFile(join(at("key"), "TOKEN"), "utf8")).toBe("hello");
       expect((await stat(join(at("key"), "TOKEN"))).mode & 0o777).toBe(0o400);
 
       const changed: ConfigSource = { metadata: { name: "settings", resourceVersion: "2" }, data: { A: "new" } };
-      await prepareVolumes(dataDir, pod, (kind, name) => (name === "settings" ? changed : lookup(kind, name)));
+      await prepareVolumes(
+        dataDir,
+        projection(pod, (kind, name) => (name === "settings" ? changed : lookup(kind, name))),
+      );
       expect(await readFile(join(at("conf"), "deep/a.txt"), "utf8")).toBe("new");
-      expect((await readdir(at("conf"))).toSorted()).toEqual(["..2", "..data", "deep"]);
+      const names = (await readdir(at("conf"))).toSorted();
+      expect(names.filter((n) => !/^\.\.[0-9a-f]{20}$/.test(n))).toEqual(["..data", "deep"]);
+      expect(names).toHaveLength(3);
 
       const [container] = pod.spec?.containers ?? [];
       expect(container && (await mountsOf(dataDir, pod, container))).toEqual([
@@ -101,6 +113,40 @@ describe("volumes", () => {
       ]);
       await removeVolumes(dataDir, "web-uid");
       expect(await readdir(join(dataDir, "pods"))).toEqual([]);
+    } finally {
+      await rm(dataDir, { recursive: true, force: true });
+    }
+  });
+
+  test("a projected volume holds tokens, ConfigMaps and the Pod's own fields side by side", async () => {
+    const dataDir = await mkdtemp(join(tmpdir(), "agent-"));
+    const sources = [
+      { serviceAccountToken: { path: "token", expirationSeconds: 3607 } },
+      { serviceAccountToken: { path: "vault/token", audience: "vault" } },
+      { configMap: { name: "settings", items: [{ key: "A", path: "a" }] } },
+      {
+        downwardAPI: {
+          items: [
+            { path: "namespace", fieldRef: { fieldPath: "metadata.namespace" } },
+            { path: "labels", fieldRef: { fieldPath: "metadata.labels" } },
+            { path: "cpu", resourceFieldRef: { containerName: "c0", resource: "limits.cpu" }, mode: 0o440 },
+          ],
+        },
+      },
+    ];
+    const pod = podOf("web", [{}], { volumes: [{ name: "all", projected: { sources, defaultMode: 0o420 } }] });
+    pod.metadata.labels = { tier: "front", app: "shop" };
+    const file = (path: string) => join(dataDir, "pods", "web-uid", "volumes", "all", path);
+    try {
+      await prepareVolumes(dataDir, projection(pod));
+      expect(await readFile(file("token"), "utf8")).toBe("token for the API in token");
+      expect(await readFile(file("vault/token"), "utf8")).toBe("token for vault in vault/token");
+      expect(await readFile(file("a"), "utf8")).toBe("1");
+      expect(await readFile(file("namespace"), "utf8")).toBe("default");
+      expect(await readFile(file("labels"), "utf8")).toBe('app="shop"\ntier="front"');
+      expect(await readFile(file("cpu"), "utf8")).toBe("4");
+      expect((await stat(file("token"))).mode & 0o777).toBe(0o420);
+      expect((await stat(file("cpu"))).mode & 0o777).toBe(0o440);
     } finally {
       await rm(dataDir, { recursive: true, force: true });
     }
@@ -119,7 +165,9 @@ describe("volumes", () => {
   ])("what cannot be mounted says why: %j", async (volume, message) => {
     const dataDir = await mkdtemp(join(tmpdir(), "agent-"));
     try {
-      await expect(prepareVolumes(dataDir, podOf("web", [{}], { volumes: [volume] }), lookup)).rejects.toThrow(message);
+      await expect(prepareVolumes(dataDir, projection(podOf("web", [{}], { volumes: [volume] })))).rejects.toThrow(
+        message,
+      );
     } finally {
       await rm(dataDir, { recursive: true, force: true });
     }
@@ -169,9 +217,8 @@ test("directories of Pods that nobody knows any more go when an agent starts", a
   try {
     await using h = new Harness({ agent: { dataDir } });
     const volumes = [{ name: "v", emptyDir: {} }];
-    const lookup = () => undefined;
-    await prepareVolumes(dataDir, podOf("forgotten", [], { volumes }), lookup);
-    await prepareVolumes(dataDir, podOf("web", [], { volumes }), lookup);
+    await prepareVolumes(dataDir, projection(podOf("forgotten", [], { volumes })));
+    await prepareVolumes(dataDir, projection(podOf("web", [], { volumes })));
     h.create("web", [{ volumeMounts: [{ name: "v", mountPath: "/v" }] }], { volumes });
     h.start();
     await h.untilRunning("web");

@@ -19,6 +19,10 @@ export interface EnvInput {
   readonly allocatable: Readonly<Record<string, string>>;
 }
 
+/** What a field of the Pod may depend on, and what a container's resources do. */
+export type FieldInput = Pick<EnvInput, "pod" | "hostIP" | "podIP">;
+export type ResourceInput = Pick<EnvInput, "pod" | "container" | "allocatable">;
+
 /** The message is the kubelet's; it becomes the waiting message of CreateContainerConfigError. */
 export class ConfigError extends Error {
   readonly reason = "CreateContainerConfigError";
@@ -86,7 +90,7 @@ function textOf(kind: "ConfigMap" | "Secret", source: ConfigSource): Readonly<Re
   return Object.fromEntries(Object.entries(data).map(([k, v]) => [k, Buffer.from(v, "base64").toString("utf8")]));
 }
 
-const PLAIN_FIELDS: Readonly<Record<string, (i: EnvInput) => string | undefined>> = {
+const PLAIN_FIELDS: Readonly<Record<string, (i: FieldInput) => string | undefined>> = {
   "metadata.name": ({ pod }) => pod.metadata.name,
   "metadata.namespace": ({ pod }) => pod.metadata.namespace,
   "metadata.uid": ({ pod }) => pod.metadata.uid,
@@ -98,7 +102,8 @@ const PLAIN_FIELDS: Readonly<Record<string, (i: EnvInput) => string | undefined>
   "status.podIPs": ({ podIP }) => podIP,
 };
 
-function podField(i: EnvInput, path: string): string {
+/** A field of the Pod as text. Throws {@link ConfigError} for one that is not offered. */
+export function podField(i: FieldInput, path: string): string {
   const plain = PLAIN_FIELDS[path];
   if (plain) return plain(i) ?? "";
   const [, map, key] = /^metadata\.(labels|annotations)\['(.+)'\]$/.exec(path) ?? [];
@@ -106,7 +111,11 @@ function podField(i: EnvInput, path: string): string {
   return (map === "labels" ? i.pod.metadata.labels : i.pod.metadata.annotations)?.[key] ?? "";
 }
 
-function resourceField(i: EnvInput, ref: { containerName?: string; resource: string; divisor?: string }): string {
+/** A request or limit of a container, in units of the divisor, rounded up. */
+export function resourceField(
+  i: ResourceInput,
+  ref: { containerName?: string; resource: string; divisor?: string },
+): string {
   const all = [...containersOf(i.pod), ...initContainersOf(i.pod)];
   const c = ref.containerName ? all.find((x) => x.name === ref.containerName) : i.container;
   const [kind, resource = ""] = ref.resource.split(".");

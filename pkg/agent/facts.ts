@@ -32,6 +32,11 @@ export interface ProbeFact {
   readonly unhealthy?: { readonly probe: "liveness" | "startup"; readonly message: string };
 }
 
+/** Files that may change are looked at again then. */
+export interface VolumesReady {
+  readonly refreshAt: number;
+}
+
 export interface PodFacts {
   /** By container name. */
   readonly images: ReadonlyMap<string, ImageFact>;
@@ -48,7 +53,7 @@ export interface PodFacts {
   readonly brokenSandbox?: string;
   /** The attempt of the next sandbox. */
   readonly sandboxAttempt: number;
-  readonly volumes: "unknown" | "ready" | StepError;
+  readonly volumes: "unknown" | VolumesReady | StepError;
   /** The node will not run it (OutOfcpu …). */
   readonly refused?: { readonly reason: string; readonly message: string };
   /** Verbs under way that may still change what the runtime holds. */

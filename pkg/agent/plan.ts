@@ -22,6 +22,7 @@ import {
   restartPolicyOf,
   SHOW_ERROR_MS,
   type StepError,
+  type VolumesReady,
 } from "./facts.ts";
 import { needsPodIP } from "./env.ts";
 import { mayRestart, restartAt, specHash } from "./restart.ts";
@@ -42,7 +43,8 @@ export type ActionReason =
   | "OldAttempt"
   | "NeverStarted"
   | "BackOff"
-  | "Deadline";
+  | "Deadline"
+  | "Refresh";
 
 export type PodAction =
   | { readonly type: "createSandbox"; readonly attempt: number; readonly reason: ActionReason }
@@ -204,7 +206,7 @@ function planContainers(i: Input): PodAction[] {
   const init = initPending(i);
   if (init === "failed") return start;
   if (init) return [...start, ...planContainer(i, init, true)];
-  return [...start, ...containersOf(pod).flatMap((c) => planContainer(i, c, false))];
+  return [...start, ...containersOf(pod).flatMap((c) => planContainer(i, c, false)), ...planRefresh(i)];
 }
 
 /** The init container whose turn it is. Once a main container exists in this sandbox, their time is over. */
@@ -288,9 +290,20 @@ function planImage(i: Input, c: Container, attempt: number, reason: ActionReason
 
 function planVolumes(i: Input, reason: ActionReason): PodAction[] | undefined {
   const { volumes } = i.facts;
-  if (volumes === "ready" || !i.pod.spec?.volumes?.length) return undefined;
+  if (isReady(volumes) || !i.pod.spec?.volumes?.length) return undefined;
   const prepare: PodAction = { type: "prepareVolumes", reason };
   return volumes === "unknown" ? [prepare] : retry(volumes, i.now, prepare);
+}
+
+/** Files of ConfigMaps, Secrets and tokens follow what they come from. */
+function planRefresh({ pod, facts: { volumes }, now }: Input): PodAction[] {
+  if (!isReady(volumes) || volumes.refreshAt === Infinity || !pod.spec?.volumes?.length) return [];
+  if (now < volumes.refreshAt) return [{ type: "wait", until: volumes.refreshAt, reason: "Refresh" }];
+  return [{ type: "prepareVolumes", reason: "Refresh" }];
+}
+
+function isReady(volumes: PodFacts["volumes"]): volumes is VolumesReady {
+  return typeof volumes === "object" && "refreshAt" in volumes;
 }
 
 /** Meanwhile the status changes from the error's own reason to the back-off's: look again then, too. */

@@ -18,7 +18,8 @@ import { specHash } from "./restart.ts";
 import { duration } from "./status.ts";
 import type { StatusWriter } from "./status-writer.ts";
 import { withinLimit } from "./time-limit.ts";
-import { mountsOf, prepareVolumes, removeVolumes, volumeReferences } from "./volumes.ts";
+import type { TokenSource } from "./projection.ts";
+import { hasLiveVolumes, mountsOf, prepareVolumes, removeVolumes, volumeReferences } from "./volumes.ts";
 
 /** The worker's state, as its steps see it. */
 export interface PodState {
@@ -41,6 +42,8 @@ export type Step = Exclude<PodAction, { type: "wait" }>;
 const YOUNG_SANDBOX_MS = 10_000;
 /** As the kubelet's runtimeRequestTimeout. */
 const VERB_LIMIT_MS = 120_000;
+/** As often as the kubelet looks whether ConfigMaps and Secrets that are mounted have changed. */
+const REFRESH_MS = 60_000;
 const DELETE_RETRY = { initialMs: 100, maxMs: 10_000, jitter: 0.3 };
 
 const CLEARING: ReadonlySet<Step["type"]> = new Set([
@@ -126,9 +129,15 @@ export class PodSteps {
 
   async #prepareVolumes(signal: AbortSignal): Promise<void> {
     const pod = this.#pod();
+    const { dataDir, hostIP, allocatable } = this.#ctx;
     const lookup = await fetchSources(this.#ctx, pod.metadata.namespace ?? "", volumeReferences(pod), signal);
-    await prepareVolumes(this.#ctx.dataDir, pod, lookup);
-    this.#s.memory.volumes = "ready";
+    const token = (source: TokenSource) => this.#ctx.tokens.get(pod, source);
+    await prepareVolumes(dataDir, { pod, lookup, token, hostIP, allocatable });
+    this.#volumesReady(pod);
+  }
+
+  #volumesReady(pod: Pod): void {
+    this.#s.memory.volumes = { refreshAt: hasLiveVolumes(pod) ? this.#now() + REFRESH_MS : Infinity };
   }
 
   /** Of a Pod that left nothing but containers we do not know whether it had volumes. */
@@ -238,8 +247,15 @@ export class PodSteps {
       case "createSandbox":
         return this.#sandboxFailed(message);
       case "prepareVolumes": {
-        const before = typeof memory.volumes === "string" ? undefined : memory.volumes;
-        memory.volumes = memory.failure(before, { reason: "FailedMount", message }, this.#now());
+        const before = memory.volumes;
+        // What was there before stays in use; it only cannot be brought up to date.
+        if (a.reason === "Refresh") this.#volumesReady(this.#pod());
+        else
+          memory.volumes = memory.failure(
+            typeof before === "object" && "failures" in before ? before : undefined,
+            { reason: "FailedMount", message },
+            this.#now(),
+          );
         return this.#event("Warning", "FailedMount", message);
       }
       case "ensureImage":

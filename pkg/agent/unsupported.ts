@@ -1,7 +1,15 @@
 /** What a Pod asks for and this agent does not do yet. Pure. One Warning event names it all: nothing is ignored silently. */
 import { type Container, containersOf, initContainersOf, type Pod } from "./facts.ts";
 
-const VOLUME_TYPES: ReadonlySet<string> = new Set(["name", "emptyDir", "hostPath", "configMap", "secret"]);
+const VOLUME_TYPES: ReadonlySet<string> = new Set([
+  "name",
+  "emptyDir",
+  "hostPath",
+  "configMap",
+  "secret",
+  "downwardAPI",
+  "projected",
+]);
 
 /** What everybody has who says nothing of it. */
 const DEFAULT_MESSAGE_PATH = "/dev/termination-log";
