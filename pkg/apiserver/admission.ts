@@ -35,6 +35,8 @@ export interface AdmissionRequest extends RequestContext {
 export interface ClusterView {
   /** From the cache: what this server knows now. */
   get<T extends ApiObject>(ref: ResourceRef<T>, namespace: string, name: string): DeepReadonly<T> | undefined;
+  /** Greater after every change of an object of the kind: what was made of all of them holds until then. */
+  changedAt(ref: ResourceRef): bigint;
   /** `namespace` "": all. In key order. */
   list<T extends ApiObject>(ref: ResourceRef<T>, namespace?: string): Iterable<DeepReadonly<T>>;
   /** From the store itself: what any server has written. */

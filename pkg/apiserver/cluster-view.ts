@@ -15,6 +15,10 @@ export function clusterView(cache: WatchCache, storage: Storage): ClusterView {
       if (!cache.has(def)) return undefined;
       return cache.newest(def, keyFor(def, namespace, name))?.object as DeepReadonly<T> | undefined;
     },
+    changedAt(ref: ResourceRef) {
+      const def = ref as unknown as ResourceDef;
+      return cache.has(def) ? cache.resource(def).changedAt : 0n;
+    },
     *list<T extends ApiObject>(ref: ResourceRef<T>, namespace = "") {
       const def = ref as unknown as ResourceDef;
       if (!cache.has(def)) return;
