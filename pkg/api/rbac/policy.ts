@@ -112,9 +112,12 @@ export class Policy {
     const errors: string[] = [];
     if (!bySubject) return { grants, errors };
     const keys = [`User\0${user.name}`, ...user.groups.map((g) => `Group\0${g}`)];
-    // A binding that names a user more than once still gives its rules once.
-    const bound = new Map(keys.flatMap((k) => bySubject.get(k) ?? []).map((b) => [b.binding, b]));
-    for (const { binding, subject } of bound.values()) {
+    const bound = keys.flatMap((k) => bySubject.get(k) ?? []);
+    const seen = new Set<Binding>();
+    for (const { binding, subject } of bound) {
+      // A binding that names a user more than once still gives its rules once.
+      if (seen.has(binding)) continue;
+      seen.add(binding);
       const rules = this.rulesOf(binding.roleRef, namespace);
       if (typeof rules === "string") errors.push(rules);
       else grants.push({ rules, source: describe(binding, subject, namespace) });
