@@ -2,26 +2,22 @@
  * The one path by which objects are written, for all kinds: each kind adds only its policy (api/resource.ts). Reads are
  * in reader.ts.
  */
-import { applyConfiguration, type Applied } from "../api/apply/apply.ts";
-import { mergeTypeOf } from "../api/apply/built-in.ts";
-import { trackApply, trackUpdate } from "../api/apply/track.ts";
+import type { Applied } from "../api/apply/apply.ts";
+import { configurationOf } from "../api/apply/facet.ts";
 import { decodeObject, type FieldValidation } from "../api/decode.ts";
 import { deepClone } from "../api/equal.ts";
 import { generateName } from "../api/names.ts";
 import type { ApiObject } from "../api/object.ts";
 import { apiVersionOf } from "../api/object.ts";
-import { applyJsonPatch } from "../api/patch/json-patch.ts";
-import { applyMergePatch } from "../api/patch/merge-patch.ts";
-import { applyStrategicMergePatch } from "../api/patch/strategic-merge.ts";
 import type { RequestContext, ResourceDef, Subresource } from "../api/resource.ts";
-import { ApiError, alreadyExists, invalid, notFound } from "../api/status.ts";
-import type { PatchType } from "../client/transport.ts";
+import { ApiError, alreadyExists, conflict, invalid, isReason, notFound } from "../api/status.ts";
 import type { Expectation } from "../store/store.ts";
 import type { Random } from "../util/clock.ts";
 import type { DeepReadonly } from "../util/types.ts";
 import type { Admission, AdmissionRequest, Operation } from "./admission.ts";
 import type { Entry } from "./entry.ts";
 import { keyFor } from "./keys.ts";
+import { type ApplyPatch, type Patch, applyPlainPatch, applyTo, isApply, trackFields } from "./patching.ts";
 import type { Changed, Decide, Decision, Storage, Target } from "./storage.ts";
 import { policyOf, toStored, viewed } from "./view.ts";
 import type { WatchCache } from "./watchcache.ts";
@@ -66,12 +62,11 @@ export interface PartOf {
   readonly part: Part;
 }
 
-export interface ApplyPatch {
-  readonly type: "application/apply-patch+yaml";
-  readonly body: unknown;
+/** What of the object a request is about, where that is not all of it. */
+export interface Within {
+  readonly part?: PartOf | undefined;
+  readonly facet?: Facet;
 }
-
-export type Patch = ApplyPatch | { readonly type: Exclude<PatchType, ApplyPatch["type"]>; readonly body: unknown };
 
 /** Names that were taken before a generated one is given up. */
 const GENERATE_ATTEMPTS = 8;
@@ -144,50 +139,55 @@ export class Registry {
     const object = decode(at.def, body, c);
     fitToAddress(at.def, object, { namespace: at.namespace, name });
     const decide: Decide = (current, attempt) =>
-      this.#decideUpdate(at, current, toStored(at.def, deepClone(object)), { ...c, attempt }, { part });
+      this.#decideUpdate(at, current, toStored(at.def, deepClone(object)), { ...c, attempt }, within(part));
     return (await this.#storage.change(storedTarget(at, name), decide, c.dryRun)).entry;
   }
 
   /** The patch is applied to the newest state, as often as it takes. */
-  async patch(at: Address, name: string, patch: Patch, c: WriteContext, part?: PartOf): Promise<Entry> {
+  async patch(at: Address, name: string, patch: Patch, c: WriteContext, within: Within = {}): Promise<Entry> {
+    const { part, facet } = within;
+    const subresource = part?.name ?? (facet ? "scale" : "");
     let warnings: readonly string[] = [];
     const decide: Decide = (current, attempt) => {
       const live = viewed(at.def, current.object);
-      const applied = isApply(patch) ? merged(at, name, live, patch, c, part?.name) : undefined;
-      const patched = applied?.object ?? applyPlainPatch(at.def, live, patch);
+      const body = facet ? configurationOf(at.def, facet, live, patch.body) : patch.body;
+      const applied = isApply(patch) ? applyTo(at.def, live, body, c, subresource) : undefined;
+      const patched = isApply(patch) ? applied?.object : applyPlainPatch(live, patch, at.def);
       const decoded = decodeObject<ApiObject>(at.def, patched, c.fieldValidation);
       warnings = decoded.warnings;
       fitToAddress(at.def, decoded.object, { namespace: at.namespace, name });
+      if (facet) refuseIf(facet.of, decoded.object, facet.validate?.(facet.read(decoded.object)) ?? []);
       const next = toStored(at.def, decoded.object);
-      return this.#decideUpdate(at, current, next, { ...c, attempt }, { part, applied });
+      return this.#decideUpdate(at, current, next, { ...c, attempt }, { subresource, part: part?.part, applied });
     };
     const { entry } = await this.#storage.change(storedTarget(at, name), decide, c.dryRun);
     warnings.forEach(c.warn);
     return entry;
   }
 
-  /** Server-side apply: changes the object or, unless a part of it is meant, makes it. */
+  /** Server-side apply: changes the object or, unless only something within it is meant, makes it. */
   async apply(
     at: Address,
     name: string,
     patch: ApplyPatch,
     c: WriteContext,
-    part?: PartOf,
+    within: Within = {},
   ): Promise<{ entry: Entry; created: boolean }> {
-    for (;;) {
+    for (let attempt = 1; ; attempt++) {
       try {
-        return { entry: await this.patch(at, name, patch, c, part), created: false };
+        return { entry: await this.patch(at, name, patch, c, within), created: false };
       } catch (error) {
-        if (part || !isNotFound(error, name)) throw error;
+        if (within.part || within.facet || !isNotFound(error, name)) throw error;
       }
       try {
-        const applied = merged(at, name, undefined, patch, c);
+        const applied = applyTo(at.def, undefined, patch.body, c, "");
+        refuseMissing(at, name, applied.object);
         const object = decode(at.def, applied.object, c);
         fitToAddress(at.def, object, { namespace: at.namespace, name });
         return { entry: await this.#create(at, object, c, applied), created: true };
       } catch (error) {
         // Somebody else was quicker: then it is there to be changed.
-        if (!(error instanceof ApiError && error.reason === "AlreadyExists")) throw error;
+        if (!isReason(error, "AlreadyExists") || attempt === RETRIES) throw error;
       }
     }
   }
@@ -206,7 +206,7 @@ export class Registry {
       checkPreconditions(at.def, current, wanted.metadata);
       refuseIf(facet.of, wanted, facet.validate?.(wanted) ?? []);
       facet.write(next, wanted);
-      return this.#decideUpdate(at, current, toStored(at.def, next), { ...c, attempt }, { facet: "scale" });
+      return this.#decideUpdate(at, current, toStored(at.def, next), { ...c, attempt }, { subresource: "scale" });
     };
     const { entry } = await this.#storage.change(storedTarget(at, name), decide, c.dryRun);
     return facetOf(facet, entry.as(at.def));
@@ -221,7 +221,6 @@ export class Registry {
       checkPreconditions(at.def, current, { ...(uid && { uid }), ...(resourceVersion && { resourceVersion }) });
       const next = deepClone(current.object);
       action.apply(next, input, c);
-      trackFields(at.def, { old: current.object, next, c });
       return settled(def, next);
     };
     return (await this.#storage.change(storedTarget(at, name), decide, c.dryRun)).entry;
@@ -233,14 +232,14 @@ export class Registry {
     current: Entry,
     next: ApiObject,
     c: WriteContext & { attempt: number },
-    how: { part?: PartOf | undefined; facet?: string; applied?: Applied | undefined },
+    how: { subresource: string; part?: Part | undefined; applied?: Applied | undefined },
   ): Promise<Decision> {
     const def = policyOf(at.def);
-    const subresource = how.part?.name ?? how.facet ?? "";
+    const { subresource } = how;
     beginUpdate(def, current, next);
     const request = this.#request(at, "UPDATE", c, { object: next, old: current.object, subresource });
     await this.#admission.mutate(request);
-    finishUpdate(def, current, next, c, how.part?.part);
+    finishUpdate(def, current, next, c, how.part);
     trackFields(at.def, { old: current.object, next, c, subresource, applied: how.applied });
     const alongside = await this.#admission.validate(request, c.attempt);
     return { ...settled(def, next), alongside };
@@ -309,6 +308,8 @@ export class Registry {
   }
 }
 
+const within = (part: PartOf | undefined) => ({ subresource: part?.name ?? "", part: part?.part });
+
 const isDeleted = (e: Entry) => e.object.metadata.deletionTimestamp !== undefined;
 
 function terminating({ def, namespace }: Address, name: string): ApiError {
@@ -346,64 +347,6 @@ export function decode(
   return object;
 }
 
-/** The patches that need to know nothing but the object and (strategic ones) its schema. */
-export function applyPlainPatch(object: object, patch: Patch, schema: string): unknown {
-  switch (patch.type) {
-    case "application/json-patch+json":
-      return applyJsonPatch(object, patch.body);
-    case "application/merge-patch+json":
-      return applyMergePatch(object, patch.body);
-    case "application/strategic-merge-patch+json":
-      return applyStrategicMergePatch(object, patch.body, schema);
-    case "application/apply-patch+yaml":
-      throw new ApiError("UnsupportedMediaType", "server-side apply is not supported here");
-  }
-}
-
-function applyPatch(
-  def: ResourceDef,
-  object: DeepReadonly<ApiObject> | undefined,
-  patch: Patch,
-  c: WriteContext,
-  subresource: string,
-): unknown {
-  switch (patch.type) {
-    case "application/strategic-merge-patch+json":
-      if (def.custom) {
-        const why = "strategic merge patch is not supported for custom resources; use application/merge-patch+json";
-        throw new ApiError("UnsupportedMediaType", `the body of the request was in an unknown format - ${why}`);
-      }
-      return applyPlainPatch(object ?? {}, patch, def.schema);
-    case "application/json-patch+json":
-    case "application/merge-patch+json":
-      return applyPlainPatch(object ?? {}, patch, def.schema);
-    case "application/apply-patch+yaml":
-      // APPLY: merge patch.body into object (undefined: there is none yet) with c.manager, c.force, subresource.
-      void c;
-      void subresource;
-      throw new ApiError("UnsupportedMediaType", "server-side apply is not there yet");
-  }
-}
-
-/**
- * Keeps metadata.managedFields of a write that is otherwise final. Field ownership is told in the version that the client
- * used.
- */
-function trackFields(
-  def: ResourceDef,
-  o: {
-    old?: DeepReadonly<ApiObject>;
-    next: ApiObject;
-    c: WriteContext;
-    subresource?: string;
-    applied?: ApplyPatch | undefined;
-  },
-): void {
-  // APPLY: trackUpdate / trackApply over viewed(def, o.old) and viewed(def, o.next) by o.c.manager.
-  void def;
-  delete o.next.metadata.managedFields;
-}
-
 /** A facet as a client sees it: with the version of the object it is a part of. */
 export function facetOf(facet: Facet, entry: Entry): ApiObject {
   const value = facet.read(entry.object);
@@ -414,6 +357,14 @@ export function facetOf(facet: Facet, entry: Entry): ApiObject {
 
 function isNotFound(error: unknown, name: string): boolean {
   return error instanceof ApiError && error.reason === "NotFound" && error.details?.name === name;
+}
+
+/** An apply that means a certain object does not make another one. */
+function refuseMissing({ def }: Address, name: string, { metadata }: Applied["object"]): void {
+  const { uid } = metadata as ApiObject["metadata"];
+  if (!uid) return;
+  const why = `uid mismatch: the provided object specified uid ${uid}, and no existing object was found`;
+  throw conflict({ group: def.group, resource: def.plural }, name, why);
 }
 
 function busy(name: string): ApiError {

@@ -1,12 +1,14 @@
 /**
  * The API server without a wire: calls in, answers out. http.ts puts HTTPS in front of it, inprocess.ts nothing at all.
  */
+import { fieldManagerErrors, managerOfUserAgent } from "../api/apply/field-manager.ts";
 import type { FieldValidation } from "../api/decode.ts";
 import type { ApiObject } from "../api/object.ts";
 import { parseApiVersion } from "../api/object.ts";
 import type { ResourceDef, Subresource } from "../api/resource.ts";
 import { ApiError, badRequest, invalid, isReason, notFound, type Status } from "../api/status.ts";
 import { resources as allResources } from "../api/table.ts";
+import { forbidden } from "../api/validation/field.ts";
 import { Client } from "../client/client.ts";
 import type { Call, Transport } from "../client/transport.ts";
 import type { Store } from "../store/store.ts";
@@ -24,15 +26,14 @@ import type { Answer, Caller, Handler, User } from "./handler.ts";
 import { inProcess } from "./inprocess.ts";
 import { resourceKey } from "./keys.ts";
 import { parseDryRun } from "./list-options.ts";
+import { type Patch, applyPlainPatch, isApply } from "./patching.ts";
 import { Reader } from "./reader.ts";
 import {
   type Address,
   type Facet,
   type PartOf,
-  type Patch,
   Registry,
   type WriteContext,
-  applyPlainPatch,
   decode,
   facetOf,
   refuseName,
@@ -216,13 +217,20 @@ export class ApiServer implements Handler {
   }
 
   async #patch(at: Address, name: string, patch: Patch, c: WriteContext, part?: PartOf) {
-    if (patch.type === "application/apply-patch+yaml") return this.#registry.apply(at, name, patch, c, part);
-    return { entry: await this.#registry.patch(at, name, patch, c, part), created: false };
+    if (isApply(patch)) return this.#registry.apply(at, name, patch, c, { part });
+    return { entry: await this.#registry.patch(at, name, patch, c, { part }), created: false };
   }
 
   async #onFacet(call: Call, at: Address, c: WriteContext, facet: Facet): Promise<Answer> {
     const { def, namespace } = at;
     const name = call.name ?? "";
+    if (call.verb === "patch") {
+      const patch = patchOf(call);
+      if (isApply(patch)) {
+        const { entry } = await this.#registry.apply(at, name, patch, c, { facet });
+        return { type: "value", value: facetOf(facet, entry.as(def)), created: false };
+      }
+    }
     if (call.verb === "get") {
       const value = facetOf(facet, await this.#reader.get(def, namespace, name, call.params ?? {}));
       return { type: "value", value, created: false };
@@ -277,6 +285,7 @@ export class ApiServer implements Handler {
 
   #context(call: Call, caller: Caller): WriteContext {
     const asked = call.params?.["fieldValidation"] ?? "";
+    refuseOptions(call);
     return {
       now: this.clock.now(),
       user: caller.user,
@@ -284,7 +293,7 @@ export class ApiServer implements Handler {
       dryRun: parseDryRun([call.params?.["dryRun"] ?? "", ...dryRunOfBody(call)]),
       fieldValidation: fieldValidation(asked),
       manager: managerOf(call, caller),
-      force: forced(call),
+      force: isTrue(call.params?.["force"]),
     };
   }
 
@@ -346,25 +355,37 @@ function patchOf({ patchType: type, body }: Call): Patch {
 function facetChange(call: Call, facet: Facet): ((now: DeepReadonly<ApiObject>) => unknown) | undefined {
   if (call.verb === "update") return () => call.body;
   if (call.verb !== "patch") return undefined;
-  const { schema } = facet.of;
-  return (now) => applyPlainPatch(now, patchOf(call), schema);
+  const patch = patchOf(call);
+  return isApply(patch) ? undefined : (now) => applyPlainPatch(now, patch, facet.of);
 }
 
 /** `fieldManager`, else the component, else the name that the client's program gives itself. */
 function managerOf(call: Call, caller: Caller): string {
-  const asked = call.params?.["fieldManager"];
-  return asked || call.cause?.component || caller.userAgent?.split("/")[0] || "unknown";
+  const asked = call.params?.["fieldManager"] ?? "";
+  return asked || call.cause?.component || managerOfUserAgent(caller.userAgent ?? "") || "unknown";
 }
 
-function forced(call: Call): boolean {
-  const asked = call.params?.["force"];
-  if (asked !== undefined && call.patchType !== "application/apply-patch+yaml") {
-    throw invalid({ group: "meta.k8s.io", kind: "PatchOptions" }, "", [
-      { type: "Forbidden", field: "force", detail: "may not be specified for non-apply patch" },
-    ]);
-  }
-  return asked === "true" || asked === "1";
+const OPTIONS: Partial<Record<Call["verb"], string>> = {
+  create: "CreateOptions",
+  update: "UpdateOptions",
+  patch: "PatchOptions",
+};
+
+/** Throws Invalid for parameters of a write that contradict it. */
+function refuseOptions({ verb, params = {}, patchType }: Call): void {
+  const kind = OPTIONS[verb];
+  if (!kind) return;
+  const isApply = patchType === "application/apply-patch+yaml";
+  const errors = [
+    ...fieldManagerErrors(params["fieldManager"] ?? "", isApply),
+    ...(verb === "patch" && !isApply && params["force"] !== undefined
+      ? [forbidden("force", "may not be specified for non-apply patch")]
+      : []),
+  ];
+  if (errors.length > 0) throw invalid({ group: "meta.k8s.io", kind }, "", errors);
 }
+
+const isTrue = (asked: string | undefined) => asked === "true" || asked === "1";
 
 function notAllowed(): ApiError {
   return new ApiError("MethodNotAllowed", "the server does not allow this method on the requested resource");

@@ -6,15 +6,20 @@
 export type MergeType =
   /** Owned and replaced as a whole: scalars, atomic lists, atomic maps and structs. */
   | { readonly kind: "atomic" }
-  /** An object: `field` is undefined for what the schema does not know (treat it as {@link DEDUCED}). */
-  | { readonly kind: "object"; field(name: string): MergeType | undefined }
+  /**
+   * An object: `field` is undefined for what the schema does not know. Of a live object that counts as {@link DEDUCED};
+   * a configuration that has it is refused. So where unknown fields are preserved, `field` answers DEDUCED itself.
+   */
+  | { readonly kind: "object"; field(name: string): MergeType | undefined; readonly always?: boolean }
   | { readonly kind: "map"; readonly of: MergeType }
   /** A list of scalars, each owned by its value. */
   | { readonly kind: "set" }
   /** A list whose items are told apart by the values of these keys. */
-  | { readonly kind: "list"; readonly keys: readonly ListKey[]; readonly of: MergeType }
+  | { readonly kind: "list"; readonly keys: readonly ListKey[]; readonly of: MergeType; readonly always?: boolean }
   /** Unknown: objects are merged by field, all else is atomic. */
   | { readonly kind: "deduced" };
+
+// `always`: every object has one (a struct of Go that is no pointer), so that nobody owns that it is there.
 
 export interface ListKey {
   readonly name: string;
