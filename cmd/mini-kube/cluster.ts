@@ -9,8 +9,7 @@ import { type HttpListener, listen } from "../../pkg/apiserver/http.ts";
 import { ApiServer } from "../../pkg/apiserver/server.ts";
 import { Client } from "../../pkg/client/client.ts";
 import { readKubeconfig, singleKubeconfig, writeKubeconfig } from "../../pkg/client/kubeconfig.ts";
-import { runNamespaceController } from "../../pkg/controllers/namespace/controller.ts";
-import { runServiceAccountController } from "../../pkg/controllers/serviceaccount/controller.ts";
+import { controllers } from "../../pkg/controllers/controllers.ts";
 import { DockerRuntime } from "../../pkg/runtime/docker/docker.ts";
 import type { ContainerRuntime } from "../../pkg/runtime/runtime.ts";
 import { runScheduler } from "../../pkg/scheduler/scheduler.ts";
@@ -140,11 +139,13 @@ export class Cluster {
       random: systemRandom,
       log: this.#parts.log.child({ component: name }),
     });
-    const controllers = component("kube-controller-manager", "system:kube-controller-manager");
+    const manager = {
+      ...component("kube-controller-manager", "system:kube-controller-manager"),
+      caCert: pki.caCert,
+    };
     return [
       this.#guard("scheduler", runScheduler(component("default-scheduler", "system:kube-scheduler"), signal)),
-      this.#guard("namespace controller", runNamespaceController(controllers, signal)),
-      this.#guard("serviceaccount controller", runServiceAccountController(controllers, signal)),
+      ...Object.entries(controllers).map(([name, run]) => this.#guard(name, run(manager, signal))),
       this.#guard(
         "agent",
         runAgent(

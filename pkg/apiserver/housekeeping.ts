@@ -61,11 +61,11 @@ export class Housekeeping {
   async #expire(): Promise<void> {
     const now = this.#o.clock.now();
     for (const resource of this.#o.cache.resources()) {
-      const { ttlSeconds } = resource.def;
+      const { ttlSeconds, maxObjects } = resource.def;
       if (ttlSeconds === undefined) continue;
-      const old = [...resource.entries()].filter(
-        (e) => Date.parse(e.object.metadata.creationTimestamp ?? "") + ttlSeconds * 1000 <= now,
-      );
+      const byAge = [...resource.entries()].sort((a, b) => createdAt(a) - createdAt(b));
+      const surplus = byAge.length - (maxObjects ?? byAge.length);
+      const old = byAge.filter((e, i) => i < surplus || createdAt(e) + ttlSeconds * 1000 <= now);
       // One that changed, or that another server removed first, is left for the next round.
       for (const entry of old) {
         if (this.#abort.signal.aborted) return;
@@ -76,3 +76,5 @@ export class Housekeeping {
     }
   }
 }
+
+const createdAt = (e: Entry) => Date.parse(e.object.metadata.creationTimestamp ?? "");

@@ -19,6 +19,7 @@ export type Part = Extract<Subresource<ApiObject>, { type: "part" }>;
 
 export interface DeleteOptions {
   readonly gracePeriodSeconds?: number;
+  readonly propagationPolicy?: "Background" | "Foreground" | "Orphan";
   readonly preconditions?: { readonly uid?: string; readonly resourceVersion?: string };
 }
 
@@ -105,6 +106,7 @@ export function beforeDelete(def: ResourceDef, current: Entry, o: DeleteOptions,
   const next = deepClone(current.object);
   const meta = next.metadata;
   const grace = Math.max(0, def.gracePeriodSeconds?.(current.object, o.gracePeriodSeconds) ?? 0);
+  setPropagation(def, meta, o.propagationPolicy);
   if (meta.deletionTimestamp === undefined) {
     meta.deletionTimestamp = rfc3339(c.now + grace * 1000);
     meta.deletionGracePeriodSeconds = grace;
@@ -119,6 +121,23 @@ export function beforeDelete(def: ResourceDef, current: Entry, o: DeleteOptions,
     meta.deletionGracePeriodSeconds = grace;
   }
   return settled(def, next);
+}
+
+const COLLECTOR_FINALIZERS = { Orphan: "orphan", Foreground: "foregroundDeletion", Background: undefined } as const;
+
+/**
+ * What becomes of dependents is written down as a finalizer that the garbage collector works off; none is needed where
+ * they may go after their owner. Where the client does not say, what was decided before holds, then the kind's default.
+ */
+function setPropagation(def: ResourceDef, meta: ObjectMeta, asked: DeleteOptions["propagationPolicy"]): void {
+  const finalizers = meta.finalizers ?? [];
+  const others = finalizers.filter((f) => f !== "orphan" && f !== "foregroundDeletion");
+  const policy = asked ?? (others.length === finalizers.length ? def.defaultPropagation : undefined);
+  if (!policy) return;
+  const finalizer = COLLECTOR_FINALIZERS[policy];
+  const next = finalizer ? [...others, finalizer] : others;
+  if (next.length > 0) meta.finalizers = next;
+  else delete meta.finalizers;
 }
 
 /** Throws Conflict unless the object is still the one the client means. */

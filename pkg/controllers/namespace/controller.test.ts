@@ -9,7 +9,7 @@ import { MemoryStore } from "../../store/memory.ts";
 import { seededRandom } from "../../util/clock.ts";
 import { FakeClock } from "../../util/fake-clock.ts";
 import { silent } from "../../util/log.ts";
-import { runServiceAccountController } from "../serviceaccount/controller.ts";
+import { runNamespaceDefaults } from "../namespacedefaults/controller.ts";
 import { runNamespaceController } from "./controller.ts";
 
 async function start() {
@@ -20,7 +20,7 @@ async function start() {
   const client = new Client(server.transport(), "test");
   const stop = new AbortController();
   const o = { client, clock, log: silent, random };
-  const done = Promise.all([runNamespaceController(o, stop.signal), runServiceAccountController(o, stop.signal)]);
+  const done = Promise.all([runNamespaceController(o, stop.signal), runNamespaceDefaults(o, stop.signal)]);
   await clock.advance(0);
   return {
     clock,

@@ -2,12 +2,12 @@
 import type { Namespace } from "../../api/generated/types.ts";
 import { namespaces } from "../../api/kinds/core/namespace.ts";
 import { nameOf, type ApiObject } from "../../api/object.ts";
-import type { ResourceDef } from "../../api/resource.ts";
+import type { ResourceRef } from "../../api/resource.ts";
 import { isReason } from "../../api/status.ts";
-import { resources } from "../../api/table.ts";
 import type { Client } from "../../client/client.ts";
 import type { Cause } from "../../client/transport.ts";
 import { Informer } from "../../informer/informer.ts";
+import { ServedKinds } from "../../informer/served-kinds.ts";
 import { runController, type Outcome } from "../../reconcile/controller.ts";
 import { together } from "../../reconcile/scope.ts";
 import { WorkQueue } from "../../reconcile/workqueue.ts";
@@ -29,6 +29,7 @@ const NAME = "namespace-controller";
 export async function runNamespaceController(o: NamespaceControllerOptions, signal: AbortSignal): Promise<void> {
   const api = o.client.resource(namespaces);
   const informer = new Informer<Namespace>({ ...o, resource: api });
+  const kinds = new ServedKinds(o);
   const queue = new WorkQueue(o);
   informer.onChange((key, now) => {
     if (now?.metadata.deletionTimestamp) queue.add(key);
@@ -43,7 +44,7 @@ export async function runNamespaceController(o: NamespaceControllerOptions, sign
       reason: "NamespaceDeleted",
       object: `namespaces/${key}@${ns.metadata.resourceVersion ?? ""}`,
     };
-    const contents = await empty(o.client, nameOf(ns), cause);
+    const contents = await empty(o.client, kinds.all(), nameOf(ns), cause);
     const action = planNamespace(ns, contents, o.clock.now());
     try {
       if (action.type === "finalize") {
@@ -63,23 +64,29 @@ export async function runNamespaceController(o: NamespaceControllerOptions, sign
   await together(
     signal,
     (s) => informer.run(s),
-    (s) => runController({ ...o, name: NAME, queue, reconcile, workers: 4, after: [informer] }, s),
+    (s) => kinds.run(s),
+    (s) => runController({ ...o, name: NAME, queue, reconcile, workers: 4, after: [informer, kinds] }, s),
   );
 }
 
 /** Asks all that is in the namespace to go, and reports what has not gone yet. */
-async function empty(client: Client, namespace: string, cause: Cause): Promise<Contents> {
+async function empty(
+  client: Client,
+  kinds: readonly ResourceRef[],
+  namespace: string,
+  cause: Cause,
+): Promise<Contents> {
   const remaining: Remaining[] = [];
   const failures: string[] = [];
   await Promise.all(
-    resources
-      .filter((def) => def.namespaced)
-      .map(async (def) => {
+    kinds
+      .filter((ref) => ref.namespaced)
+      .map(async (ref) => {
         try {
-          const left = await emptyOne(client, def, namespace, cause);
+          const left = await emptyOne(client, ref, namespace, cause);
           if (left) remaining.push(left);
         } catch (error) {
-          failures.push(`${qualified(def)}: ${error instanceof Error ? error.message : String(error)}`);
+          failures.push(`${qualified(ref)}: ${error instanceof Error ? error.message : String(error)}`);
         }
       }),
   );
@@ -90,17 +97,17 @@ async function empty(client: Client, namespace: string, cause: Cause): Promise<C
 
 async function emptyOne(
   client: Client,
-  def: ResourceDef,
+  ref: ResourceRef,
   namespace: string,
   cause: Cause,
 ): Promise<Remaining | undefined> {
-  const api = client.resource(def, namespace);
+  const api = client.resource(ref, namespace);
   let { items } = await api.list();
   if (items.some((o) => !o.metadata.deletionTimestamp)) {
     await api.deleteCollection({ propagationPolicy: "Background", cause });
     ({ items } = await api.list());
   }
-  return items.length === 0 ? undefined : summary(qualified(def), items);
+  return items.length === 0 ? undefined : summary(qualified(ref), items);
 }
 
 function summary(resource: string, items: readonly DeepReadonly<ApiObject>[]): Remaining {
@@ -110,6 +117,6 @@ function summary(resource: string, items: readonly DeepReadonly<ApiObject>[]): R
 }
 
 /** `pods.`, `deployments.apps`: as Kubernetes writes them here, with the dot before an empty group. */
-function qualified(def: ResourceDef): string {
-  return `${def.plural}.${def.group}`;
+function qualified(ref: ResourceRef): string {
+  return `${ref.plural}.${ref.group}`;
 }

@@ -19,8 +19,11 @@ export const events: ResourceDef<CoreV1Event> = {
   categories: [],
   namespaced: true,
   schema: "CoreV1Event",
+  // A struct in Go, so it is always there.
+  setDefaults: (o) => void (o.involvedObject ??= {}),
   validate: (next) => [...validateNamespace(next), ...(next.eventTime ? validateNewStyle(next) : [])],
-  ttlSeconds: 3600,
+  ttlSeconds: 24 * 3600,
+  maxObjects: 20_000,
   subresources: {},
   selectableFields: {
     "involvedObject.kind": (o) => o.involvedObject.kind ?? "",
