@@ -11,7 +11,7 @@ import { priority } from "./priority.ts";
 import * as refs from "./refs.ts";
 import { runtimeClass } from "./runtime-class.ts";
 import { serviceAccount } from "./service-account.ts";
-import { admit, type Asked, request, viewOf } from "./testing/requests.ts";
+import { admit, type Asked, type Placed, request, viewOf } from "./testing/requests.ts";
 
 const pod = (spec: object = {}, metadata: object = {}): Pod => ({
   metadata: { name: "web", namespace: "default", ...metadata },
@@ -27,7 +27,7 @@ type Row = readonly [
   what: string,
   plugin: AdmissionPlugin,
   asked: Asked,
-  cluster: Parameters<typeof viewOf>,
+  cluster: readonly Placed[],
   expected: string | object,
 ];
 
@@ -244,7 +244,7 @@ const rows: readonly Row[] = [
     "DefaultStorageClass: the youngest of those marked",
     defaultStorageClass,
     { plural: "persistentvolumeclaims", object: here("data", { spec: {} }) },
-    ["2025-01-01T00:00:00Z", "2025-06-01T00:00:00Z"].map((creationTimestamp, i) => [
+    ["2025-01-01T00:00:00Z", "2025-06-01T00:00:00Z"].map((creationTimestamp, i): Placed => [
       refs.storageClasses,
       {
         metadata: {

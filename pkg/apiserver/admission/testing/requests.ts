@@ -39,14 +39,18 @@ export function request(asked: Asked): AdmissionRequest & { readonly warnings: s
   };
 }
 
-/** A cluster of these objects; each belongs to the ref beside it. */
-export function viewOf(...objects: readonly (readonly [ResourceRef, ApiObject])[]): ClusterView {
+/** An object of a kind. */
+export type Placed = readonly [ResourceRef, ApiObject];
+
+/** A cluster of these objects. */
+export function viewOf(...objects: readonly Placed[]): ClusterView {
   const entries = objects.map(([ref, o]) => new Entry(keyFor(ref, o.metadata.namespace, o.metadata.name ?? ""), o, 1n));
   const find = (ref: ResourceRef, namespace: string, name: string) =>
     entries.find((e) => e.key === keyFor(ref, namespace, name));
   return {
     get: <T extends ApiObject>(ref: ResourceRef<T>, namespace: string, name: string) =>
       find(ref as ResourceRef, namespace, name)?.object as DeepReadonly<T> | undefined,
+    changedAt: () => 1n,
     list: <T extends ApiObject>(ref: ResourceRef<T>, namespace = "") => {
       const prefix = keyFor(ref as ResourceRef, namespace, "");
       return entries.filter((e) => e.key.startsWith(prefix)).map((e) => e.object as DeepReadonly<T>);
