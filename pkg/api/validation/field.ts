@@ -38,6 +38,10 @@ export function tooLong(field: string, bytes: number): FieldError {
   return { type: "TooLong", field, detail: `may not be more than ${bytes} bytes` };
 }
 
+export function tooMany(field: string, items: number, max: number): FieldError {
+  return { type: "TooMany", field, value: items, detail: `must have at most ${max} item${max === 1 ? "" : "s"}` };
+}
+
 /** What `check` says of `value`, as errors of `field`. */
 export function checked(field: string, value: string, check: NameCheck): FieldErrors {
   return check(value).map((detail) => invalidValue(field, value, detail));
