@@ -103,7 +103,8 @@ function decodeToken(text: string): ContinueToken {
   throw badRequest("continue key is not valid");
 }
 
-function parseRevision(text = ""): string {
+/** "" or a number; throws Invalid. */
+export function parseRevision(text = ""): string {
   if (!/^\d*$/.test(text)) {
     throw invalid({ group: "meta.k8s.io", kind: "ListOptions" }, "", [
       { type: "Invalid", field: "resourceVersion", value: text, detail: "must be a number" },

@@ -7,7 +7,7 @@ import type { Revision, Store } from "../store/store.ts";
 import type { Clock } from "../util/clock.ts";
 import { Entry, Notice } from "./entry.ts";
 import { keyFor, prefixOf } from "./keys.ts";
-import { type Params, encodeToken, parseListOptions, parseWatchOptions } from "./list-options.ts";
+import { type Params, encodeToken, parseListOptions, parseRevision, parseWatchOptions } from "./list-options.ts";
 import type { ResourceCache } from "./resource-cache.ts";
 import { type Selection, select } from "./selection.ts";
 import type { Storage } from "./storage.ts";
@@ -64,7 +64,7 @@ export class Reader {
   async get(asked: ResourceDef, namespace: string, name: string, params: Params): Promise<Entry> {
     const def = policyOf(asked);
     const key = keyFor(def, namespace, name);
-    const ready = await this.#ready(params["resourceVersion"] ?? "");
+    const ready = await this.#ready(parseRevision(params["resourceVersion"]));
     const entry = ready ? this.#cache.resource(def).get(key) : await this.#storage.read(def, key);
     if (!entry) throw notFound({ group: asked.group, resource: asked.plural }, name);
     return entry.as(asked);
