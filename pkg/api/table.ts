@@ -1,12 +1,37 @@
 /** The table of all kinds: the one place that knows which there are. */
-import { configMaps } from "./kinds/core/configmap.ts";
-import { events } from "./kinds/core/event.ts";
-import { leases } from "./kinds/coordination/lease.ts";
 import { namespaces } from "./kinds/core/namespace.ts";
 import { nodes } from "./kinds/core/node.ts";
 import { pods } from "./kinds/core/pod.ts";
+import { configMaps } from "./kinds/core/configmap.ts";
 import { secrets } from "./kinds/core/secret.ts";
 import { serviceAccounts } from "./kinds/core/serviceaccount.ts";
+import { componentStatuses } from "./kinds/core/componentstatus.ts";
+import { endpoints } from "./kinds/core/endpoints.ts";
+import { events } from "./kinds/core/event.ts";
+import { persistentVolumeClaims } from "./kinds/core/persistentvolumeclaim.ts";
+import { persistentVolumes } from "./kinds/core/persistentvolume.ts";
+import { podTemplates } from "./kinds/core/podtemplate.ts";
+import { replicationControllers } from "./kinds/core/replicationcontroller.ts";
+import { services } from "./kinds/core/service.ts";
+import { controllerRevisions } from "./kinds/apps/controllerrevision.ts";
+import { daemonSets } from "./kinds/apps/daemonset.ts";
+import { deployments } from "./kinds/apps/deployment.ts";
+import { replicaSets } from "./kinds/apps/replicaset.ts";
+import { statefulSets } from "./kinds/apps/statefulset.ts";
+import { cronJobs } from "./kinds/batch/cronjob.ts";
+import { jobs } from "./kinds/batch/job.ts";
+import { horizontalPodAutoscalers } from "./kinds/autoscaling/horizontalpodautoscaler.ts";
+import { horizontalPodAutoscalersV1 } from "./kinds/autoscaling/horizontalpodautoscaler-v1.ts";
+import { podDisruptionBudgets } from "./kinds/policy/poddisruptionbudget.ts";
+import { endpointSlices } from "./kinds/discovery/endpointslice.ts";
+import { ingressClasses } from "./kinds/networking/ingressclass.ts";
+import { ingresses } from "./kinds/networking/ingress.ts";
+import { ipAddresses } from "./kinds/networking/ipaddress.ts";
+import { networkPolicies } from "./kinds/networking/networkpolicy.ts";
+import { serviceCidrs } from "./kinds/networking/servicecidr.ts";
+import { newStyleEvents } from "./kinds/events/event.ts";
+import { leases } from "./kinds/coordination/lease.ts";
+import { priorityClasses } from "./kinds/scheduling/priorityclass.ts";
 import type { ApiObject } from "./object.ts";
 import { apiVersionOf } from "./object.ts";
 import type { ResourceDef } from "./resource.ts";
@@ -27,8 +52,33 @@ export const resources: readonly ResourceDef[] = [
   row(configMaps),
   row(secrets),
   row(serviceAccounts),
+  row(componentStatuses),
+  row(endpoints),
   row(events),
+  row(persistentVolumeClaims),
+  row(persistentVolumes),
+  row(podTemplates),
+  row(replicationControllers),
+  row(services),
+  row(controllerRevisions),
+  row(daemonSets),
+  row(deployments),
+  row(replicaSets),
+  row(statefulSets),
+  row(cronJobs),
+  row(jobs),
+  row(horizontalPodAutoscalers),
+  row(horizontalPodAutoscalersV1),
+  row(podDisruptionBudgets),
+  row(endpointSlices),
+  row(ingressClasses),
+  row(ingresses),
+  row(ipAddresses),
+  row(networkPolicies),
+  row(serviceCidrs),
+  row(newStyleEvents),
   row(leases),
+  row(priorityClasses),
 ];
 
 const byPlural = new Map(resources.map((d) => [`${apiVersionOf(d)}/${d.plural}`, d]));

@@ -65,6 +65,8 @@ export interface AdmissionPlugin {
     view: ClusterView,
     attempt: number,
   ) => void | Alongside | undefined | Promise<void | Alongside | undefined>;
+  /** When the object goes for good, by whatever request: what goes with it. */
+  readonly removed?: (def: ResourceDef, last: DeepReadonly<ApiObject>) => readonly TxnOp[] | undefined;
 }
 
 export class Admission {
@@ -103,5 +105,10 @@ export class Admission {
       throw error;
     }
     return { expect, ops, done };
+  }
+
+  /** What the plugins want to be written along with the removal of an object. */
+  removed(def: ResourceDef, last: DeepReadonly<ApiObject>): readonly TxnOp[] {
+    return this.#plugins.flatMap((plugin) => plugin.removed?.(def, last) ?? []);
   }
 }

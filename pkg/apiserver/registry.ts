@@ -14,7 +14,7 @@ import { ApiError, alreadyExists, conflict, invalid, isReason, notFound } from "
 import type { Expectation } from "../store/store.ts";
 import type { Random } from "../util/clock.ts";
 import type { DeepReadonly } from "../util/types.ts";
-import type { Admission, AdmissionRequest, Operation } from "./admission.ts";
+import type { Admission, AdmissionRequest, Alongside, Operation } from "./admission.ts";
 import type { Entry } from "./entry.ts";
 import { keyFor } from "./keys.ts";
 import { type ApplyPatch, type Patch, applyPlainPatch, applyTo, isApply, trackFields } from "./patching.ts";
@@ -24,6 +24,7 @@ import type { WatchCache } from "./watchcache.ts";
 import {
   type DeleteOptions,
   type Part,
+  type Settled,
   beforeDelete,
   beginCreate,
   beginUpdate,
@@ -67,6 +68,8 @@ export interface Within {
   readonly part?: PartOf | undefined;
   readonly facet?: Facet;
 }
+
+const NOTHING: Alongside = { expect: [], ops: [] };
 
 /** Names that were taken before a generated one is given up. */
 const GENERATE_ATTEMPTS = 8;
@@ -221,7 +224,7 @@ export class Registry {
       checkPreconditions(at.def, current, { ...(uid && { uid }), ...(resourceVersion && { resourceVersion }) });
       const next = deepClone(current.object);
       action.apply(next, input, c);
-      return settled(def, next);
+      return this.#withAlongside(def, settled(def, next));
     };
     return (await this.#storage.change(storedTarget(at, name), decide, c.dryRun)).entry;
   }
@@ -241,8 +244,14 @@ export class Registry {
     await this.#admission.mutate(request);
     finishUpdate(def, current, next, c, how.part);
     trackFields(at.def, { old: current.object, next, c, subresource, applied: how.applied });
-    const alongside = await this.#admission.validate(request, c.attempt);
-    return { ...settled(def, next), alongside };
+    return this.#withAlongside(def, settled(def, next), await this.#admission.validate(request, c.attempt));
+  }
+
+  /** The decision with all that is written along with it. */
+  #withAlongside(def: ResourceDef, decision: Settled, alongside: Alongside = NOTHING): Decision {
+    if (decision.verdict !== "remove") return { ...decision, alongside };
+    const ops = [...alongside.ops, ...this.#admission.removed(def, decision.last)];
+    return { ...decision, alongside: { ...alongside, ops } };
   }
 
   #request(
@@ -272,8 +281,9 @@ export class Registry {
     const decide: Decide = async (current, attempt) => {
       const request = this.#request(at, "DELETE", c, { old: current.object, options: o });
       await this.#admission.mutate(request);
-      const decision = beforeDelete(policyOf(at.def), current, o, c);
-      return { ...decision, alongside: await this.#admission.validate(request, attempt) };
+      const def = policyOf(at.def);
+      const decision = beforeDelete(def, current, o, c);
+      return this.#withAlongside(def, decision, await this.#admission.validate(request, attempt));
     };
     return this.#storage.change(storedTarget(at, name), decide, c.dryRun);
   }

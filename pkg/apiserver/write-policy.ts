@@ -13,7 +13,7 @@ import type { DeepReadonly } from "../util/types.ts";
 import type { Entry } from "./entry.ts";
 import type { Decision } from "./storage.ts";
 
-type Settled = Exclude<Decision, { verdict: "keep" }>;
+export type Settled = Exclude<Decision, { verdict: "keep" }>;
 
 export type Part = Extract<Subresource<ApiObject>, { type: "part" }>;
 

@@ -10,6 +10,7 @@ import { priority } from "./priority.ts";
 import { resourceQuota } from "./quota/plugin.ts";
 import { runtimeClass } from "./runtime-class.ts";
 import { serviceAccount } from "./service-account.ts";
+import { serviceAddresses } from "./service-addresses.ts";
 
 export interface PluginOptions {
   readonly random: Random;
@@ -29,6 +30,7 @@ export function defaultPlugins(o: PluginOptions): readonly AdmissionPlugin[] {
     defaultStorageClass,
     runtimeClass,
     defaultIngressClass,
+    serviceAddresses(o),
     // Last: what it charges must not be refused by anybody else.
     resourceQuota(),
   ];
