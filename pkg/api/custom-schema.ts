@@ -7,7 +7,10 @@ import type { FieldError } from "./status.ts";
 import type { DeepReadonly } from "../util/types.ts";
 
 export interface CustomSchema {
-  /** Prunes what the schema does not know (named in `unknown`), reports wrong types in `errors`; the input is not changed. */
+  /**
+   * Prunes what the schema does not know (named in `unknown`). Wrong types are errors here only in apiVersion, kind and
+   * metadata, as in Kubernetes: elsewhere {@link validate} finds them. The input is not changed.
+   */
   decode(input: unknown): Decoded;
   /** Fills in the schema's defaults, in place. */
   setDefaults(o: ApiObject): void;

@@ -40,11 +40,18 @@ export function strictDecode(typeName: string, input: unknown): Decoded {
  * if `Warn`, those come back as warnings.
  */
 export function decodeObject<T extends ApiObject>(
-  def: { readonly group: string; readonly version: string; readonly kind: string; readonly schema: string },
+  def: {
+    readonly group: string;
+    readonly version: string;
+    readonly kind: string;
+    readonly schema: string;
+    /** In place of the generated schema. */
+    readonly custom?: { decode(input: unknown): Decoded };
+  },
   input: unknown,
   fieldValidation: FieldValidation,
 ): { object: T; warnings: readonly string[] } {
-  const { value, unknown, errors } = strictDecode(def.schema, input);
+  const { value, unknown, errors } = def.custom ? def.custom.decode(input) : strictDecode(def.schema, input);
   const unknownFields = unknown.map((path) => `unknown field "${path}"`);
   const refuse = (why: string) =>
     badRequest(`${def.kind} in version "${apiVersionOf(def)}" cannot be handled as a ${def.kind}: ${why}`);

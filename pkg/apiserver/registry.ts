@@ -348,7 +348,7 @@ function targetOf({ def, namespace }: Address, name: string): Target {
 }
 
 export function decode(
-  def: Pick<ResourceDef, "group" | "version" | "kind" | "schema">,
+  def: Pick<ResourceDef, "group" | "version" | "kind" | "schema" | "custom">,
   body: unknown,
   c: WriteContext,
 ) {

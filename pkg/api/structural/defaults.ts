@@ -1,0 +1,22 @@
+/** Filling in a schema's defaults. */
+import { deepClone, define, has } from "../equal.ts";
+import { childOf, isObject, type Schema } from "./schema.ts";
+
+/**
+ * In place, from the outside in: a default that is itself an object gets the defaults of its own fields. A null where
+ * none is allowed counts as absent if there is a default for it. Lists and maps keep their length.
+ */
+export function applyDefaults(schema: Schema | undefined, value: unknown): void {
+  if (!schema) return;
+  if (Array.isArray(value)) {
+    for (const item of value as unknown[]) applyDefaults(schema.items, item);
+    return;
+  }
+  if (!isObject(value)) return;
+  for (const [key, child] of Object.entries(schema.properties ?? {})) {
+    if (child.default === undefined) continue;
+    const absent = !has(value, key) || value[key] === undefined || (value[key] === null && !child.nullable);
+    if (absent) define(value, key, deepClone(child.default));
+  }
+  for (const [key, item] of Object.entries(value)) applyDefaults(childOf(schema, key), item);
+}
