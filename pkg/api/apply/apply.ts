@@ -20,7 +20,7 @@ import { fieldsOfLastApplied, KUBECTL, LAST_APPLIED, lastAppliedText } from "./l
 import { type Entry, fieldsIn, inOrder, isOf, makeEntry, type Owner, without } from "./managers.ts";
 import { merge, prune } from "./merge.ts";
 import type { MergeType } from "./merge-type.ts";
-import { contentOf, NOTHING } from "./track.ts";
+import { type Content, contentOf, NOTHING } from "./track.ts";
 
 export interface Apply {
   readonly def: Pick<ResourceDef, "group" | "version" | "kind" | "schema" | "custom" | "subresources">;
@@ -43,22 +43,25 @@ export interface Applied {
   readonly managedFields: readonly Entry[];
 }
 
+/** Always there, and nobody's. */
+const METADATA: FieldSet = { "f:metadata": EMPTY };
+
 /** Throws ApiError: Conflict with the owners named; BadRequest for what is no configuration of this kind. */
 export function applyConfiguration(o: Apply): Applied {
   const applied = checkKind(o.def, o.applied);
   const type = mergeTypeOf(o.def);
   const owner: Owner = { ...o, operation: "Apply", apiVersion: apiVersionOf(o.def) };
   const wanted = contentOf(withinReach(o, applied));
-  const { fields, errors } = extract(type, wanted);
+  const { fields: mentioned, errors } = extract(type, wanted);
   if (errors.length > 0) throw unfit(o.def, applied, errors);
+  const fields = difference(mentioned, METADATA);
 
   const entries = entriesOf(type, o, owner);
   const live = o.live ? contentOf(o.live) : NOTHING;
   const others = entries.filter((e) => !isOf(e, owner));
   const last = fieldsIn(entries.find((e) => isOf(e, owner)));
-  // The object itself always stays.
-  const owned = others.reduce((all, e) => union(all, fieldsIn(e)), union(fields, { "f:metadata": EMPTY }));
-  const merged = prune(type, merge(type, live, wanted), last, owned) as Json;
+  const owned = others.reduce((all, e) => union(all, fieldsIn(e)), union(fields, METADATA));
+  const merged = { ...NOTHING, ...(prune(type, merge(type, live, wanted), last, owned) as Json | undefined) };
 
   const { added, modified, removed } = compare(type, live, merged);
   const taken = union(added, modified);
@@ -109,10 +112,10 @@ function refuseConflicts(type: MergeType, o: Apply, { manager, apiVersion }: Own
 }
 
 /** With the system's metadata as it was; what the client expects of it (uid, resourceVersion) is checked later. */
-function assembled({ live, manager, def }: Apply, applied: ApiObject & Json, merged: Json): Json {
+function assembled({ live, manager, def }: Apply, applied: ApiObject & Json, merged: Content): Json {
   const { uid, resourceVersion, name, namespace } = applied.metadata;
   const { managedFields: _, resourceVersion: __, ...system } = live?.metadata ?? {};
-  const changed = merged["metadata"] as Json;
+  const changed = merged.metadata;
   const owned = Object.keys(contentOf({ metadata: system }).metadata);
   const kept = Object.fromEntries(Object.entries(system).filter(([k]) => !owned.includes(k)));
   const metadata: Record<string, unknown> = {

@@ -32,7 +32,14 @@ class Walk {
     if (hasFields(type, a) && hasFields(type, b)) this.#fields(type, a, b);
     else if (deepEqual(a, b)) return;
     else if (isList(type) && hasItems(type, a) && hasItems(type, b)) this.#items(type, a, b);
-    else this.modified.add(this.#path);
+    else this.#replaced(type, a, b);
+  }
+
+  /** A leaf by another, or by something with parts. */
+  #replaced(type: MergeType, a: unknown, b: unknown): void {
+    this.modified.add(this.#path);
+    this.#below(this.removed, type, a);
+    this.#below(this.added, type, b);
   }
 
   #fields(type: MergeType, a: Json, b: Json): void {
@@ -72,17 +79,20 @@ class Walk {
   }
 
   #all(into: SetBuilder, type: MergeType, value: unknown): void {
-    const fields = hasFields(type, value);
-    if ((!fields && !hasItems(type, value)) || isEmptyContainer(value)) return into.add(this.#path);
-    if (fields) {
+    const leaf = (!hasFields(type, value) && !hasItems(type, value)) || isEmptyContainer(value);
+    this.#below(into, type, value);
+    if (leaf || into === this.removed || !isAlways(type)) into.add(this.#path);
+  }
+
+  #below(into: SetBuilder, type: MergeType, value: unknown): void {
+    if (hasFields(type, value)) {
       for (const name in value) this.#one(into, fieldElement(name), fieldType(type, name), value[name]);
-    } else if (isList(type)) {
+    } else if (isList(type) && hasItems(type, value)) {
       for (const [element, items] of grouped(type, value)) {
         if (items.length === 1) this.#one(into, element, itemType(type), items[0]);
         else into.add([...this.#path, element]);
       }
     }
-    if (into === this.removed || !isAlways(type)) into.add(this.#path);
   }
 
   #one(into: SetBuilder, element: Element, type: MergeType, value: unknown): void {

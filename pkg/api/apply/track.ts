@@ -18,7 +18,7 @@ import {
 } from "./managers.ts";
 import type { MergeType } from "./merge-type.ts";
 
-type Content = Readonly<Record<string, unknown>> & { readonly metadata: Readonly<Record<string, unknown>> };
+export type Content = Readonly<Record<string, unknown>> & { readonly metadata: Readonly<Record<string, unknown>> };
 
 /** An object of the kind before anything is in it. */
 export const NOTHING: Content = { metadata: {} };
@@ -69,7 +69,7 @@ export function trackUpdate(o: Update): void {
 /** After a server-side apply that gave `entries`: an apply that changed nothing leaves the times alone. */
 export function trackApply(next: ApiObject, old: DeepReadonly<ApiObject> | undefined, entries: readonly Entry[]): void {
   const before = old?.metadata.managedFields ?? [];
-  const same = old && deepEqual(entries.map(timeless), before.map(timeless));
+  const same = old && deepEqual(inOrder(entries.map(timeless)), inOrder(before.map(timeless)));
   setEntries(next, same && deepEqual(contentOf(old), contentOf(next)) ? before : entries);
 }
 
