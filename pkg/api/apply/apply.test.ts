@@ -390,7 +390,7 @@ describe("what cannot be applied", () => {
 
 describe("lists", () => {
   const order = (live: string, applied: string) => {
-    const list = (names: string) => ({ spec: { items: [...names].map((name) => ({ name })) } });
+    const list = (names: string) => ({ spec: { items: names.split("").map((name) => ({ name })) } });
     const merged = merge(THING, list(live), list(applied)) as { spec: { items: { name: string }[] } };
     return merged.spec.items.map((i) => i.name).join("");
   };
