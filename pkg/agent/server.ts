@@ -1,5 +1,5 @@
 /**
- * The agent's HTTPS endpoint, which the API server calls for logs, exec and attach.
+ * The agent's HTTPS endpoint, which the API server calls for logs, exec, attach and the Pods' ports.
  *
  *  H1  Only a client certificate of the cluster's CA gets in, and only the API server's or an administrator's.
  *  H2  Every refusal is a Status, also of an upgrade.
@@ -10,16 +10,14 @@ import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
-import { type WebSocket, WebSocketServer } from "ws";
 import { ApiError } from "../api/status.ts";
-import { type ContainerRuntime, type ExecSession, RuntimeError } from "../runtime/runtime.ts";
+import { type ContainerRuntime, RuntimeError } from "../runtime/runtime.ts";
 import type { Clock } from "../util/clock.ts";
 import type { Logger } from "../util/log.ts";
 import type { Fleet } from "./fleet.ts";
 import { chooseAttempt, flag, logBytes, parseLogQuery } from "./logs.ts";
-import { runSession } from "./streams/session.ts";
-import { spdyOffer, SpdyServer } from "./streams/spdy.ts";
-import { CHANNEL_PROTOCOLS, channelRemote, chooseProtocol } from "./streams/websocket.ts";
+import { type Connect, parsePort } from "./streams/forward.ts";
+import { type SessionStart, type Upgrade, Upgrades } from "./streams/upgrades.ts";
 import type { PodWorker } from "./worker.ts";
 
 export interface ServeOptions {
@@ -50,15 +48,10 @@ export interface AgentServer extends AsyncDisposable {
 export async function serveAgent(o: ServeOptions, ctx: ServerContext): Promise<AgentServer> {
   const { cert, key, clientCa: ca } = o;
   const server = createServer({ cert, key, ca, requestCert: true, rejectUnauthorized: true, minVersion: "TLSv1.2" });
-  const sockets = new WebSocketServer({
-    noServer: true,
-    perMessageDeflate: false,
-    handleProtocols: (offered) => chooseProtocol(offered) ?? false,
-  });
-  const spdy = new SpdyServer(ctx.clock);
-  const endpoint = new Endpoint(ctx, { sockets, spdy });
+  const upgrades = new Upgrades(ctx.clock, (err, req) => ctx.log.warn({ err, url: req.url }, "session broke"));
+  const endpoint = new Endpoint(ctx, upgrades);
   server.on("request", (req, res) => void endpoint.request(req, res));
-  server.on("upgrade", (req, socket, head) => endpoint.upgrade(req, socket, head));
+  server.on("upgrade", (req, socket, head) => void endpoint.upgrade({ req, socket, head }));
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen(o.port, o.host, resolve);
@@ -67,19 +60,12 @@ export async function serveAgent(o: ServeOptions, ctx: ServerContext): Promise<A
   o.onListening?.(port);
   return {
     port,
-    [Symbol.asyncDispose]: () => close(server, { sockets, spdy }),
+    [Symbol.asyncDispose]: () => close(server, upgrades),
   };
 }
 
-interface Streams {
-  readonly sockets: WebSocketServer;
-  readonly spdy: SpdyServer;
-}
-
-async function close(server: Server, { sockets, spdy }: Streams): Promise<void> {
-  for (const ws of sockets.clients) ws.terminate();
-  sockets.close();
-  spdy[Symbol.dispose]();
+async function close(server: Server, upgrades: Upgrades): Promise<void> {
+  upgrades[Symbol.dispose]();
   const closed = new Promise((resolve) => server.close(resolve));
   server.closeAllConnections();
   await closed;
@@ -90,11 +76,11 @@ const LOG_HEADERS_MS = 200;
 
 class Endpoint {
   readonly #ctx: ServerContext;
-  readonly #streams: Streams;
+  readonly #upgrades: Upgrades;
 
-  constructor(ctx: ServerContext, streams: Streams) {
+  constructor(ctx: ServerContext, upgrades: Upgrades) {
     this.#ctx = ctx;
-    this.#streams = streams;
+    this.#upgrades = upgrades;
   }
 
   async request(req: IncomingMessage, res: ServerResponse): Promise<void> {
@@ -111,46 +97,42 @@ class Endpoint {
     }
   }
 
-  upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void {
-    socket.on("error", () => socket.destroy());
+  async upgrade(u: Upgrade): Promise<void> {
+    u.socket.on("error", () => u.socket.destroy());
     try {
-      authorize(req);
-      const spdy = spdyOffer(req);
-      if (!spdy) requireChannels(req);
-      const open = this.#session(req);
-      const broke = (error: unknown) => this.#ctx.log.warn({ err: error, url: req.url }, "session broke");
-      if (spdy) return void this.#streams.spdy.serve(spdy, open.start, { socket, head }).catch(broke);
-      this.#streams.sockets.handleUpgrade(req, socket, head, (ws: WebSocket) => {
-        const stop = new AbortController();
-        ws.once("close", () => stop.abort());
-        runSession(() => open.start(stop.signal), channelRemote(ws, open)).catch((error: unknown) => {
-          broke(error);
-          ws.terminate();
-        });
-      });
+      authorize(u.req);
+      const { verb, query, ...target } = targetOf(u.req);
+      switch (verb) {
+        case "exec":
+        case "attach":
+          return this.#upgrades.session(u, () => this.#session(verb, target, query));
+        case "portForward":
+          return this.#upgrades.forward(u, { connect: this.#ports(target), pod: target.pod });
+        case "dial":
+          return await this.#dial(u, this.#ports(target), query.get("port") ?? undefined);
+        default:
+          throw new ApiError("NotFound", `the agent has no ${u.req.url}`);
+      }
     } catch (error) {
-      refuse(socket, toApiError(error));
+      refuse(u.socket, toApiError(error));
     }
   }
 
   async #route(req: IncomingMessage, res: ServerResponse, signal: AbortSignal): Promise<void> {
-    const url = urlOf(req);
-    const [verb = "", namespace = "", pod = "", container = ""] = url.pathname
-      .split("/")
-      .slice(1)
-      .map(decodeURIComponent);
+    const { verb, query, ...target } = targetOf(req);
     switch (verb) {
       case "healthz":
         return void res.writeHead(200, { "Content-Type": "text/plain" }).end("ok");
       case "pods":
         return void res.writeHead(200, { "Content-Type": "application/json" }).end(JSON.stringify(this.#podList()));
       case "containerLogs":
-        return this.#logs({ namespace, pod, container, query: url.searchParams }, res, signal);
+        return this.#logs({ ...target, query }, res, signal);
       case "exec":
       case "attach":
-        throw new ApiError("BadRequest", "you must upgrade to a WebSocket or to SPDY to exec or attach");
+      case "portForward":
+        throw new ApiError("BadRequest", `you must upgrade to a WebSocket or to SPDY to ${verb}`);
       default:
-        throw new ApiError("NotFound", `the agent has no ${url.pathname}`);
+        throw new ApiError("NotFound", `the agent has no ${req.url}`);
     }
   }
 
@@ -173,19 +155,35 @@ class Endpoint {
   }
 
   /** Throws what must be said before the upgrade. */
-  #session(req: IncomingMessage): { stdin: boolean; start: (signal: AbortSignal) => Promise<ExecSession> } {
-    const url = urlOf(req);
-    const [verb, namespace = "", pod = "", name = ""] = url.pathname.split("/").slice(1).map(decodeURIComponent);
-    if (verb !== "exec" && verb !== "attach") throw new ApiError("NotFound", `the agent has no ${url.pathname}`);
-    const worker = this.#worker({ namespace, pod });
-    const container = worker.container(name);
+  #session(verb: "exec" | "attach", { container: name, ...t }: Target, q: URLSearchParams): SessionStart {
+    const container = this.#worker(t).container(name);
     if (container?.state !== "running") throw new ApiError("NotFound", `container not found ("${name}")`);
-    const q = url.searchParams;
     const [stdin, tty, command] = [flag(q, "stdin"), flag(q, "tty"), q.getAll("command")];
     const { runtime } = this.#ctx;
     if (verb === "attach") return { stdin, start: (s) => runtime.attach(container.id, { stdin, tty }, s) };
     if (command.length === 0) throw new ApiError("BadRequest", "you must specify at least 1 command for the container");
     return { stdin, start: (s) => runtime.exec(container.id, { command, tty, stdin }, s) };
+  }
+
+  /** Throws what must be said before the upgrade. A Pod whose sandbox is made anew is reached in the new one. */
+  #ports(t: Pick<Target, "namespace" | "pod">): Connect {
+    const worker = this.#worker(t);
+    const sandbox = () => {
+      const { sandbox: s } = worker.actual ?? {};
+      if (s?.state === "running") return s.id;
+      throw new ApiError(
+        "BadRequest",
+        `unable to forward port because pod is not running. Current status=${phase(worker)}`,
+      );
+    };
+    sandbox();
+    return async (port, signal) => this.#ctx.runtime.connectPort(sandbox(), port, signal);
+  }
+
+  async #dial(u: Upgrade, connect: Connect, named: string | undefined): Promise<void> {
+    const port = parsePort(named);
+    if (port === undefined) throw new ApiError("BadRequest", `unable to parse "${named ?? ""}" as a port`);
+    await this.#upgrades.dial(u, (signal) => connect(port, signal));
   }
 
   #worker(t: Pick<Target, "namespace" | "pod">): PodWorker {
@@ -208,8 +206,12 @@ interface Target {
   readonly container: string;
 }
 
-function urlOf(req: IncomingMessage): URL {
-  return new URL(req.url ?? "/", "https://agent");
+/** `/VERB/NAMESPACE/POD/CONTAINER?QUERY`, as the kubelet's addresses are made. */
+function targetOf(req: IncomingMessage): Target & { readonly verb: string; readonly query: URLSearchParams } {
+  const url = new URL(req.url ?? "/", "https://agent");
+  const words = url.pathname.split("/").slice(1).map(decodeURIComponent);
+  const [verb = "", namespace = "", pod = "", container = ""] = words;
+  return { verb, namespace, pod, container, query: url.searchParams };
 }
 
 /** Authenticated by the handshake already: this says who may. */
@@ -219,23 +221,6 @@ function authorize(req: IncomingMessage): void {
   if (names(subject?.CN).includes("kube-apiserver-kubelet-client")) return;
   if (names(subject?.O).includes("system:masters")) return;
   throw new ApiError("Forbidden", `user "${String(subject?.CN ?? "")}" may not use the agent`);
-}
-
-/** Throws unless a WebSocket protocol of ours is offered. */
-function requireChannels(req: IncomingMessage): void {
-  if (req.headers.upgrade?.toLowerCase() !== "websocket") {
-    throw new ApiError(
-      "BadRequest",
-      `cannot upgrade to ${req.headers.upgrade}: only websocket and SPDY/3.1 are spoken here`,
-    );
-  }
-  const offered = (req.headers["sec-websocket-protocol"] ?? "").split(",").map((p) => p.trim());
-  if (!chooseProtocol(offered)) {
-    throw new ApiError(
-      "BadRequest",
-      `none of ${offered.join(", ")} is spoken here, but ${CHANNEL_PROTOCOLS.join(", ")}`,
-    );
-  }
 }
 
 function toApiError(error: unknown): ApiError {
@@ -270,6 +255,8 @@ function drained(res: ServerResponse, signal: AbortSignal): Promise<void> {
     signal.addEventListener("abort", done, { once: true });
   });
 }
+
+const phase = (worker: PodWorker) => worker.status?.phase ?? worker.pod?.status?.phase ?? "Pending";
 
 function waitingReason(worker: PodWorker, container: string): string | undefined {
   const all = [...(worker.status?.initContainerStatuses ?? []), ...(worker.status?.containerStatuses ?? [])];

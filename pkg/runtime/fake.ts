@@ -1,3 +1,4 @@
+import { addAbortSignal, type Duplex, PassThrough } from "node:stream";
 import { type Clock, type Random, seededRandom } from "../util/clock.ts";
 import { catSession, type ExecResult, finishedSession, runCommand } from "./fake-exec.ts";
 import { Change, FakeContainer, milliseconds } from "./fake-process.ts";
@@ -294,6 +295,15 @@ export class FakeRuntime implements ContainerRuntime {
       output: c.logs({ follow: true, tail: 0 }, AbortSignal.any([signal, stop.signal])),
       exitCode: c.ended().then(() => c.status("").exitCode ?? 0),
     };
+  }
+
+  /** What listens on any port but 1 echoes; nobody ever listens on that. */
+  async connectPort(sandboxId: string, port: number, signal: AbortSignal): Promise<Duplex> {
+    await this.#enter("connectPort", signal);
+    const sandbox = this.world.sandboxes.get(sandboxId);
+    if (sandbox?.state !== "running") throw new RuntimeError("NotFound", `No such sandbox: ${sandboxId}`);
+    if (port === 1) throw new RuntimeError("RuntimeError", "dial tcp4 127.0.0.1:1: connect: connection refused");
+    return addAbortSignal(signal, new PassThrough());
   }
 
   async stats(signal: AbortSignal): Promise<readonly ContainerStats[]> {

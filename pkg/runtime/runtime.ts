@@ -11,6 +11,8 @@
  *      are RuntimeError with a reason, retryable or not.
  *  R5  A container's exit code, times and OOM flag are kept until removeContainer.
  */
+import type { Duplex } from "node:stream";
+
 export type ContainerState = "created" | "running" | "exited";
 
 export interface RuntimeContainer {
@@ -201,6 +203,11 @@ export interface ContainerRuntime {
   logs(id: string, o: LogOptions, signal: AbortSignal): AsyncIterable<LogChunk>;
   exec(id: string, o: ExecOptions, signal: AbortSignal): Promise<ExecSession>;
   attach(id: string, o: { stdin: boolean; tty: boolean }, signal: AbortSignal): Promise<ExecSession>;
+  /**
+   * A connection to a TCP port of the sandbox, to whatever listens there: on the Pod's address or on its localhost. The
+   * signal ends it. Rejects with a RuntimeError when nobody listens.
+   */
+  connectPort(sandboxId: string, port: number, signal: AbortSignal): Promise<Duplex>;
   stats(signal: AbortSignal): Promise<readonly ContainerStats[]>;
 }
 

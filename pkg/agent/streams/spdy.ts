@@ -26,12 +26,18 @@ export interface SpdyOffer {
 
 /** Undefined: it asks for another protocol. Throws what must be said before the upgrade. */
 export function spdyOffer(req: IncomingMessage): SpdyOffer | undefined {
-  if (req.headers.upgrade?.toLowerCase() !== "spdy/3.1") return undefined;
-  const offered = String(req.headers["x-stream-protocol-version"] ?? "").split(/,\s*/);
-  if (!offered.includes(PROTOCOL)) {
-    throw new ApiError("BadRequest", `none of "${offered.join(", ")}" is spoken here over SPDY, but ${PROTOCOL}`);
-  }
+  if (!isSpdy(req)) return undefined;
+  requireOffered(req, PROTOCOL);
   return { streams: expectedStreams(new URL(req.url ?? "/", "https://agent").searchParams) };
+}
+
+export const isSpdy = (req: IncomingMessage) => req.headers.upgrade?.toLowerCase() === "spdy/3.1";
+
+/** Throws BadRequest unless the client speaks this protocol. */
+export function requireOffered(req: IncomingMessage, protocol: string): void {
+  const offered = String(req.headers["x-stream-protocol-version"] ?? "").split(/,\s*/);
+  if (offered.includes(protocol)) return;
+  throw new ApiError("BadRequest", `none of "${offered.join(", ")}" is spoken here over SPDY, but ${protocol}`);
 }
 
 function expectedStreams(q: URLSearchParams): Set<StreamType> {
@@ -44,7 +50,7 @@ function expectedStreams(q: URLSearchParams): Set<StreamType> {
   return streams.add("resize");
 }
 
-/** Its sessions, so that they end with the server. */
+/** Its connections, so that they end with the server. */
 export class SpdyServer implements Disposable {
   readonly #clock: Clock;
   readonly #connections = new Set<SpdyConnection>();
@@ -60,11 +66,7 @@ export class SpdyServer implements Disposable {
     { socket, head }: { socket: Duplex; head: Buffer },
   ): Promise<void> {
     const channels = new Channels(offer.streams);
-    if (head.length > 0) socket.unshift(head);
-    socket.write(UPGRADED);
-    const connection = new SpdyConnection(socket, { clock: this.#clock, onStream: (s) => channels.add(s) });
-    this.#connections.add(connection);
-    connection.gone.addEventListener("abort", () => this.#connections.delete(connection), { once: true });
+    const connection = this.accept(PROTOCOL, { socket, head }, (stream) => channels.add(stream));
     try {
       await channels.complete(this.#clock, connection.gone);
       await runSession(() => start(connection.gone), spdyRemote(connection, channels));
@@ -74,18 +76,31 @@ export class SpdyServer implements Disposable {
     }
   }
 
+  /** Answers the upgrade. */
+  accept(
+    protocol: string,
+    { socket, head }: { socket: Duplex; head: Buffer },
+    onStream: (stream: SpdyStream) => void,
+  ): SpdyConnection {
+    if (head.length > 0) socket.unshift(head);
+    socket.write([...UPGRADED, `X-Stream-Protocol-Version: ${protocol}`, "\r\n"].join("\r\n"));
+    return this.over(socket, onStream);
+  }
+
+  /** A connection inside another, which needs no answer. */
+  over(socket: Duplex, onStream: (stream: SpdyStream) => void): SpdyConnection {
+    const connection = new SpdyConnection(socket, { clock: this.#clock, onStream });
+    this.#connections.add(connection);
+    connection.gone.addEventListener("abort", () => this.#connections.delete(connection), { once: true });
+    return connection;
+  }
+
   [Symbol.dispose](): void {
     for (const connection of this.#connections) connection.destroy();
   }
 }
 
-const UPGRADED = [
-  "HTTP/1.1 101 Switching Protocols",
-  "Upgrade: SPDY/3.1",
-  "Connection: Upgrade",
-  `X-Stream-Protocol-Version: ${PROTOCOL}`,
-  "\r\n",
-].join("\r\n");
+const UPGRADED = ["HTTP/1.1 101 Switching Protocols", "Upgrade: SPDY/3.1", "Connection: Upgrade"];
 
 /** The streams of one session. */
 class Channels {

@@ -18,13 +18,7 @@ const CLOSE = 255;
 /** Bytes of stdin that may wait for the process before the remote is held back. */
 const STDIN_LIMIT = 256 * 1024;
 
-/** Undefined: none of those offered is spoken here. */
-export function chooseProtocol(offered: Iterable<string>): string | undefined {
-  const all = new Set(offered);
-  return CHANNEL_PROTOCOLS.find((p) => all.has(p));
-}
-
-export function channelRemote(ws: WebSocket, o: { stdin: boolean }): Remote {
+export function channelRemote(ws: WebSocket, o: { stdin: boolean; protocol: string }): Remote {
   const gone = new AbortController();
   const stdin = new StreamQueue<Uint8Array>({
     limit: STDIN_LIMIT,
@@ -32,7 +26,7 @@ export function channelRemote(ws: WebSocket, o: { stdin: boolean }): Remote {
     onFull: (full) => (full ? ws.pause() : ws.resume()),
   });
   const resizes = new StreamQueue<TerminalSize>({ limit: 100, sizeOf: () => 1, onFull: () => {} });
-  const v5 = ws.protocol === CHANNEL_PROTOCOLS[0];
+  const v5 = o.protocol === CHANNEL_PROTOCOLS[0];
 
   ws.on("message", (raw: RawData, binary: boolean) => {
     const message = bytesOf(raw);
@@ -67,7 +61,7 @@ export function channelRemote(ws: WebSocket, o: { stdin: boolean }): Remote {
 }
 
 /** Resolves once the socket has taken the message: one at a time is on its way. */
-function send(ws: WebSocket, channel: number, data: Uint8Array): Promise<void> {
+export function send(ws: WebSocket, channel: number, data: Uint8Array): Promise<void> {
   return new Promise((resolve) => {
     if (ws.readyState !== ws.OPEN) return resolve();
     const message = Buffer.allocUnsafe(data.byteLength + 1);
@@ -78,7 +72,7 @@ function send(ws: WebSocket, channel: number, data: Uint8Array): Promise<void> {
   });
 }
 
-function bytesOf(raw: RawData): Uint8Array {
+export function bytesOf(raw: RawData): Uint8Array {
   if (Array.isArray(raw)) return Buffer.concat(raw);
   return raw instanceof ArrayBuffer ? new Uint8Array(raw) : raw;
 }

@@ -1,3 +1,4 @@
+import type { Duplex } from "node:stream";
 import { type Clock, systemClock } from "../../util/clock.ts";
 import {
   type ContainerConfig,
@@ -29,6 +30,7 @@ import {
 } from "./labels.ts";
 import { canLowerOomScore, ownStatus } from "./oom-score.ts";
 import { address, type Inspected, inspectCall, PodReader } from "./pods.ts";
+import { connectPort } from "./ports.ts";
 import { session } from "./session.ts";
 import { type DockerStats, toStats } from "./stats.ts";
 import { chunks, documents } from "./streams.ts";
@@ -267,6 +269,10 @@ export class DockerRuntime implements ContainerRuntime {
         return (await this.api.request<{ StatusCode: number }>(wait)).StatusCode;
       },
     });
+  }
+
+  connectPort(sandboxId: string, port: number, signal: AbortSignal): Promise<Duplex> {
+    return connectPort(sandboxId, port, { api: this.api, clock: this.#clock, signal });
   }
 
   async stats(signal: AbortSignal): Promise<readonly ContainerStats[]> {
