@@ -48,7 +48,8 @@ export function validateContainers(spec: Spec, field: string): FieldErrors {
   ];
 }
 
-function validateContainer(c: ReadonlyContainer, spec: Spec, at: string): FieldErrors {
+/** Whatever kind of container it is. */
+export function validateContainer(c: ReadonlyContainer, spec: Spec, at: string): FieldErrors {
   return [
     ...checkedRequired(`${at}.name`, c.name, dnsLabel),
     ...validateImage(c.image, `${at}.image`),

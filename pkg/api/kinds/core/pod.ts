@@ -6,7 +6,9 @@ import { nameOf } from "../../object.ts";
 import { isTerminal, qosClass } from "../../pod.ts";
 import type { RequestContext, ResourceDef } from "../../resource.ts";
 import { conflict, invalid } from "../../status.ts";
-import { notSupported, required } from "../../validation/field.ts";
+import { type FieldErrors, forbidden, notSupported, required } from "../../validation/field.ts";
+import { validateEphemeralUpdate } from "../../validation/pod-ephemeral.ts";
+import { keepAllButResources, validateResize } from "../../validation/pod-resize.ts";
 import { validatePodUpdate } from "../../validation/pod-update.ts";
 import { validatePodStatus } from "../../validation/pod-status.ts";
 import { validatePod } from "../../validation/pod.ts";
@@ -31,7 +33,7 @@ export const pods: ResourceDef<Pod> = {
   prepareForUpdate(next, old) {
     keep(next, old, "status");
   },
-  validate: (next, old) => [...validatePod(next), ...(old ? validatePodUpdate(next, old) : [])],
+  validate: (next, old) => [...validatePod(next), ...(old ? validatePodUpdate(next, old) : validateNew(next))],
   gracePeriodSeconds: gracePeriod,
   subresources: {
     status: {
@@ -52,6 +54,29 @@ export const pods: ResourceDef<Pod> = {
       apply: (pod, input, c) => bind(pod, input as Binding, c),
       answer: "status",
     },
+    ephemeralcontainers: {
+      type: "part",
+      prepareForUpdate(next, old) {
+        const wanted = next.spec?.ephemeralContainers;
+        keepAllButSpec(next, old);
+        keep(next, old, "spec");
+        if (next.spec && wanted) next.spec.ephemeralContainers = wanted;
+        else delete next.spec?.ephemeralContainers;
+      },
+      validate: validateEphemeralUpdate,
+    },
+    resize: {
+      type: "part",
+      prepareForUpdate(next, old) {
+        keepAllButSpec(next, old);
+        keepAllButResources(next, old);
+      },
+      validate: validateResize,
+    },
+    eviction: {
+      type: "call",
+      input: { group: "policy", version: "v1", kind: "Eviction", schema: "Eviction" },
+    },
     log: { type: "connect", verbs: ["get"] },
     exec: { type: "connect", verbs: ["get", "create"] },
     attach: { type: "connect", verbs: ["get", "create"] },
@@ -68,6 +93,18 @@ export const pods: ResourceDef<Pod> = {
   },
   columns: podColumns,
 };
+
+/** For parts whose writers have no say in metadata or status. */
+function keepAllButSpec(next: Pod, old: DeepReadonly<Pod>): void {
+  keep(next, old, "status");
+  for (const field of ["labels", "annotations", "ownerReferences", "finalizers"] as const) {
+    keep(next.metadata, old.metadata, field);
+  }
+}
+
+function validateNew(o: DeepReadonly<Pod>): FieldErrors {
+  return o.spec?.ephemeralContainers?.length ? [forbidden("spec.ephemeralContainers", "cannot be set on create")] : [];
+}
 
 const GATED = {
   type: "PodScheduled",
