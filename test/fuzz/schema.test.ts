@@ -44,6 +44,9 @@ async function refusal(call: Call): Promise<ApiError | undefined> {
   }
 }
 
+/** Kubernetes blames itself for an apply whose list items lack their keys, and clients know the text. */
+const likeKubernetes = (e: ApiError) => /^failed to create (manager for|typed patch object)/.test(e.message);
+
 function create(def: ResourceDef, body: unknown, dryRun = true): Promise<ApiError | undefined> {
   return refusal({ verb: "create", ...addressOf(def), body, params: dryRun ? { dryRun: "All" } : {} });
 }
@@ -89,7 +92,7 @@ describe(`objects that fit the schema and nothing else (FUZZ_SEED=${seed})`, () 
           const gone = { propagationPolicy: "Background", gracePeriodSeconds: 0 };
           answers.push(await refusal({ verb: "delete", ...at, name: "fuzz", body: gone }));
         }
-        expect(answers.filter((e) => e !== undefined && e.code >= 500)).toEqual([]);
+        expect(answers.filter((e) => e !== undefined && e.code >= 500 && !likeKubernetes(e))).toEqual([]);
       }),
       runs(150),
     );

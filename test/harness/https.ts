@@ -60,7 +60,7 @@ export class TestApi {
     this.#store = o.store;
   }
 
-  static async start(): Promise<TestApi> {
+  static async start(o: { patienceMs?: number; watchQueueLimit?: number } = {}): Promise<TestApi> {
     const now = systemClock.now();
     const ca = await createCa("test-ca", now);
     const [serving, admin] = await Promise.all([
@@ -68,13 +68,21 @@ export class TestApi {
       issueCert(ca, { commonName: "admin", organizations: ["system:masters"], usages: ["client"] }, now),
     ]);
     const store = new MemoryStore();
-    const server = await ApiServer.open({ store, clock: systemClock, random: seededRandom(1), log: silent });
+    const { patienceMs, watchQueueLimit } = o;
+    const server = await ApiServer.open({
+      store,
+      clock: systemClock,
+      random: seededRandom(1),
+      log: silent,
+      ...(watchQueueLimit !== undefined && { watchQueueLimit }),
+    });
     const listener = await listen(server, {
       host: "127.0.0.1",
       port: 0,
       tls: { ...serving, clientCa: ca.cert },
       agentTls: { ...admin, ca: ca.cert },
       log: silent,
+      ...(patienceMs !== undefined && { patienceMs }),
     });
     return new TestApi({ server, listener, ca, admin, store });
   }
@@ -103,12 +111,13 @@ export class TestApi {
     const plain = typeof o.body === "string" || o.body instanceof Uint8Array || o.body === undefined;
     const body = plain ? (o.body as string | Uint8Array | undefined) : JSON.stringify(o.body);
     const json = plain || "Content-Type" in headers ? {} : { "Content-Type": "application/json" };
+    const length = body === undefined ? {} : { "Content-Length": Buffer.byteLength(body) };
     const who = "as" in o ? o.as : this.admin;
     return new Promise((resolve, reject) => {
       const url = `${this.listener.url}${path}`;
       const req = request(
         url,
-        { method, headers: { ...json, ...headers }, ca: this.ca, ...who, agent: false },
+        { method, headers: { ...json, ...length, ...headers }, ca: this.ca, ...who, agent: false },
         resolve,
       );
       req.once("error", reject);
@@ -117,12 +126,7 @@ export class TestApi {
   }
 
   async ask(path: string, o: Asked = {}): Promise<Answered> {
-    const res = await this.open(path, o);
-    const chunks: Buffer[] = [];
-    for await (const chunk of res as AsyncIterable<Buffer>) chunks.push(chunk);
-    const bytes = Buffer.concat(chunks);
-    const text = bytes.toString();
-    return { code: res.statusCode ?? 0, headers: res.headers, bytes, text, json: <T>() => JSON.parse(text) as T };
+    return read(await this.open(path, o));
   }
 
   /** As {@link ask}; throws unless the answer is a success. */
@@ -179,4 +183,13 @@ export class TestApi {
       socket.once("error", reject);
     });
   }
+}
+
+/** An answer to its end. */
+export async function read(res: IncomingMessage): Promise<Answered> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of res as AsyncIterable<Buffer>) chunks.push(chunk);
+  const bytes = Buffer.concat(chunks);
+  const text = bytes.toString();
+  return { code: res.statusCode ?? 0, headers: res.headers, bytes, text, json: <T>() => JSON.parse(text) as T };
 }
