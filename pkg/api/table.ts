@@ -8,10 +8,12 @@ import { serviceAccounts } from "./kinds/core/serviceaccount.ts";
 import { componentStatuses } from "./kinds/core/componentstatus.ts";
 import { endpoints } from "./kinds/core/endpoints.ts";
 import { events } from "./kinds/core/event.ts";
+import { limitRanges } from "./kinds/core/limitrange.ts";
 import { persistentVolumeClaims } from "./kinds/core/persistentvolumeclaim.ts";
 import { persistentVolumes } from "./kinds/core/persistentvolume.ts";
 import { podTemplates } from "./kinds/core/podtemplate.ts";
 import { replicationControllers } from "./kinds/core/replicationcontroller.ts";
+import { resourceQuotas } from "./kinds/core/resourcequota.ts";
 import { services } from "./kinds/core/service.ts";
 import { controllerRevisions } from "./kinds/apps/controllerrevision.ts";
 import { daemonSets } from "./kinds/apps/daemonset.ts";
@@ -55,10 +57,12 @@ export const resources: readonly ResourceDef[] = [
   row(componentStatuses),
   row(endpoints),
   row(events),
+  row(limitRanges),
   row(persistentVolumeClaims),
   row(persistentVolumes),
   row(podTemplates),
   row(replicationControllers),
+  row(resourceQuotas),
   row(services),
   row(controllerRevisions),
   row(daemonSets),
