@@ -1,0 +1,365 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
+import { execFile } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { deployments } from "../api/kinds/apps/deployment.ts";
+import { configMaps } from "../api/kinds/core/configmap.ts";
+import { namespaces } from "../api/kinds/core/namespace.ts";
+import { pods } from "../api/kinds/core/pod.ts";
+import type { ApiObject } from "../api/object.ts";
+import { ApiError } from "../api/status.ts";
+import type { Call, PatchType } from "../client/transport.ts";
+import { MemoryStore } from "../store/memory.ts";
+import { seededRandom, systemClock } from "../util/clock.ts";
+import { FakeClock } from "../util/fake-clock.ts";
+import { silent } from "../util/log.ts";
+import { type KeyPair, createCa, issueCert } from "../util/pki.ts";
+import { toYaml } from "../util/yaml.ts";
+import { type HttpListener, listen } from "./http.ts";
+import { ApiServer } from "./server.ts";
+
+const resources = [namespaces, configMaps, pods, deployments];
+
+type Answer = ApiObject & { data?: Record<string, string>; spec?: { replicas?: number }; status?: object };
+
+let store: MemoryStore;
+let server: ApiServer;
+let clock: FakeClock;
+
+beforeEach(async () => {
+  store = new MemoryStore();
+  clock = new FakeClock();
+  server = await ApiServer.open({ store, clock, random: seededRandom(1), log: silent, resources });
+});
+
+afterEach(async () => {
+  await server.close();
+  await store.close();
+});
+
+const CM = { group: "", version: "v1", resource: "configmaps", namespace: "default" } as const;
+const DEPLOY = { group: "apps", version: "v1", resource: "deployments", namespace: "default" } as const;
+
+const call = (c: Call) => server.transport().call(c) as Promise<Answer>;
+
+function patch(patchType: PatchType, at: typeof CM | typeof DEPLOY, body: unknown, more: Partial<Call> = {}) {
+  const name = (body as ApiObject).metadata?.name ?? "c";
+  return call({ verb: "patch", ...at, name, patchType, body, ...more });
+}
+
+const apply = (
+  at: typeof CM | typeof DEPLOY,
+  body: object,
+  params: Record<string, string> = {},
+  subresource?: string,
+) =>
+  patch("application/apply-patch+yaml", at, body, {
+    params: { fieldManager: "m", ...params },
+    ...(subresource && { subresource }),
+  });
+
+const configMap = (data: object) => ({ apiVersion: "v1", kind: "ConfigMap", metadata: { name: "c" }, data });
+
+const deployment = (replicas?: number, image = "nginx") => ({
+  apiVersion: "apps/v1",
+  kind: "Deployment",
+  metadata: { name: "web" },
+  spec: {
+    ...(replicas !== undefined && { replicas }),
+    selector: { matchLabels: { app: "web" } },
+    template: { metadata: { labels: { app: "web" } }, spec: { containers: [{ name: "web", image }] } },
+  },
+});
+
+async function refusal(promise: Promise<unknown>): Promise<ApiError> {
+  const error = await promise.then(
+    () => undefined,
+    (e: unknown) => e,
+  );
+  if (error instanceof ApiError) return error;
+  throw new Error("it was not refused");
+}
+
+const owners = (o: ApiObject) =>
+  (o.metadata.managedFields ?? []).map((e) =>
+    [e.manager, e.operation, ...(e.subresource ? [e.subresource] : [])].join(" "),
+  );
+
+describe("server-side apply", () => {
+  test("makes what is not there, changes what is, and does nothing the third time", async () => {
+    const made = await apply(CM, configMap({ a: "1", b: "2" }));
+    expect(made).toMatchObject({
+      data: { a: "1", b: "2" },
+      metadata: { namespace: "default", uid: expect.any(String) },
+    });
+    const changed = await apply(CM, configMap({ a: "3" }));
+    expect(changed.data).toEqual({ a: "3" });
+    await clock.advance(5000);
+    const again = await apply(CM, configMap({ a: "3" }));
+    expect(again).toEqual(changed);
+    expect(owners(again)).toEqual(["m Apply"]);
+  });
+
+  test("defaults and canonical values are no change either", async () => {
+    const body = deployment();
+    const [container] = body.spec.template.spec.containers;
+    Object.assign(container ?? {}, { resources: { limits: { cpu: "0.5", memory: "1024Mi" } } });
+    const made = await apply(DEPLOY, body);
+    expect(made.spec?.replicas).toBe(1);
+    await clock.advance(5000);
+    expect(await apply(DEPLOY, body)).toEqual(made);
+  });
+
+  test("a dry run answers as if", async () => {
+    const asIf = await apply(CM, configMap({ a: "1" }), { dryRun: "All" });
+    expect(owners(asIf)).toEqual(["m Apply"]);
+    expect((await refusal(call({ verb: "get", ...CM, name: "c" }))).code).toBe(404);
+  });
+
+  test("scale is the part of the object that it shows", async () => {
+    await apply(DEPLOY, deployment());
+    const scale = { apiVersion: "autoscaling/v1", kind: "Scale", metadata: { name: "web" }, spec: { replicas: 3 } };
+    const answer = await apply(DEPLOY, scale, { fieldManager: "hpa" }, "scale");
+    expect(answer).toMatchObject({ kind: "Scale", spec: { replicas: 3 } });
+    const scaled = await call({ verb: "get", ...DEPLOY, name: "web" });
+    expect(scaled.spec?.replicas).toBe(3);
+    expect(owners(scaled)).toEqual(["hpa Apply scale", "m Apply"]);
+    const entry = scaled.metadata.managedFields?.[0];
+    expect(entry).toMatchObject({ apiVersion: "apps/v1", fieldsV1: { "f:spec": { "f:replicas": {} } } });
+    expect((await refusal(apply(DEPLOY, deployment(5)))).message).toBe(
+      'Apply failed with 1 conflict: conflict with "hpa" with subresource "scale": .spec.replicas',
+    );
+    expect((await apply(DEPLOY, deployment(5), { force: "true" })).spec?.replicas).toBe(5);
+  });
+
+  test("a scale by patch is an update of replicas", async () => {
+    await apply(DEPLOY, deployment(1));
+    await patch(
+      "application/merge-patch+json",
+      DEPLOY,
+      { spec: { replicas: 4 } },
+      { name: "web", subresource: "scale" },
+    );
+    const scaled = await call({ verb: "get", ...DEPLOY, name: "web" });
+    expect(owners(scaled)).toEqual(["m Apply", "unknown Update scale"]);
+  });
+
+  test("status is applied at its own address only", async () => {
+    const status = { replicas: 2, observedGeneration: 1 };
+    const made = await apply(DEPLOY, { ...deployment(2), status });
+    expect(made.status).not.toMatchObject(status);
+    const { spec: _, ...rest } = deployment(2);
+    const reported = await apply(DEPLOY, { ...rest, status }, { fieldManager: "ctrl" }, "status");
+    expect(reported).toMatchObject({ status, spec: { replicas: 2 } });
+    expect(owners(reported)).toEqual(["ctrl Apply status", "m Apply"]);
+    const missing = { ...rest, metadata: { name: "no" } };
+    expect((await refusal(apply(DEPLOY, missing, {}, "status"))).code).toBe(404);
+  });
+
+  test.each<[string, object, Record<string, string>, number, string]>([
+    [
+      "nobody",
+      configMap({}),
+      { fieldManager: "" },
+      422,
+      'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch',
+    ],
+    [
+      "a name too long",
+      configMap({}),
+      { fieldManager: "x".repeat(129) },
+      422,
+      'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Too long: may not be more than 128 bytes',
+    ],
+    [
+      "an unprintable name",
+      configMap({}),
+      { fieldManager: "a\u0007" },
+      422,
+      "invalid character U+0007 (at position 1)",
+    ],
+    ["another kind", deployment(), {}, 400, "invalid object type: apps/v1, Kind=Deployment"],
+    [
+      "a wrong type of value",
+      configMap({ a: 1 }),
+      {},
+      400,
+      "json: cannot unmarshal number into Go struct field ConfigMap.data of type string",
+    ],
+    [
+      "an object that is gone",
+      { ...configMap({}), metadata: { name: "c", uid: "u-1" } },
+      {},
+      409,
+      "uid mismatch: the provided object specified uid u-1, and no existing object was found",
+    ],
+  ])("refuses %s", async (_, body, params, code, message) => {
+    const error = await refusal(
+      apply(CM, { ...body, metadata: { name: "c", ...(body as ApiObject).metadata } }, params),
+    );
+    expect(error.message).toContain(message);
+    expect(error.code).toBe(code);
+  });
+
+  test("force belongs to apply alone", async () => {
+    const body = { metadata: { name: "c" } };
+    const error = await refusal(patch("application/merge-patch+json", CM, body, { params: { force: "true" } }));
+    expect(error.message).toBe(
+      'PatchOptions.meta.k8s.io "" is invalid: force: Forbidden: may not be specified for non-apply patch',
+    );
+  });
+
+  test("a resourceVersion in the configuration is a precondition", async () => {
+    const made = await apply(CM, configMap({ a: "1" }));
+    await apply(CM, configMap({ a: "2" }));
+    const { resourceVersion = "" } = made.metadata;
+    const stale = { ...configMap({ a: "3" }), metadata: { name: "c", resourceVersion } };
+    expect((await refusal(apply(CM, stale))).message).toContain("the object has been modified");
+  });
+
+  test("of many at once that want different fields, none is lost", async () => {
+    const managers = Array.from({ length: 20 }, (_, i) => `m${i}`);
+    await Promise.all(managers.map((m) => apply(CM, configMap({ [m]: "x" }), { fieldManager: m })));
+    const all = await call({ verb: "get", ...CM, name: "c" });
+    expect(Object.keys(all.data ?? {}).toSorted()).toEqual(managers.toSorted());
+    expect(all.metadata.managedFields).toHaveLength(20);
+  });
+});
+
+describe("other writes", () => {
+  test("name their manager: fieldManager, else the component, else the program", async () => {
+    const create = (name: string, more: Partial<Call>) =>
+      call({ verb: "create", ...CM, body: { ...configMap({ a: "1" }), metadata: { name } }, ...more });
+    expect(owners(await create("a", { params: { fieldManager: "helm" } }))).toEqual(["helm Update"]);
+    expect(owners(await create("b", { cause: { component: "scheduler" } }))).toEqual(["scheduler Update"]);
+    const warn = () => {};
+    const caller = { user: { name: "u", groups: [] }, userAgent: "kubectl/v1.36 (linux)", warn };
+    const body = configMap({ a: "1" });
+    const answer = await server.handle({ verb: "create", ...CM, body }, caller);
+    expect(answer).toMatchObject({ entry: { object: { metadata: { managedFields: [{ manager: "kubectl" }] } } } });
+  });
+
+  test("a json patch may rewrite managedFields, as kubectl's move to server-side apply does", async () => {
+    await call({
+      verb: "create",
+      ...CM,
+      body: configMap({ a: "1" }),
+      params: { fieldManager: "kubectl-client-side-apply" },
+    });
+    const made = await call({ verb: "get", ...CM, name: "c" });
+    const [entry] = made.metadata.managedFields ?? [];
+    const body = [
+      { op: "replace", path: "/metadata/managedFields", value: [{ ...entry, manager: "kubectl", operation: "Apply" }] },
+      { op: "replace", path: "/metadata/resourceVersion", value: made.metadata.resourceVersion },
+    ];
+    const moved = await patch("application/json-patch+json", CM, body);
+    expect(owners(moved)).toEqual(["kubectl Apply"]);
+    expect((await apply(CM, configMap({ b: "1" }), { fieldManager: "kubectl" })).data).toEqual({ b: "1" });
+  });
+
+  test("that change nothing stay no write", async () => {
+    const made = await apply(CM, configMap({ a: "1" }));
+    await clock.advance(5000);
+    const put = await call({ verb: "update", ...CM, name: "c", body: made, params: { fieldManager: "other" } });
+    expect(put.metadata.resourceVersion).toBe(made.metadata.resourceVersion);
+    const { managedFields: _, ...metadata } = made.metadata;
+    const bare = await call({ verb: "update", ...CM, name: "c", body: { ...made, metadata } });
+    expect(bare.metadata.resourceVersion).toBe(made.metadata.resourceVersion);
+    expect(owners(bare)).toEqual(["m Apply"]);
+  });
+});
+
+describe("kubectl", () => {
+  const directory = mkdtempSync(join(tmpdir(), "apply-"));
+  let listener: HttpListener;
+  let real: ApiServer;
+  const realStore = new MemoryStore();
+  const run = promisify(execFile);
+
+  const kubectl = async (...args: string[]) => {
+    const options = { env: { PATH: process.env["PATH"], HOME: directory } };
+    const { stdout, stderr } = await run("kubectl", ["--kubeconfig", join(directory, "kubeconfig"), ...args], options);
+    return stdout + stderr;
+  };
+  const file = (name: string, o: object) => {
+    writeFileSync(join(directory, name), toYaml(o));
+    return join(directory, name);
+  };
+
+  beforeAll(async () => {
+    const now = systemClock.now();
+    const ca = await createCa("test-ca", now);
+    const issue = (commonName: string, usage: "client" | "server", organizations: string[] = []) =>
+      issueCert(ca, { commonName, organizations, ips: ["127.0.0.1"], usages: [usage] }, now);
+    const admin: KeyPair = await issue("admin", "client", ["system:masters"]);
+    real = await ApiServer.open({
+      store: realStore,
+      clock: systemClock,
+      random: seededRandom(1),
+      log: silent,
+      resources,
+    });
+    const tls = { ...(await issue("apiserver", "server")), clientCa: ca.cert };
+    listener = await listen(real, {
+      host: "127.0.0.1",
+      port: 0,
+      tls,
+      agentTls: { ...admin, ca: ca.cert },
+      log: silent,
+    });
+    const b64 = (pem: string) => Buffer.from(pem).toString("base64");
+    const cluster = { server: listener.url, "certificate-authority-data": b64(ca.cert) };
+    const user = { "client-certificate-data": b64(admin.cert), "client-key-data": b64(admin.key) };
+    file("kubeconfig", {
+      apiVersion: "v1",
+      kind: "Config",
+      "current-context": "t",
+      clusters: [{ name: "t", cluster }],
+      users: [{ name: "t", user }],
+      contexts: [{ name: "t", context: { cluster: "t", user: "t" } }],
+    });
+  });
+
+  afterAll(async () => {
+    await listener.close();
+    await real.close();
+    await realStore.close();
+    rmSync(directory, { recursive: true });
+  });
+
+  test("applies, meets a conflict, forces it, and shows who owns what", async () => {
+    const v1 = file("v1.yaml", configMap({ a: "1" }));
+    const v2 = file("v2.yaml", configMap({ a: "2" }));
+    expect(await kubectl("apply", "--server-side", "-f", v1)).toBe("configmap/c serverside-applied\n");
+    expect(await kubectl("apply", "--server-side", "-f", v1)).toBe("configmap/c serverside-applied\n");
+    await expect(kubectl("apply", "--server-side", "--field-manager=other", "-f", v2)).rejects.toThrow(
+      /Apply failed with 1 conflict: conflict with "kubectl": \.data\.a/,
+    );
+    await kubectl("apply", "--server-side", "--field-manager=other", "--force-conflicts", "-f", v2);
+    expect(await kubectl("get", "cm", "c", "-o", "jsonpath={.data.a}")).toBe("2");
+    expect(await kubectl("get", "cm", "c", "--show-managed-fields", "-o", "yaml")).toMatch(
+      /manager: other\n\s+operation: Apply/,
+    );
+    expect(await kubectl("get", "cm", "c", "-o", "yaml")).not.toContain("managedFields");
+  }, 60_000);
+
+  test("moves a Deployment from client-side to server-side apply, and removes what is applied no more", async () => {
+    const two = { ...deployment(2), metadata: { name: "web", labels: { a: "1", b: "2" } } };
+    const one = { ...deployment(2, "nginx:2"), metadata: { name: "web", labels: { a: "1" } } };
+    const before = file("before.yaml", two);
+    const after = file("after.yaml", one);
+    expect(await kubectl("apply", "-f", before)).toBe("deployment.apps/web created\n");
+    expect(await kubectl("apply", "view-last-applied", "deployment/web", "-o", "json")).toContain('"b": "2"');
+    await expect(kubectl("diff", "--server-side", "-f", after)).rejects.toMatchObject({ code: 1 });
+    expect(await kubectl("apply", "--server-side", "-f", after)).toContain("deployment.apps/web serverside-applied\n");
+    const labels = await kubectl("get", "deployment", "web", "-o", "jsonpath={.metadata.labels}");
+    expect(JSON.parse(labels)).toEqual({ a: "1" });
+    expect(await kubectl("diff", "--server-side", "-f", after)).toBe("");
+    expect(await kubectl("apply", "view-last-applied", "deployment/web", "-o", "json")).toContain("nginx:2");
+    const json = await kubectl("get", "deployment", "web", "--show-managed-fields", "-o", "json");
+    expect(owners(JSON.parse(json) as ApiObject)).toEqual(["kubectl Apply", "kubectl-last-applied Apply"]);
+    expect(await kubectl("apply", "-f", after)).toContain("deployment.apps/web");
+  }, 60_000);
+});
