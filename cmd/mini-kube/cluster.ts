@@ -9,7 +9,7 @@ import { type HttpListener, listen } from "../../pkg/apiserver/http.ts";
 import { ApiServer } from "../../pkg/apiserver/server.ts";
 import { Client } from "../../pkg/client/client.ts";
 import { readKubeconfig, singleKubeconfig, writeKubeconfig } from "../../pkg/client/kubeconfig.ts";
-import { controllers } from "../../pkg/controllers/controllers.ts";
+import { runControllers } from "../../pkg/controllers/controllers.ts";
 import { DockerRuntime } from "../../pkg/runtime/docker/docker.ts";
 import type { ContainerRuntime } from "../../pkg/runtime/runtime.ts";
 import { runScheduler } from "../../pkg/scheduler/scheduler.ts";
@@ -145,7 +145,7 @@ export class Cluster {
     };
     return [
       this.#guard("scheduler", runScheduler(component("default-scheduler", "system:kube-scheduler"), signal)),
-      ...Object.entries(controllers).map(([name, run]) => this.#guard(name, run(manager, signal))),
+      this.#guard("controller manager", runControllers(manager, signal)),
       this.#guard(
         "agent",
         runAgent(

@@ -34,6 +34,30 @@ import { serviceCidrs } from "./kinds/networking/servicecidr.ts";
 import { newStyleEvents } from "./kinds/events/event.ts";
 import { leases } from "./kinds/coordination/lease.ts";
 import { priorityClasses } from "./kinds/scheduling/priorityclass.ts";
+import { certificateSigningRequests } from "./kinds/certificates/certificatesigningrequest.ts";
+import { runtimeClasses } from "./kinds/node/runtimeclass.ts";
+import { customResourceDefinitions } from "./kinds/apiextensions/customresourcedefinition.ts";
+import { nodeMetrics } from "./kinds/metrics/metrics.ts";
+import { podMetrics } from "./kinds/metrics/metrics.ts";
+import { csiDrivers } from "./kinds/storage/csidriver.ts";
+import { csiStorageCapacities } from "./kinds/storage/csistoragecapacity.ts";
+import { volumeAttachments } from "./kinds/storage/volumeattachment.ts";
+import { volumeAttributesClasses } from "./kinds/storage/volumeattributesclass.ts";
+import { storageClasses } from "./kinds/storage/storageclass.ts";
+import { csiNodes } from "./kinds/storage/csinode.ts";
+import { roleBindings } from "./kinds/rbac/rolebinding.ts";
+import { clusterRoleBindings } from "./kinds/rbac/rolebinding.ts";
+import { roles } from "./kinds/rbac/role.ts";
+import { clusterRoles } from "./kinds/rbac/role.ts";
+import { flowSchemas } from "./kinds/flowcontrol/flowschema.ts";
+import { priorityLevelConfigurations } from "./kinds/flowcontrol/prioritylevelconfiguration.ts";
+import { apiServices } from "./kinds/apiregistration/apiservice.ts";
+import { validatingWebhookConfigurations } from "./kinds/admissionregistration/webhookconfiguration.ts";
+import { mutatingWebhookConfigurations } from "./kinds/admissionregistration/webhookconfiguration.ts";
+import { validatingAdmissionPolicies } from "./kinds/admissionregistration/admissionpolicy.ts";
+import { mutatingAdmissionPolicies } from "./kinds/admissionregistration/admissionpolicy.ts";
+import { validatingAdmissionPolicyBindings } from "./kinds/admissionregistration/admissionpolicy.ts";
+import { mutatingAdmissionPolicyBindings } from "./kinds/admissionregistration/admissionpolicy.ts";
 import type { ApiObject } from "./object.ts";
 import { apiVersionOf } from "./object.ts";
 import type { ResourceDef } from "./resource.ts";
@@ -83,6 +107,30 @@ export const resources: readonly ResourceDef[] = [
   row(newStyleEvents),
   row(leases),
   row(priorityClasses),
+  row(certificateSigningRequests),
+  row(runtimeClasses),
+  row(customResourceDefinitions),
+  row(nodeMetrics),
+  row(podMetrics),
+  row(csiDrivers),
+  row(csiStorageCapacities),
+  row(volumeAttachments),
+  row(volumeAttributesClasses),
+  row(storageClasses),
+  row(csiNodes),
+  row(roleBindings),
+  row(clusterRoleBindings),
+  row(roles),
+  row(clusterRoles),
+  row(flowSchemas),
+  row(priorityLevelConfigurations),
+  row(apiServices),
+  row(validatingWebhookConfigurations),
+  row(mutatingWebhookConfigurations),
+  row(validatingAdmissionPolicies),
+  row(mutatingAdmissionPolicies),
+  row(validatingAdmissionPolicyBindings),
+  row(mutatingAdmissionPolicyBindings),
 ];
 
 const byPlural = new Map(resources.map((d) => [`${apiVersionOf(d)}/${d.plural}`, d]));

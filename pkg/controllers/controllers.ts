@@ -1,23 +1,28 @@
 /** The controllers there are: the one list that a controller manager runs. */
-import type { Client } from "../client/client.ts";
-import type { Clock, Random } from "../util/clock.ts";
-import type { Logger } from "../util/log.ts";
+import { Informers, type InformersOptions } from "../informer/informers.ts";
+import { ServedKinds } from "../informer/served-kinds.ts";
+import { together } from "../reconcile/scope.ts";
+import type { ControllerParts } from "./parts.ts";
 import { runGarbageCollector } from "./garbagecollector/controller.ts";
 import { runNamespaceController } from "./namespace/controller.ts";
 import { runNamespaceDefaults } from "./namespacedefaults/controller.ts";
 
-export interface ControllerParts {
-  readonly client: Client;
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly random: Random;
+/** Each runs until the signal aborts. */
+const controllers: readonly ((o: ControllerParts, signal: AbortSignal) => Promise<void>)[] = [
+  runNamespaceController,
+  runNamespaceDefaults,
+  runGarbageCollector,
+];
+
+export interface ControllersOptions extends InformersOptions {
   /** PEM of the cluster's CA, to be known in every namespace. */
   readonly caCert?: string;
 }
 
-/** By name; each runs until the signal aborts. */
-export const controllers: Readonly<Record<string, (o: ControllerParts, signal: AbortSignal) => Promise<void>>> = {
-  "namespace controller": runNamespaceController,
-  "namespace defaults controller": runNamespaceDefaults,
-  "garbage collector": runGarbageCollector,
-};
+/** Runs all of them, on one set of informers, until the signal aborts. Rejects when one breaks; the others end then. */
+export async function runControllers(o: ControllersOptions, signal: AbortSignal): Promise<void> {
+  const informers = new Informers(o);
+  const kinds = new ServedKinds(informers);
+  const parts: ControllerParts = { ...o, informers, kinds };
+  await together(signal, (s) => informers.run(s), ...controllers.map((run) => (s: AbortSignal) => run(parts, s)));
+}

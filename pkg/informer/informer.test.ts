@@ -221,4 +221,28 @@ describe("Informer", () => {
     await expect(waiter).rejects.toThrow("stopped");
     await other.end();
   });
+
+  it("tells when it shows a write, and when an object is gone", async () => {
+    const server = new ScriptedServer();
+    server.state = [thing("a", 1, "n1")];
+    server.revision = 5;
+    const { informer, stop, end } = await start(server);
+    const { signal } = stop;
+    await informer.whenShows(thing("a", 1, "n1"), signal);
+    const seen: string[] = [];
+    const note = (what: string, promise: Promise<void>) => promise.then(() => seen.push(what));
+    const waits = [
+      note("written", informer.whenShows(thing("b", 7, "n1"), signal)),
+      note("gone", informer.whenGone(thing("a", 1, "n1"), signal)),
+    ];
+    await server.send({ type: "ADDED", object: thing("c", 6, "n1") });
+    await settle();
+    expect(seen).toEqual([]);
+    await server.send({ type: "ADDED", object: thing("b", 7, "n1") }, { type: "DELETED", object: thing("a", 8, "n1") });
+    await Promise.all(waits);
+    expect(seen).toEqual(["written", "gone"]);
+    const never = informer.whenShows(thing("d", 9, "n1"), AbortSignal.abort(new Error("stopped")));
+    await expect(never).rejects.toThrow("stopped");
+    await end();
+  });
 });

@@ -56,6 +56,8 @@ export class Informer<T extends ApiObject> {
   readonly #o: InformerOptions<T>;
   readonly #cache: IndexedCache<T>;
   readonly #handlers = new Set<ChangeHandler<T>>();
+  /** Of those who wait for the copy to show something. */
+  readonly #looks = new Set<() => void>();
   #synced = false;
   #waiting: (() => void)[] = [];
   /** Where the next watch begins; undefined before the first list. */
@@ -92,6 +94,41 @@ export class Informer<T extends ApiObject> {
   /** The copy reflects at least this revision; "" before the first list. */
   get resourceVersion(): string {
     return this.#resourceVersion ?? "";
+  }
+
+  /**
+   * Resolves when the copy shows what a write of this kind answered: an object of that revision, or a later one. The write
+   * must have changed something (its event must be on its way). Rejects with `signal.reason` when the signal aborts.
+   */
+  async whenShows(o: DeepReadonly<ApiObject>, signal: AbortSignal): Promise<void> {
+    const [key, revision] = [keyOf(o), BigInt(o.metadata.resourceVersion ?? "0")];
+    const reached = (version: string | undefined) => BigInt(version || "0") >= revision;
+    const shows = () => reached(this.#cache.get(key)?.metadata.resourceVersion) || reached(this.#resourceVersion);
+    await this.#until(shows, signal);
+  }
+
+  /** Resolves when the copy no longer has the object, or has another one of its name. */
+  async whenGone(o: DeepReadonly<ApiObject>, signal: AbortSignal): Promise<void> {
+    const key = keyOf(o);
+    await this.#until(() => uidOf(this.#cache.get(key) ?? { metadata: {} }) !== uidOf(o), signal);
+  }
+
+  async #until(holds: () => boolean, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    if (holds()) return;
+    await new Promise<void>((resolve, reject) => {
+      const end = (settle: () => void) => {
+        this.#looks.delete(look);
+        signal.removeEventListener("abort", onAbort);
+        settle();
+      };
+      const look = () => {
+        if (holds()) end(resolve);
+      };
+      const onAbort = () => end(() => reject(signal.reason as Error));
+      this.#looks.add(look);
+      signal.addEventListener("abort", onAbort, { once: true });
+    });
   }
 
   onChange(handler: ChangeHandler<T>): Disposable {
@@ -157,6 +194,7 @@ export class Informer<T extends ApiObject> {
     this.#stale = false;
     this.#synced = true;
     for (const resolve of this.#waiting.splice(0)) resolve();
+    for (const look of this.#looks) look();
   }
 
   /** Returns whether the watch did any good. */
@@ -175,6 +213,7 @@ export class Informer<T extends ApiObject> {
       if (type === "DELETED") this.#remove(keyOf(o));
       else if (type !== "BOOKMARK") this.#put(o);
       this.#resourceVersion = o.metadata.resourceVersion ?? this.#resourceVersion;
+      for (const look of this.#looks) look();
       events++;
     }
     return events > 0 || this.#o.clock.now() - started >= SHORT_WATCH_MS;

@@ -1,20 +1,11 @@
 /** Which kinds there are to look after: the built-in ones and, as they come and go, those of CustomResourceDefinitions. */
 import type { CustomResourceDefinition } from "../api/generated/types.ts";
+import { customResourceDefinitions } from "../api/kinds/apiextensions/customresourcedefinition.ts";
 import type { ResourceRef } from "../api/resource.ts";
 import { resources } from "../api/table.ts";
-import type { Client } from "../client/client.ts";
-import type { Clock, Random } from "../util/clock.ts";
-import type { Logger } from "../util/log.ts";
 import type { DeepReadonly } from "../util/types.ts";
-import { Informer } from "./informer.ts";
-
-const customResourceDefinitions: ResourceRef<CustomResourceDefinition> = {
-  group: "apiextensions.k8s.io",
-  version: "v1",
-  kind: "CustomResourceDefinition",
-  plural: "customresourcedefinitions",
-  namespaced: false,
-};
+import type { Informer } from "./informer.ts";
+import type { Informers } from "./informers.ts";
 
 type Crd = DeepReadonly<CustomResourceDefinition>;
 
@@ -23,11 +14,8 @@ export class ServedKinds {
   readonly #crds: Informer<CustomResourceDefinition>;
   readonly #handlers = new Set<() => void>();
 
-  constructor(o: { client: Client; clock: Clock; log: Logger; random: Random }) {
-    this.#crds = new Informer<CustomResourceDefinition>({
-      ...o,
-      resource: o.client.resource(customResourceDefinitions),
-    });
+  constructor(informers: Informers) {
+    this.#crds = informers.of(customResourceDefinitions);
     this.#crds.onChange(() => {
       for (const handler of this.#handlers) handler();
     });
@@ -44,10 +32,6 @@ export class ServedKinds {
 
   whenSynced(signal: AbortSignal): Promise<void> {
     return this.#crds.whenSynced(signal);
-  }
-
-  run(signal: AbortSignal): Promise<void> {
-    return this.#crds.run(signal);
   }
 }
 

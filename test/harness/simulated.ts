@@ -13,7 +13,7 @@ import { condition } from "../../pkg/api/pod.ts";
 import { ApiError, isReason } from "../../pkg/api/status.ts";
 import { Client } from "../../pkg/client/client.ts";
 import type { Call, Transport } from "../../pkg/client/transport.ts";
-import { controllers } from "../../pkg/controllers/controllers.ts";
+import { runControllers } from "../../pkg/controllers/controllers.ts";
 import { FakeRuntime } from "../../pkg/runtime/fake.ts";
 import { runScheduler } from "../../pkg/scheduler/scheduler.ts";
 import { MemoryStore } from "../../pkg/store/memory.ts";
@@ -117,7 +117,7 @@ export class SimulatedCluster implements AsyncDisposable {
     const parts = (name: string) => ({ ...cluster.#parts(), client: new Client(cluster.wire, name) });
     cluster.#loops = [
       runScheduler(parts("default-scheduler"), signal),
-      ...Object.values(controllers).map((run) => run(parts("kube-controller-manager"), signal)),
+      runControllers(parts("kube-controller-manager"), signal),
     ];
     for (let n = 1; n <= (o.nodes ?? 1); n++) cluster.addNode(`node-${n}`);
     await cluster.untilNodesReady();

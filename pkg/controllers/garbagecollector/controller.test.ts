@@ -7,7 +7,7 @@ import { MemoryStore } from "../../store/memory.ts";
 import { seededRandom } from "../../util/clock.ts";
 import { FakeClock } from "../../util/fake-clock.ts";
 import { silent } from "../../util/log.ts";
-import { runGarbageCollector } from "./controller.ts";
+import { runControllers } from "../controllers.ts";
 
 async function start() {
   const clock = new FakeClock();
@@ -16,14 +16,14 @@ async function start() {
   const server = await ApiServer.open({ store, clock, random, log: silent });
   const client = new Client(server.transport(), "test");
   const stop = new AbortController();
-  const done = runGarbageCollector({ client, clock, log: silent, random }, stop.signal);
+  const done = runControllers({ client, clock, log: silent, random }, stop.signal);
   await clock.advance(0);
   const maps = client.resource(configMaps, "default");
   return {
     clock,
     maps,
     secrets: client.resource(secrets, "default"),
-    names: async () => (await maps.list()).items.map((o) => o.metadata.name),
+    names: async () => (await maps.list()).items.map((o) => o.metadata.name).filter((n) => n !== "kube-root-ca.crt"),
     owner: async (name: string, finalizers: string[] = []) => {
       const { metadata } = await maps.create({ metadata: { name, finalizers } });
       return (blockOwnerDeletion = false) => ({

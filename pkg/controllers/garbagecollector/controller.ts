@@ -6,36 +6,25 @@ import type { ApiObject, OwnerReference } from "../../api/object.ts";
 import { nameOf, namespaceOf, parseApiVersion, uidOf } from "../../api/object.ts";
 import type { ResourceRef } from "../../api/resource.ts";
 import { isReason } from "../../api/status.ts";
-import type { Client } from "../../client/client.ts";
 import type { Cause } from "../../client/transport.ts";
-import { Informer } from "../../informer/informer.ts";
-import { ServedKinds } from "../../informer/served-kinds.ts";
+import type { Informer } from "../../informer/informer.ts";
 import { type Outcome, runController } from "../../reconcile/controller.ts";
 import { together } from "../../reconcile/scope.ts";
 import { WorkQueue } from "../../reconcile/workqueue.ts";
-import type { Clock, Random } from "../../util/clock.ts";
 import type { Logger } from "../../util/log.ts";
 import type { DeepReadonly } from "../../util/types.ts";
+import type { ControllerParts } from "../parts.ts";
 import { Graph, type GraphNode, ownersOf } from "./graph.ts";
 import { FOREGROUND, type GcAction, ORPHAN, type OwnerState, planObject } from "./plan.ts";
-
-export interface GarbageCollectorOptions {
-  readonly client: Client;
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly random: Random;
-}
 
 const NAME = "generic-garbage-collector";
 
 /** Runs until the signal aborts. */
-export async function runGarbageCollector(o: GarbageCollectorOptions, signal: AbortSignal): Promise<void> {
-  const kinds = new ServedKinds(o);
+export async function runGarbageCollector(o: ControllerParts, signal: AbortSignal): Promise<void> {
   const queue = new WorkQueue(o);
-  const collector = new Collector(o, kinds, queue);
+  const collector = new Collector(o, queue);
   await together(
     signal,
-    (s) => kinds.run(s),
     (s) => collector.watchAll(s),
     (s) =>
       runController(
@@ -53,61 +42,50 @@ export async function runGarbageCollector(o: GarbageCollectorOptions, signal: Ab
 }
 
 class Collector {
-  readonly #o: GarbageCollectorOptions;
-  readonly #kinds: ServedKinds;
+  readonly #o: ControllerParts;
   readonly #queue: WorkQueue;
   readonly #graph = new Graph();
-  readonly #watched = new Map<string, Informer<ApiObject>>();
+  readonly #watched = new Map<string, { ref: ResourceRef; informer: Informer<ApiObject> }>();
 
-  constructor(o: GarbageCollectorOptions, kinds: ServedKinds, queue: WorkQueue) {
+  constructor(o: ControllerParts, queue: WorkQueue) {
     this.#o = o;
-    this.#kinds = kinds;
     this.#queue = queue;
   }
 
   /** Keeps the graph; kinds join and leave it as they come and go. */
   async watchAll(signal: AbortSignal): Promise<void> {
-    const running = new Map<string, { abort: AbortController; done: Promise<void> }>();
+    const { kinds } = this.#o;
     const follow = () => {
-      const wanted = new Map(
-        this.#kinds
-          .all()
-          .filter(isCollected)
-          .map((ref) => [nameOfKind(ref), ref]),
-      );
-      for (const [name, { abort }] of running) if (!wanted.has(name)) this.#forget(name, abort, running);
-      for (const [name, ref] of wanted) {
-        if (running.has(name) || signal.aborted) continue;
-        const abort = new AbortController();
-        running.set(name, { abort, done: this.#watch(name, ref).run(abort.signal) });
-      }
+      const collected = kinds.all().filter(isCollected);
+      const wanted = new Map(collected.map((ref) => [nameOfKind(ref), ref]));
+      for (const name of this.#watched.keys()) if (!wanted.has(name)) this.#forget(name);
+      for (const [name, ref] of wanted) if (!this.#watched.has(name) && !signal.aborted) this.#watch(name, ref);
     };
-    await this.#kinds.whenSynced(signal);
-    this.#kinds.onChange(follow);
+    await kinds.whenSynced(signal);
+    kinds.onChange(follow);
     follow();
     await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
-    for (const { abort } of running.values()) abort.abort();
-    await Promise.all([...running.values()].map((r) => r.done));
   }
 
-  #forget(name: string, abort: AbortController, running: Map<string, unknown>): void {
-    abort.abort();
-    running.delete(name);
-    for (const o of this.#watched.get(name)?.list() ?? []) this.#graph.remove(uidOf(o));
+  #forget(name: string): void {
+    const watched = this.#watched.get(name);
+    if (!watched) return;
     this.#watched.delete(name);
+    for (const o of watched.informer.list()) this.#graph.remove(uidOf(o));
+    // Ends its loop; nobody waits for that.
+    void this.#o.informers.drop(watched.ref);
   }
 
-  #watch(name: string, ref: ResourceRef): Informer<ApiObject> {
-    const informer = new Informer<ApiObject>({ ...this.#o, resource: this.#o.client.resource(ref) });
+  #watch(name: string, ref: ResourceRef): void {
+    const informer = this.#o.informers.of(ref);
+    this.#watched.set(name, { ref, informer });
     informer.onChange((_, now, old) => (now ? this.#put({ ref, object: now }, old) : old && this.#gone(old)));
-    this.#watched.set(name, informer);
-    return informer;
   }
 
   /** All that was there at the start is in the graph. */
   async whenSynced(signal: AbortSignal): Promise<void> {
-    await this.#kinds.whenSynced(signal);
-    for (const informer of this.#watched.values()) await informer.whenSynced(signal);
+    await this.#o.kinds.whenSynced(signal);
+    for (const { informer } of this.#watched.values()) await informer.whenSynced(signal);
   }
 
   #put(node: GraphNode, old: DeepReadonly<ApiObject> | undefined): void {
@@ -165,7 +143,7 @@ class Collector {
     const near = !known?.ref.namespaced || namespaceOf(known.object) === namespaceOf(node.object);
     if (known && near) return stateOf(known.object);
     const { group } = parseApiVersion(reference.apiVersion);
-    const ref = this.#kinds.all().find((k) => k.group === group && k.kind === reference.kind);
+    const ref = this.#o.kinds.all().find((k) => k.group === group && k.kind === reference.kind);
     // A kind that is not served (any more) says nothing about its objects.
     if (!ref) return "solid";
     if (ref.namespaced && !node.ref.namespaced) return "solid";

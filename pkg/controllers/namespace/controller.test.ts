@@ -9,8 +9,7 @@ import { MemoryStore } from "../../store/memory.ts";
 import { seededRandom } from "../../util/clock.ts";
 import { FakeClock } from "../../util/fake-clock.ts";
 import { silent } from "../../util/log.ts";
-import { runNamespaceDefaults } from "../namespacedefaults/controller.ts";
-import { runNamespaceController } from "./controller.ts";
+import { runControllers } from "../controllers.ts";
 
 async function start() {
   const clock = new FakeClock();
@@ -19,8 +18,7 @@ async function start() {
   const server = await ApiServer.open({ store, clock, random, log: silent });
   const client = new Client(server.transport(), "test");
   const stop = new AbortController();
-  const o = { client, clock, log: silent, random };
-  const done = Promise.all([runNamespaceController(o, stop.signal), runNamespaceDefaults(o, stop.signal)]);
+  const done = runControllers({ client, clock, log: silent, random, caCert: "PEM" }, stop.signal);
   await clock.advance(0);
   return {
     clock,
@@ -78,14 +76,18 @@ describe("namespace controller", () => {
   });
 });
 
-describe("serviceaccount controller", () => {
+describe("namespace defaults controller", () => {
   it("keeps `default` in every namespace that stays", async () => {
     expect(await accounts()).toEqual(
       expect.arrayContaining(["default/default", "kube-system/default", "shop/default"]),
     );
+    const maps = c.client.resource(configMaps, "shop");
+    expect((await maps.get("kube-root-ca.crt")).data).toEqual({ "ca.crt": "PEM" });
+    await maps.patch("kube-root-ca.crt", "application/merge-patch+json", { data: { "ca.crt": "forged" } });
     await c.client.resource(serviceAccounts, "shop").delete("default");
     await c.clock.advance(100);
     expect(await accounts()).toContain("shop/default");
+    expect((await maps.get("kube-root-ca.crt")).data).toEqual({ "ca.crt": "PEM" });
     await c.namespaces.delete("shop");
     await c.clock.advance(5_000);
     expect(await accounts()).not.toContain("shop/default");

@@ -1,35 +1,23 @@
 /** Empties namespaces that are being deleted, then lets go of them. */
-import type { Namespace } from "../../api/generated/types.ts";
 import { namespaces } from "../../api/kinds/core/namespace.ts";
 import { nameOf, type ApiObject } from "../../api/object.ts";
 import type { ResourceRef } from "../../api/resource.ts";
 import { isReason } from "../../api/status.ts";
 import type { Client } from "../../client/client.ts";
 import type { Cause } from "../../client/transport.ts";
-import { Informer } from "../../informer/informer.ts";
-import { ServedKinds } from "../../informer/served-kinds.ts";
 import { runController, type Outcome } from "../../reconcile/controller.ts";
-import { together } from "../../reconcile/scope.ts";
 import { WorkQueue } from "../../reconcile/workqueue.ts";
-import type { Clock, Random } from "../../util/clock.ts";
-import type { Logger } from "../../util/log.ts";
 import type { DeepReadonly } from "../../util/types.ts";
+import type { ControllerParts } from "../parts.ts";
 import { planNamespace, type Contents, type Remaining } from "./plan.ts";
-
-export interface NamespaceControllerOptions {
-  readonly client: Client;
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly random: Random;
-}
 
 const NAME = "namespace-controller";
 
 /** Runs until the signal aborts. */
-export async function runNamespaceController(o: NamespaceControllerOptions, signal: AbortSignal): Promise<void> {
+export async function runNamespaceController(o: ControllerParts, signal: AbortSignal): Promise<void> {
   const api = o.client.resource(namespaces);
-  const informer = new Informer<Namespace>({ ...o, resource: api });
-  const kinds = new ServedKinds(o);
+  const { kinds } = o;
+  const informer = o.informers.of(namespaces);
   const queue = new WorkQueue(o);
   informer.onChange((key, now) => {
     if (now?.metadata.deletionTimestamp) queue.add(key);
@@ -61,12 +49,7 @@ export async function runNamespaceController(o: NamespaceControllerOptions, sign
     }
   };
 
-  await together(
-    signal,
-    (s) => informer.run(s),
-    (s) => kinds.run(s),
-    (s) => runController({ ...o, name: NAME, queue, reconcile, workers: 4, after: [informer, kinds] }, s),
-  );
+  await runController({ ...o, name: NAME, queue, reconcile, workers: 4, after: [informer, kinds] }, signal);
 }
 
 /** Asks all that is in the namespace to go, and reports what has not gone yet. */

@@ -1,28 +1,14 @@
 /** Keeps in every active namespace what Pods count on: the ServiceAccount `default`, and the CA by which they know the API. */
 import { deepEqual } from "../../api/equal.ts";
-import type { ConfigMap, Namespace, ServiceAccount } from "../../api/generated/types.ts";
 import { configMaps } from "../../api/kinds/core/configmap.ts";
 import { namespaces } from "../../api/kinds/core/namespace.ts";
 import { serviceAccounts } from "../../api/kinds/core/serviceaccount.ts";
 import { makeKey, splitKey } from "../../api/object.ts";
 import { isReason } from "../../api/status.ts";
-import type { Client } from "../../client/client.ts";
 import type { Cause } from "../../client/transport.ts";
-import { Informer } from "../../informer/informer.ts";
 import { runController, type Reconcile } from "../../reconcile/controller.ts";
-import { together } from "../../reconcile/scope.ts";
 import { WorkQueue } from "../../reconcile/workqueue.ts";
-import type { Clock, Random } from "../../util/clock.ts";
-import type { Logger } from "../../util/log.ts";
-
-export interface NamespaceDefaultsOptions {
-  readonly client: Client;
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly random: Random;
-  /** PEM. Undefined: nothing is published. */
-  readonly caCert?: string;
-}
+import type { ControllerParts } from "../parts.ts";
 
 const NAME = "namespace-defaults-controller";
 const ACCOUNT = "default";
@@ -33,18 +19,19 @@ const CA_ANNOTATIONS = {
 };
 
 /** Runs until the signal aborts. Keys are names of namespaces. */
-export async function runNamespaceDefaults(o: NamespaceDefaultsOptions, signal: AbortSignal): Promise<void> {
-  const named = (name: string) => ({ listOptions: { fieldSelector: `metadata.name=${name}` } });
-  const all = new Informer<Namespace>({ ...o, resource: o.client.resource(namespaces) });
-  const accounts = new Informer<ServiceAccount>({
-    ...o,
-    ...named(ACCOUNT),
-    resource: o.client.resource(serviceAccounts),
-  });
-  const bundles = new Informer<ConfigMap>({ ...o, ...named(CA), resource: o.client.resource(configMaps) });
+export async function runNamespaceDefaults(o: ControllerParts, signal: AbortSignal): Promise<void> {
+  const [all, accounts, bundles] = [
+    o.informers.of(namespaces),
+    o.informers.of(serviceAccounts),
+    o.informers.of(configMaps),
+  ];
   const queue = new WorkQueue(o);
   all.onChange((key, now) => now && queue.add(key));
-  for (const informer of [accounts, bundles]) informer.onChange((key) => queue.add(splitKey(key).namespace));
+  const watch = (name: string) => (key: string) => {
+    if (splitKey(key).name === name) queue.add(splitKey(key).namespace);
+  };
+  accounts.onChange(watch(ACCOUNT));
+  bundles.onChange(watch(CA));
 
   const keepAccount = async (namespace: string, cause: Cause) => {
     if (accounts.get(makeKey(namespace, ACCOUNT))) return;
@@ -73,11 +60,5 @@ export async function runNamespaceDefaults(o: NamespaceDefaultsOptions, signal: 
     return "done";
   };
 
-  await together(
-    signal,
-    (s) => all.run(s),
-    (s) => accounts.run(s),
-    (s) => bundles.run(s),
-    (s) => runController({ ...o, name: NAME, queue, reconcile, workers: 4, after: [all, accounts, bundles] }, s),
-  );
+  await runController({ ...o, name: NAME, queue, reconcile, workers: 4, after: [all, accounts, bundles] }, signal);
 }
