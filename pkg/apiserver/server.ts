@@ -82,7 +82,8 @@ export class ApiServer implements Handler {
     this.cache = new WatchCache({ ...o, resources, log: log.child({ component: "watch-cache" }) });
     const storage = new Storage(store, this.cache);
     this.view = clusterView(this.cache, storage);
-    const admission = new Admission(o.plugins ?? defaultPlugins({ random }), this.view);
+    const plugins = o.plugins ?? defaultPlugins({ clock, random, log, resources: () => this.resources.all });
+    const admission = new Admission(plugins, this.view);
     this.#reader = new Reader({ store, storage, cache: this.cache, clock });
     this.#registry = new Registry({ storage, cache: this.cache, random, admission, resources });
     this.#housekeeping = new Housekeeping({

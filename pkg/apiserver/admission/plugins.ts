@@ -1,9 +1,12 @@
 /** The chain, in the order in which the plugins see a request; Kubernetes' order where it has them. */
-import type { Random } from "../../util/clock.ts";
+import type { ResourceDef } from "../../api/resource.ts";
+import type { Clock, Random } from "../../util/clock.ts";
+import type { Logger } from "../../util/log.ts";
 import type { AdmissionPlugin } from "../admission.ts";
 import { defaultIngressClass, defaultStorageClass } from "./default-classes.ts";
 import { defaultTolerationSeconds } from "./default-tolerations.ts";
 import { limitRanger } from "./limit-ranger.ts";
+import { equivalentsIn } from "./matching.ts";
 import { namespaceLifecycle } from "./namespace-lifecycle.ts";
 import { podSecurity } from "./pod-security/plugin.ts";
 import { priority } from "./priority.ts";
@@ -11,16 +14,21 @@ import { resourceQuota } from "./quota/plugin.ts";
 import { runtimeClass } from "./runtime-class.ts";
 import { serviceAccount } from "./service-account.ts";
 import { serviceAddresses } from "./service-addresses.ts";
+import { mutatingWebhook, validatingWebhook } from "./webhooks/plugin.ts";
 
 export interface PluginOptions {
+  readonly clock: Clock;
   readonly random: Random;
+  readonly log: Logger;
+  /** All kinds served at this moment. */
+  readonly resources: () => readonly ResourceDef[];
 }
 
 /** No agent mounts projected volumes yet. */
 const MOUNT_TOKEN = false;
 
 export function defaultPlugins(o: PluginOptions): readonly AdmissionPlugin[] {
-  return [
+  const builtIn = [
     namespaceLifecycle,
     limitRanger,
     serviceAccount({ random: o.random, mountToken: MOUNT_TOKEN }),
@@ -30,7 +38,13 @@ export function defaultPlugins(o: PluginOptions): readonly AdmissionPlugin[] {
     defaultStorageClass,
     runtimeClass,
     defaultIngressClass,
+  ];
+  const webhooks = { ...o, equivalents: equivalentsIn(o.resources) };
+  return [
+    ...builtIn,
+    mutatingWebhook(webhooks, builtIn),
     serviceAddresses(o),
+    validatingWebhook(webhooks),
     // Last: what it charges must not be refused by anybody else.
     resourceQuota(),
   ];

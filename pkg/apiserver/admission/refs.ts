@@ -1,5 +1,7 @@
 /** The kinds that plugins look up. Where a server does not have one of them, there is nothing to find. */
 import type {
+  Endpoints,
+  EndpointSlice,
   IngressClass,
   LimitRange,
   MutatingWebhookConfiguration,
@@ -27,6 +29,8 @@ const REGISTRATION = "admissionregistration.k8s.io";
 export const namespaces = ref<Namespace>("", "Namespace", "namespaces", false);
 export const pods = ref<Pod>("", "Pod", "pods", true);
 export const services = ref<Service>("", "Service", "services", true);
+export const endpoints = ref<Endpoints>("", "Endpoints", "endpoints", true);
+export const endpointSlices = ref<EndpointSlice>("discovery.k8s.io", "EndpointSlice", "endpointslices", true);
 export const serviceAccounts = ref<ServiceAccount>("", "ServiceAccount", "serviceaccounts", true);
 export const limitRanges = ref<LimitRange>("", "LimitRange", "limitranges", true);
 export const resourceQuotas = ref<ResourceQuota>("", "ResourceQuota", "resourcequotas", true);

@@ -1,0 +1,114 @@
+/** CEL over a request: what expressions of webhooks and policies may speak of. */
+import { newBudget, type Budget } from "../../api/cel/budget.ts";
+import { CelCompileError, compile, type Program } from "../../api/cel/cel.ts";
+import { toDynamic } from "../../api/cel/values.ts";
+import type { MatchCondition } from "../../api/generated/types.ts";
+import type { ApiObject } from "../../api/object.ts";
+import type { ResourceDef } from "../../api/resource.ts";
+import type { DeepReadonly } from "../../util/types.ts";
+import type { AdmissionRequest, ClusterView } from "../admission.ts";
+import { namespaces } from "./refs.ts";
+import { isResource } from "./refuse.ts";
+
+const VARIABLES = {
+  object: "dyn",
+  oldObject: "dyn",
+  request: "dyn",
+  params: "dyn",
+  namespaceObject: "dyn",
+  variables: "dyn",
+} as const;
+
+export type Bindings = Readonly<Partial<Record<keyof typeof VARIABLES, unknown>>>;
+
+/** Programs that are kept, or why there is none, by their text. */
+const compiled = new Map<string, Program | CelCompileError>();
+const KEPT = 2_000;
+
+/** Throws {@link CelCompileError}. */
+export function programOf(expression: string, returns: "bool" | "string" | "dyn"): Program {
+  const key = `${returns} ${expression}`;
+  let found = compiled.get(key);
+  if (!found) {
+    found = tryCompile(expression, returns);
+    if (compiled.size >= KEPT) compiled.clear();
+    compiled.set(key, found);
+  }
+  if (found instanceof CelCompileError) throw found;
+  return found;
+}
+
+function tryCompile(expression: string, returns: "bool" | "string" | "dyn"): Program | CelCompileError {
+  try {
+    return compile(expression, VARIABLES, returns);
+  } catch (error) {
+    if (error instanceof CelCompileError) return error;
+    throw error;
+  }
+}
+
+/** `object` and `oldObject` are as `def` shows them. */
+export function bindingsOf(
+  r: AdmissionRequest,
+  def: ResourceDef,
+  shown: { readonly object: DeepReadonly<ApiObject> | undefined; readonly old: DeepReadonly<ApiObject> | undefined },
+  view: ClusterView,
+): Bindings {
+  const cluster = isResource(r, "", "namespaces") || r.namespace === "";
+  const namespace = cluster ? undefined : view.get(namespaces, "", r.namespace);
+  return {
+    object: toDynamic(shown.object ?? null),
+    oldObject: toDynamic(shown.old ?? null),
+    request: toDynamic(requestOf(r, def)),
+    namespaceObject: toDynamic(namespace ?? null),
+    params: null,
+  };
+}
+
+/** `admission.k8s.io/v1` AdmissionRequest, but for the objects and its uid. */
+export function requestOf(r: AdmissionRequest, def: ResourceDef) {
+  const kindOf = (d: ResourceDef) => ({ group: d.group, version: d.version, kind: d.kind });
+  const resourceOf = (d: ResourceDef) => ({ group: d.group, version: d.version, resource: d.plural });
+  const { name: username, ...user } = r.user;
+  return {
+    kind: kindOf(def),
+    resource: resourceOf(def),
+    ...(r.subresource && { subResource: r.subresource }),
+    requestKind: kindOf(r.def),
+    requestResource: resourceOf(r.def),
+    ...(r.subresource && { requestSubResource: r.subresource }),
+    name: r.name,
+    ...(r.namespace && { namespace: r.namespace }),
+    operation: r.operation,
+    userInfo: { username, ...user },
+    dryRun: r.dryRun,
+    options: { kind: OPTIONS[r.operation], apiVersion: "meta.k8s.io/v1", ...r.options },
+  };
+}
+
+const OPTIONS: Readonly<Record<AdmissionRequest["operation"], string>> = {
+  CREATE: "CreateOptions",
+  UPDATE: "UpdateOptions",
+  DELETE: "DeleteOptions",
+  CONNECT: "GetOptions",
+};
+
+/**
+ * Whether all conditions hold. One that is false decides, whatever else fails; without one, the first failure is thrown.
+ */
+export function conditionsHold(
+  conditions: readonly DeepReadonly<MatchCondition>[] | undefined,
+  bindings: Bindings,
+  budget: Budget = newBudget(),
+): boolean {
+  let failure: unknown;
+  for (const { expression } of conditions ?? []) {
+    try {
+      if (programOf(expression, "bool").evaluate(bindings, budget) !== true) return false;
+    } catch (error) {
+      failure ??= error;
+    }
+  }
+  if (failure !== undefined) throw failure;
+  return true;
+}
