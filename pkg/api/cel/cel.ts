@@ -7,6 +7,8 @@ import { type Budget, meter, withBudget } from "./budget.ts";
 import { instrument } from "./instrument.ts";
 import { registerLibrary } from "./library.ts";
 
+export type { Environment };
+
 /** The expression is wrong: told to whoever wrote it. */
 export class CelCompileError extends Error {
   constructor(message: string) {

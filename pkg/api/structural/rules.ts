@@ -1,7 +1,13 @@
 /** The rules of a schema (`x-kubernetes-validations`): compiled with it, asked of each object. */
-import type { Environment } from "@marcbachmann/cel-js";
 import { type Budget, BudgetError } from "../cel/budget.ts";
-import { CelCompileError, CelEvaluationError, compileIn, newEnvironment, type Program } from "../cel/cel.ts";
+import {
+  CelCompileError,
+  CelEvaluationError,
+  compileIn,
+  type Environment,
+  newEnvironment,
+  type Program,
+} from "../cel/cel.ts";
 import { asResource, optionalOf, Types } from "../cel/values.ts";
 import { deepEqual } from "../equal.ts";
 import type { FieldError } from "../status.ts";

@@ -1,7 +1,8 @@
 /** `-o custom-columns=NAME:.metadata.name,IMAGES:.spec.containers[*].image` */
 import type { ApiObject } from "../../api/object.ts";
 import { UsageError } from "../io.ts";
-import { parsePath, valueText } from "./jsonpath.ts";
+import { valueText } from "../../api/jsonpath/jsonpath.ts";
+import { parsePath } from "./jsonpath.ts";
 
 export interface CustomColumn {
   readonly header: string;

@@ -4,7 +4,8 @@ import { toYaml } from "../../util/yaml.ts";
 import { objectTitle, type KnownResource } from "../discovery.ts";
 import { CliError, UsageError } from "../io.ts";
 import { type CustomColumn, customRow, parseCustomColumns } from "./custom-columns.ts";
-import { parseTemplate, type Template } from "./jsonpath.ts";
+import type { Template } from "../../api/jsonpath/jsonpath.ts";
+import { parseTemplate } from "./jsonpath.ts";
 import type { TablePrinter } from "./table.ts";
 
 export type Format =

@@ -1,6 +1,7 @@
 /** `--sort-by=.metadata.creationTimestamp`: numbers and quantities by value, all else as text, what is missing first. */
 import { compareQuantities, isQuantity } from "../../api/quantity.ts";
-import { parsePath, valueText } from "./jsonpath.ts";
+import { valueText } from "../../api/jsonpath/jsonpath.ts";
+import { parsePath } from "./jsonpath.ts";
 
 export function sortBy<T>(items: readonly T[], path: string, objectOf: (item: T) => unknown): T[] {
   const values = parsePath(path);

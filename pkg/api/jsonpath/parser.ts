@@ -1,5 +1,10 @@
 /** The syntax of JSONPath templates: text to steps. What the steps find is jsonpath.ts's. */
-import { CliError } from "../io.ts";
+export class JsonPathError extends Error {
+  constructor(why: string) {
+    super(`error parsing jsonpath: ${why}`);
+    this.name = "JsonPathError";
+  }
+}
 
 export type Step =
   | { readonly type: "field"; readonly name: string }
@@ -96,7 +101,7 @@ function closingBrace(text: string, open: number): number {
 
 const ESCAPES: Readonly<Record<string, string>> = { n: "\n", t: "\t", r: "\r" };
 const unescape = (text: string) => text.replace(/\\(.)/gs, (_, c: string) => ESCAPES[c] ?? c);
-const syntaxError = (why: string) => new CliError(`error parsing jsonpath: ${why}`);
+const syntaxError = (why: string) => new JsonPathError(why);
 
 export class PathParser {
   readonly #text: string;
@@ -227,7 +232,7 @@ export class PathParser {
     while (/\s/.test(this.#peek())) this.#at += 1;
   }
 
-  #unexpected(): CliError {
+  #unexpected(): JsonPathError {
     const rest = this.#text.slice(this.#at);
     return syntaxError(rest ? `unexpected ${JSON.stringify(rest)} in ${this.#text}` : `${this.#text} ends too early`);
   }

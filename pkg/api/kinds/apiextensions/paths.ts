@@ -1,0 +1,28 @@
+/** Single fields by name: `.spec.replicas`. */
+
+export function stepsOf(path: string): readonly string[] {
+  return path.split(".").filter((step) => step !== "");
+}
+
+export function readPath(o: unknown, steps: readonly string[]): unknown {
+  let at = o;
+  for (const step of steps) {
+    if (typeof at !== "object" || at === null || !Object.hasOwn(at, step)) return undefined;
+    at = (at as Record<string, unknown>)[step];
+  }
+  return at;
+}
+
+/** Makes the objects on the way; what is no object there is replaced. */
+export function writePath(o: object, steps: readonly string[], value: unknown): void {
+  let at = o as Record<string, unknown>;
+  for (const step of steps.slice(0, -1)) {
+    const next = Object.hasOwn(at, step) ? at[step] : undefined;
+    const inner: Record<string, unknown> =
+      typeof next === "object" && next !== null ? (next as Record<string, unknown>) : {};
+    at[step] = inner;
+    at = inner;
+  }
+  const last = steps.at(-1);
+  if (last !== undefined) at[last] = value;
+}
