@@ -1,5 +1,5 @@
 /**
- * The way to a container's streams: `pods/log`, `exec` and `attach` are handed on to the agent of the Pod's node.
+ * The way to a Pod's streams: `pods/log`, `exec`, `attach` and `portforward` are handed on to the agent of its node.
  *
  * The server only chooses the container and finds the agent; an upgraded connection is two sockets tied together. So the
  * stream protocols have one home, the agent, and a new one needs no change here.
@@ -8,24 +8,34 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { Agent, request as httpsRequest } from "node:https";
 import type { Duplex } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import { connect } from "node:tls";
 import type { Container, Node, Pod } from "../api/generated/types.ts";
 import { nameOf, namespaceOf } from "../api/object.ts";
 import { ApiError, badRequest, type Status } from "../api/status.ts";
 import type { DeepReadonly } from "../util/types.ts";
+import { pairs, statusLine, tie } from "./proxy/relay.ts";
 
 /** Until the agent has answered; what follows may take as long as it likes. */
 const DIAL_TIMEOUT_MS = 10_000;
 const DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container";
 
-export type StreamVerb = "log" | "exec" | "attach";
+export type StreamVerb = "log" | "exec" | "attach" | "portforward";
 
-const AGENT_PATH: Readonly<Record<StreamVerb, string>> = { log: "containerLogs", exec: "exec", attach: "attach" };
+const AGENT_PATH: Readonly<Record<StreamVerb, string>> = {
+  log: "containerLogs",
+  exec: "exec",
+  attach: "attach",
+  portforward: "portForward",
+};
 
-/** An address on an agent. */
-export interface AgentTarget {
+export interface AgentAddress {
   readonly nodeName: string;
   readonly host: string;
   readonly port: number;
+}
+
+/** An address on an agent. */
+export interface AgentTarget extends AgentAddress {
   readonly path: string;
 }
 
@@ -49,6 +59,14 @@ export function chooseContainer(pod: DeepReadonly<Pod>, named: string | null): s
   );
 }
 
+/** Throws ServiceUnavailable when it has not said. */
+export function agentOf(node: DeepReadonly<Node> | undefined, nodeName: string): AgentAddress {
+  const address = node?.status?.addresses?.find((a) => a.type === "InternalIP")?.address;
+  const port = node?.status?.daemonEndpoints?.kubeletEndpoint?.Port;
+  if (address !== undefined && port !== undefined) return { nodeName, host: address, port };
+  throw new ApiError("ServiceUnavailable", `node ${nodeName} has not said where its agent listens`);
+}
+
 /** Where the agent of the Pod's node serves this call. The query goes on as it came, less the container. */
 export function agentTarget(
   pod: DeepReadonly<Pod>,
@@ -56,17 +74,26 @@ export function agentTarget(
   verb: StreamVerb,
   query: URLSearchParams,
 ): AgentTarget {
-  const container = chooseContainer(pod, query.get("container"));
+  const container = verb === "portforward" ? [] : [chooseContainer(pod, query.get("container"))];
+  const rest = new URLSearchParams([...query].filter(([name]) => name !== "container"));
+  return podTarget(pod, node, { words: [AGENT_PATH[verb], namespaceOf(pod), nameOf(pod), ...container], query: rest });
+}
+
+/** Where the agent of the Pod's node connects to one of its ports. */
+export function dialTarget(pod: DeepReadonly<Pod>, node: DeepReadonly<Node> | undefined, port: number): AgentTarget {
+  const query = new URLSearchParams({ port: String(port) });
+  return podTarget(pod, node, { words: ["dial", namespaceOf(pod), nameOf(pod)], query });
+}
+
+function podTarget(
+  pod: DeepReadonly<Pod>,
+  node: DeepReadonly<Node> | undefined,
+  { words, query }: { words: readonly string[]; query: URLSearchParams },
+): AgentTarget {
   const nodeName = pod.spec?.nodeName ?? "";
   if (nodeName === "") throw badRequest(`pod ${nameOf(pod)} does not have a host assigned`);
-  const address = node?.status?.addresses?.find((a) => a.type === "InternalIP")?.address;
-  const port = node?.status?.daemonEndpoints?.kubeletEndpoint?.Port;
-  if (address === undefined || port === undefined) {
-    throw new ApiError("ServiceUnavailable", `node ${nodeName} has not said where its agent listens`);
-  }
-  const rest = new URLSearchParams([...query].filter(([name]) => name !== "container"));
-  const path = [AGENT_PATH[verb], namespaceOf(pod), nameOf(pod), container].map(encodeURIComponent).join("/");
-  return { nodeName, host: address, port, path: `/${path}?${rest.toString()}` };
+  const path = words.map(encodeURIComponent).join("/");
+  return { ...agentOf(node, nodeName), path: `/${path}?${query.toString()}` };
 }
 
 export interface AgentTls {
@@ -103,7 +130,34 @@ export class AgentProxy {
   async upgrade(target: AgentTarget, req: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     const headers = { ...req.headers, host: `${target.host}:${target.port}` };
     delete headers.authorization;
-    const request = this.#request(target, { method: req.method ?? "GET", headers, agent: false });
+    const { answer, upstream, upstreamHead } = await this.#upgrade(target, { method: req.method ?? "GET", headers });
+    await tie(socket, upstream, { answer: statusLine(answer, pairs(answer)), head, upstreamHead });
+  }
+
+  /** A connection to a Pod's port ({@link dialTarget}), as plain bytes. Rejects with ApiError. */
+  async dial(target: AgentTarget): Promise<Duplex> {
+    const headers = { Connection: "Upgrade", Upgrade: "tcp" };
+    const { upstream, upstreamHead } = await this.#upgrade(target, { method: "GET", headers });
+    if (upstreamHead.length > 0) upstream.unshift(upstreamHead);
+    return upstream;
+  }
+
+  /** A connection to an agent itself. Rejects with ApiError. */
+  connect(agent: AgentAddress): Promise<Duplex> {
+    const { host, port } = agent;
+    return new Promise((resolve, reject) => {
+      const socket = connect({ host, port, ...this.#tls });
+      const failed = (error: Error) => reject(unreachable(agent, error));
+      socket.setTimeout(DIAL_TIMEOUT_MS, () => socket.destroy(silence()));
+      socket.once("error", failed).once("secureConnect", () => {
+        socket.setTimeout(0);
+        resolve(socket.off("error", failed));
+      });
+    });
+  }
+
+  async #upgrade(target: AgentTarget, o: { method: string; headers: object }) {
+    const request = this.#request(target, { ...o, agent: false });
     const [answer, upstream, upstreamHead] = await new Promise<[IncomingMessage, Duplex?, Buffer?]>(
       (resolve, reject) => {
         request.once("upgrade", (...args) => resolve(args));
@@ -113,12 +167,7 @@ export class AgentProxy {
       },
     );
     if (!upstream) throw await statusOf(answer);
-    socket.write(`HTTP/1.1 101 Switching Protocols\r\n${rawHeaders(answer)}\r\n`);
-    if (upstreamHead && upstreamHead.length > 0) socket.write(upstreamHead);
-    if (head.length > 0) upstream.write(head);
-    await Promise.allSettled([pipeline(socket, upstream), pipeline(upstream, socket)]);
-    socket.destroy();
-    upstream.destroy();
+    return { answer, upstream, upstreamHead: upstreamHead ?? Buffer.alloc(0) };
   }
 
   #send(target: AgentTarget, o: { method: string }): Promise<IncomingMessage> {
@@ -133,7 +182,7 @@ export class AgentProxy {
   #request(target: AgentTarget, o: object) {
     const { host, port, path } = target;
     const request = httpsRequest({ host, port, path, ...this.#tls, timeout: DIAL_TIMEOUT_MS, ...o });
-    const silent = () => request.destroy(new Error(`no answer within ${DIAL_TIMEOUT_MS / 1000} s`));
+    const silent = () => request.destroy(silence());
     request.once("timeout", silent);
     const answered = () => {
       request.off("timeout", silent);
@@ -144,7 +193,9 @@ export class AgentProxy {
   }
 }
 
-function unreachable(target: AgentTarget, error: Error): ApiError {
+const silence = () => new Error(`no answer within ${DIAL_TIMEOUT_MS / 1000} s`);
+
+function unreachable(target: AgentAddress, error: Error): ApiError {
   const where = `https://${target.host}:${target.port}`;
   return new ApiError(
     "ServiceUnavailable",
@@ -161,11 +212,4 @@ async function statusOf(answer: IncomingMessage): Promise<ApiError> {
   } catch {
     return ApiError.fromStatus({ message: text }, answer.statusCode);
   }
-}
-
-function rawHeaders(answer: IncomingMessage): string {
-  let text = "";
-  for (let i = 0; i + 1 < answer.rawHeaders.length; i += 2)
-    text += `${answer.rawHeaders[i]}: ${answer.rawHeaders[i + 1]}\r\n`;
-  return text;
 }

@@ -8,17 +8,18 @@ import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import express from "express";
-import type { Node, Pod } from "../api/generated/types.ts";
 import { ApiError, badRequest } from "../api/status.ts";
 import type { Call } from "../client/transport.ts";
+import { systemRandom } from "../util/clock.ts";
 import type { Logger } from "../util/log.ts";
-import { type AgentTarget, AgentProxy, type AgentTls, agentTarget, type StreamVerb } from "./agent-proxy.ts";
+import { AgentProxy, type AgentTls } from "./agent-proxy.ts";
 import { bodyOf, includeObject, send, sendError } from "./answers.ts";
 import { ANONYMOUS, type Authenticator, type Authorizer, byCertificate, mastersOnly } from "./auth.ts";
 import { Documents } from "./documents.ts";
 import { withBody } from "./body.ts";
 import { answerForm } from "./negotiate.ts";
-import { type ParsedRequest, parseRequest } from "./request.ts";
+import { Connects, type ConnectVerb } from "./proxy/connects.ts";
+import { parseRequest, urlOf } from "./request.ts";
 import type { User } from "./handler.ts";
 import type { ApiServer } from "./server.ts";
 import { apiErrorOf } from "./storage.ts";
@@ -96,16 +97,16 @@ async function close(server: Server, proxy: AgentProxy, front: Front): Promise<v
 
 class Front {
   readonly #api: ApiServer;
-  readonly #proxy: AgentProxy;
+  readonly #connects: Connects;
   readonly #o: ListenOptions;
   readonly #documents: Documents;
   readonly #authorize: Authorizer;
   /** Sockets that are no longer the HTTP server's. */
   readonly #upgraded = new Set<Duplex>();
 
-  constructor(api: ApiServer, proxy: AgentProxy, o: ListenOptions) {
+  constructor(api: ApiServer, agents: AgentProxy, o: ListenOptions) {
     this.#api = api;
-    this.#proxy = proxy;
+    this.#connects = new Connects({ transport: api.transport(), agents, random: systemRandom });
     this.#o = o;
     this.#documents = new Documents(api.resources, `${o.host}:${o.port}`);
     this.#authorize = o.authorize ?? mastersOnly;
@@ -142,7 +143,7 @@ class Front {
       const verb = request && this.#connect(request.call);
       if (!request || !verb) throw badRequest("this address takes no upgrade");
       this.#authorize(this.#user(req), request.call);
-      await this.#proxy.upgrade(await this.#target(request, verb), req, socket, head);
+      await this.#connects.upgrade(verb, request, { req, socket, head });
     } catch (error) {
       refuseUpgrade(socket, apiErrorOf(error));
     }
@@ -175,9 +176,8 @@ class Front {
     const request = parseRequest(req.method ?? "GET", url, req.headers["content-type"]);
     if (!request) return this.#document(req, res);
     this.#authorize(this.#user(req), request.call);
-    const stream = this.#connect(request.call);
-    if (stream === "log") return this.#proxy.stream(await this.#target(request, stream), res);
-    if (stream) throw badRequest("Upgrade request required");
+    const connect = this.#connect(request.call);
+    if (connect) return this.#connects.request(connect, request, req, res);
     const view = {
       form: answerForm(req.headers.accept),
       include: includeObject(request.query.get("includeObject") ?? undefined),
@@ -196,24 +196,13 @@ class Front {
     await send(req, res, bodyOf(answer, view), { code, form: view.form, warnings });
   }
 
-  /** The stream that this call asks for, if its subresource is one. */
-  #connect(call: Call): StreamVerb | undefined {
+  /** What this call wants to be connected with, if its subresource is for that. Throws MethodNotAllowed. */
+  #connect(call: Call): ConnectVerb | undefined {
     const def = this.#api.find(call.group, call.version, call.resource);
     const sub = call.subresource === undefined ? undefined : def?.subresources[call.subresource];
-    return sub?.type === "connect" ? (call.subresource as StreamVerb) : undefined;
-  }
-
-  async #target({ call, query }: ParsedRequest, verb: StreamVerb): Promise<AgentTarget> {
-    const { group, version, namespace = "", name = "" } = call;
-    const core = this.#api.transport();
-    const pod = (await core.call({ verb: "get", group, version, resource: "pods", namespace, name })) as Pod;
-    const nodeName = pod.spec?.nodeName;
-    const node = nodeName
-      ? ((await core
-          .call({ verb: "get", group, version, resource: "nodes", name: nodeName })
-          .catch(() => undefined)) as Node | undefined)
-      : undefined;
-    return agentTarget(pod, node, verb, query);
+    if (sub?.type !== "connect") return undefined;
+    if ((sub.verbs as readonly string[]).includes(call.verb)) return call.subresource as ConnectVerb;
+    throw new ApiError("MethodNotAllowed", "the server does not allow this method on the requested resource");
   }
 }
 
@@ -223,11 +212,6 @@ function health(req: IncomingMessage, res: ServerResponse): void {
   const verbose = url.searchParams.has("verbose") && check === undefined;
   res.writeHead(200, { "Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff" });
   res.end(verbose ? `[+]ping ok\n[+]store ok\n${name} check passed\n` : "ok");
-}
-
-/** The host is the client's claim and means nothing here. */
-function urlOf(req: IncomingMessage): URL {
-  return new URL(`https://server${(req.url ?? "/").replace(/^\/+/, "/")}`);
 }
 
 function refuseUpgrade(socket: Duplex, error: ApiError): void {

@@ -7,6 +7,13 @@ export interface ParsedRequest {
   readonly call: Call;
   /** Of an exec: a query may name a parameter more than once. */
   readonly query: URLSearchParams;
+  /** Of a proxy: the path below it as it came, which is none of ours to read. Empty: not even a slash. */
+  readonly rest?: string;
+}
+
+/** The host is the client's claim and means nothing here. */
+export function urlOf(req: { readonly url?: string | undefined }): URL {
+  return new URL(`https://server${(req.url ?? "/").replace(/^\/+/, "/")}`);
 }
 
 const PATCH_TYPES: readonly PatchType[] = [
@@ -22,8 +29,9 @@ const PATCH_TYPES: readonly PatchType[] = [
  *
  * Undefined when the path is none of an object. `namespaces/NS` itself, and its subresources, are objects too.
  */
-export function parsePath(pathname: string): (Omit<Call, "verb"> & { watch: boolean }) | undefined {
-  const words = pathname.split("/").slice(1).map(decodeSegment);
+export function parsePath(pathname: string): (Omit<Call, "verb"> & { watch: boolean; rest?: string }) | undefined {
+  const raw = pathname.split("/").slice(1);
+  const words = raw.map(decodeSegment);
   if (words.at(-1) === "") words.pop();
   const [root, ...rest] = words;
   const group = root === "apis" ? rest.shift() : root === "api" ? "" : undefined;
@@ -44,9 +52,14 @@ export function parsePath(pathname: string): (Omit<Call, "verb"> & { watch: bool
     watch,
     ...(namespace !== undefined && { namespace }),
     ...(name !== undefined && { name }),
-    ...(sub.length > 0 && { subresource: sub.join("/") }),
+    ...(sub[0] === PROXY
+      ? { subresource: PROXY, rest: below(raw.slice(words.length - sub.length + 1)) }
+      : sub.length > 0 && { subresource: sub.join("/") }),
   };
 }
+
+const PROXY = "proxy";
+const below = (segments: readonly string[]) => segments.map((s) => `/${s}`).join("");
 
 const NAMESPACE_PARTS = new Set(["status", "finalize"]);
 
@@ -64,18 +77,22 @@ const isTrue = (value: string | null) => value !== null && /^(1|true|t)$/i.test(
 export function parseRequest(method: string, url: URL, contentType: string | undefined): ParsedRequest | undefined {
   const path = parsePath(url.pathname);
   if (!path) return undefined;
-  const { watch, ...address } = path;
+  const { watch, rest, ...address } = path;
   const query = url.searchParams;
   const params: Record<string, string> = {};
   for (const [name, value] of query) params[name] ??= value;
   const verb = verbOf(method, address, watch || isTrue(query.get("watch")));
   const call = { verb, ...address, params };
+  if (rest !== undefined) return { call, query, rest };
   return { call: verb === "patch" ? { ...call, patchType: patchType(contentType) } : call, query };
 }
 
 function verbOf(method: string, address: Pick<Call, "name" | "subresource">, watch: boolean): Verb {
   const named = address.name !== undefined;
   switch (method) {
+    case "OPTIONS":
+      if (address.subresource !== PROXY) break;
+      return "get";
     case "GET":
     case "HEAD":
       if (watch && address.subresource === undefined) return "watch";

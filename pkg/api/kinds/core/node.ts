@@ -41,6 +41,7 @@ export const nodes: ResourceDef<Node> = {
       prepareForUpdate: (next, old) => keep(next, old, "spec"),
       validate: validateResources,
     },
+    proxy: { type: "connect", verbs: ["get", "create", "update", "patch", "delete"] },
   },
   selectableFields: { "spec.unschedulable": (o) => String(o.spec?.unschedulable ?? false) },
   columns: [

@@ -80,6 +80,8 @@ export const pods: ResourceDef<Pod> = {
     log: { type: "connect", verbs: ["get"] },
     exec: { type: "connect", verbs: ["get", "create"] },
     attach: { type: "connect", verbs: ["get", "create"] },
+    portforward: { type: "connect", verbs: ["get", "create"] },
+    proxy: { type: "connect", verbs: ["get", "create", "update", "patch", "delete"] },
   },
   selectableFields: {
     "spec.nodeName": (o) => o.spec?.nodeName ?? "",

@@ -23,7 +23,10 @@ export const services: ResourceDef<Service> = {
   prepareForCreate: prepareServiceForCreate,
   prepareForUpdate: prepareServiceForUpdate,
   validate: (next, old) => [...(old ? validateServiceUpdate(next, old) : []), ...validateService(next)],
-  subresources: { status: statusPart<Service>(validateServiceStatus) },
+  subresources: {
+    status: statusPart<Service>(validateServiceStatus),
+    proxy: { type: "connect", verbs: ["get", "create", "update", "patch", "delete"] },
+  },
   selectableFields: {
     "spec.clusterIP": (o) => o.spec?.clusterIP ?? "",
     "spec.type": (o) => o.spec?.type ?? "",
