@@ -10,6 +10,8 @@ export interface Context {
   owner: string;
   readonly unknown: string[];
   readonly errors: string[];
+  /** Whether required parts are filled in (D5). */
+  readonly complete: boolean;
 }
 
 /** Never sees null or undefined. Reports what is wrong to the context and returns undefined then. */

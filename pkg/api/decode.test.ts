@@ -174,6 +174,25 @@ describe("values", () => {
     expect(value.metadata.managedFields[0]?.fieldsV1).not.toBe(input.metadata.managedFields[0]?.fieldsV1);
   });
 
+  test("required objects, lists and maps are there at every depth, empty if need be; selectors are not (D5)", () => {
+    const preferred = "preferredDuringSchedulingIgnoredDuringExecution";
+    const template = { spec: { affinity: { nodeAffinity: { [preferred]: [{ weight: 1 }, null] } } } };
+    const apps = { group: "apps", version: "v1", kind: "StatefulSet", schema: "StatefulSet" };
+    const { object } = decodeObject(apps, { spec: { template, volumeClaimTemplates: [{}] } }, "Strict");
+    expect(object).toEqual({
+      metadata: {},
+      spec: {
+        volumeClaimTemplates: [{ metadata: {} }],
+        template: {
+          spec: {
+            affinity: { nodeAffinity: { [preferred]: [{ weight: 1, preference: {} }, { preference: {} }] } },
+            containers: [],
+          },
+        },
+      },
+    });
+  });
+
   test("metadata is always there", () => {
     expect(decodeObject(POD, { kind: "Pod" }, "Strict").object).toEqual({ kind: "Pod", metadata: {} });
   });

@@ -5,16 +5,18 @@
  *  - D2 Nulls are as good as absent. A null in a list or map is its zero value, as in Go.
  *  - D3 Quantities and times come out in canonical form (`0.5` → `500m`), so that equal values are equal bytes.
  *  - D4 The value shares nothing with the input.
+ *  - D5 In an object of a kind, a required part that is an object, list or map is there, empty where none was sent: in Go
+ *       it is no pointer, and code may rely on the type it has here.
  *
  * Missing fields are no error here: they are zero values, and it is for validation to want more. Keys that JSON repeats
- * are not detected: the parser has dropped them before.
+ * are not seen here: the parser has dropped them before (duplicate-fields.ts finds them).
  */
 import { define } from "./equal.ts";
 import type { ApiObject } from "./object.ts";
 import { apiVersionOf } from "./object.ts";
 import { goTypeOf, mismatch, pathText, type Context, type Decoder } from "./decode-errors.ts";
 import { scalarDecoder, ZERO } from "./decode-scalars.ts";
-import { mustSchemaOf, type FieldType } from "./schema.ts";
+import { mustSchemaOf, type Field, type FieldType } from "./schema.ts";
 import { badRequest } from "./status.ts";
 
 export interface Decoded {
@@ -30,14 +32,18 @@ export type FieldValidation = "Strict" | "Warn" | "Ignore";
 
 /** `typeName` must exist. */
 export function strictDecode(typeName: string, input: unknown): Decoded {
-  const c: Context = { path: [], owner: "", unknown: [], errors: [] };
+  return decodeAs(typeName, input, false);
+}
+
+function decodeAs(typeName: string, input: unknown, complete: boolean): Decoded {
+  const c: Context = { path: [], owner: "", unknown: [], errors: [], complete };
   const value = decoderOf(mustSchemaOf(typeName).name)(input, c);
   return { value, unknown: c.unknown, errors: c.errors };
 }
 
 /**
- * An object of a kind, with metadata. Throws BadRequest for what does not fit and, if `Strict`, for unknown fields;
- * if `Warn`, those come back as warnings.
+ * An object of a kind, with metadata. Throws BadRequest for what does not fit and, if `Strict`, for unknown fields and for
+ * `duplicates` (fields that the text had twice); if `Warn`, those come back as warnings.
  */
 export function decodeObject<T extends ApiObject>(
   def: {
@@ -50,21 +56,20 @@ export function decodeObject<T extends ApiObject>(
   },
   input: unknown,
   fieldValidation: FieldValidation,
+  duplicates: readonly string[] = [],
 ): { object: T; warnings: readonly string[] } {
-  const { value, unknown, errors } = def.custom ? def.custom.decode(input) : strictDecode(def.schema, input);
-  const unknownFields = unknown.map((path) => `unknown field "${path}"`);
+  const { value, unknown, errors } = def.custom ? def.custom.decode(input) : decodeAs(def.schema, input, true);
+  const doubts = [
+    ...duplicates.map((path) => `duplicate field "${path}"`),
+    ...unknown.map((path) => `unknown field "${path}"`),
+  ];
   const refuse = (why: string) =>
     badRequest(`${def.kind} in version "${apiVersionOf(def)}" cannot be handled as a ${def.kind}: ${why}`);
   if (errors.length > 0) throw refuse(errors.join("; "));
-  if (fieldValidation === "Strict" && unknown.length > 0) throw refuse(strictDecodingError(unknown));
+  if (fieldValidation === "Strict" && doubts.length > 0) throw refuse(`strict decoding error: ${doubts.join(", ")}`);
   const object = value as T;
   object.metadata ??= {};
-  return { object, warnings: fieldValidation === "Warn" ? unknownFields : [] };
-}
-
-/** `strict decoding error: unknown field "spec.x", unknown field "spec.y"` */
-export function strictDecodingError(unknown: readonly string[]): string {
-  return `strict decoding error: ${unknown.map((path) => `unknown field "${path}"`).join(", ")}`;
+  return { object, warnings: fieldValidation === "Warn" ? doubts : [] };
 }
 
 const objectDecoders = new Map<string, Decoder>();
@@ -106,6 +111,7 @@ function objectDecoder(typeName: string): Decoder {
   const { name, fields } = mustSchemaOf(typeName);
   const owner = goTypeOf({ kind: "object", type: name }).replace(/^.*\./, "");
   const byName = new Map([...fields.values()].map((f) => [f.name, decoderFor(f.type)]));
+  const parts = [...fields.values()].filter((f) => isPart(f, fields.has("kind")));
   return (input, c) => {
     if (!isObject(input)) return mismatch(c, input, goTypeOf({ kind: "object", type: name }));
     const out: Record<string, unknown> = {};
@@ -123,19 +129,27 @@ function objectDecoder(typeName: string): Decoder {
       out[key] = decoder(value, c);
       c.path.pop();
     }
+    if (c.complete) for (const f of parts) out[f.name] ??= zero(f.type, decoderFor(f.type), c);
     c.owner = outer;
     return out;
   };
 }
+
+/** Objects within objects have metadata as those at the top have. */
+function isPart(f: Field, ofObject: boolean): boolean {
+  return (f.required && f.type.kind !== "scalar" && !isPointer(f)) || (ofObject && f.name === "metadata");
+}
+
+/** Required by validation, which tells an absent selector from an empty one: in Go the only pointers that are required. */
+const isPointer = (f: Field) => f.type.kind === "object" && f.type.type === "LabelSelector";
 
 function listDecoder(type: FieldType & { kind: "list" }): Decoder {
   const decoder = decoderFor(type.of);
   return (input, c) => {
     if (!Array.isArray(input)) return mismatch(c, input, goTypeOf(type));
     return input.map((item: unknown, i) => {
-      if (item === null || item === undefined) return zeroOf(type.of);
       c.path.push(i);
-      const value = decoder(item, c);
+      const value = item === null || item === undefined ? zero(type.of, decoder, c) : decoder(item, c);
       c.path.pop();
       return value;
     });
@@ -150,23 +164,16 @@ function mapDecoder(type: FieldType & { kind: "map" }): Decoder {
     for (const key of Object.keys(input)) {
       const item = input[key];
       c.path.push({ key });
-      define(out, key, item === null || item === undefined ? zeroOf(type.of) : decoder(item, c));
+      define(out, key, item === null || item === undefined ? zero(type.of, decoder, c) : decoder(item, c));
       c.path.pop();
     }
     return out;
   };
 }
 
-function zeroOf(type: FieldType): unknown {
-  switch (type.kind) {
-    case "object":
-    case "map":
-      return {};
-    case "list":
-      return [];
-    case "scalar":
-      return ZERO[type.scalar];
-  }
+function zero(type: FieldType, decoder: Decoder, c: Context): unknown {
+  if (type.kind === "scalar") return ZERO[type.scalar];
+  return decoder(type.kind === "list" ? [] : {}, c);
 }
 
 const isObject = (v: unknown): v is Record<string, unknown> => typeof v === "object" && v !== null && !Array.isArray(v);

@@ -37,6 +37,11 @@ export function has(target: object, key: string): boolean {
   return Object.prototype.hasOwnProperty.call(target, key);
 }
 
+/** The value of the object's own key: `map["__proto__"]` would find what no client has sent. */
+export function own<V>(map: Readonly<Record<string, V>> | undefined, key: string): V | undefined {
+  return map && has(map, key) ? map[key] : undefined;
+}
+
 /** Same JSON value, whatever the order of keys; an absent key equals undefined. */
 export function deepEqual(a: unknown, b: unknown): boolean {
   if (a === b) return true;

@@ -187,5 +187,5 @@ export function apiErrorOf(error: unknown): ApiError {
   }
   if (error instanceof TxnTooLargeError) return new ApiError("RequestEntityTooLarge", error.message);
   const message = error instanceof Error ? error.message : String(error);
-  return new ApiError("InternalError", `Internal error occurred: ${message}`);
+  return Object.assign(new ApiError("InternalError", `Internal error occurred: ${message}`), { cause: error });
 }

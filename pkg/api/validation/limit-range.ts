@@ -1,5 +1,6 @@
 /** The limits of a LimitRange, each in itself and beside the others for the same resource. */
 import type { DeepReadonly } from "../../util/types.ts";
+import { own } from "../equal.ts";
 import type { LimitRangeItem } from "../generated/types.ts";
 import { qualifiedName } from "../names.ts";
 import { compareQuantities, milliValue, parseQuantity } from "../quantity.ts";
@@ -66,12 +67,12 @@ const ORDER: readonly (readonly [List, List, List, List, string, string])[] = [
 function validateOrder(item: Item, name: string, at: string): FieldErrors {
   const { default: limit, defaultRequest: request } = item;
   const ordered = ORDER.flatMap(([low, high, where, shown, lowWords, highWords]) => {
-    const [a, b] = [item[low]?.[name], item[high]?.[name]];
+    const [a, b] = [own(item[low], name), own(item[high], name)];
     if (a === undefined || b === undefined || compareQuantities(a, b) <= 0) return [];
     const why = `${lowWords} ${a} is greater than ${highWords} ${b}`;
-    return [invalidValue(`${at}.${where}[${name}]`, item[shown]?.[name], why)];
+    return [invalidValue(`${at}.${where}[${name}]`, own(item[shown], name), why)];
   });
-  const [a, b] = [limit?.[name], request?.[name]];
+  const [a, b] = [own(limit, name), own(request, name)];
   const overcommits = !isExtended(name) && !isHugePages(name);
   if (overcommits || a === undefined || b === undefined || compareQuantities(a, b) === 0) return ordered;
   const why = `default value ${a} must equal to defaultRequest value ${b} in ${name}`;
@@ -79,7 +80,7 @@ function validateOrder(item: Item, name: string, at: string): FieldErrors {
 }
 
 function validateRatio(item: Item, name: string, at: string): FieldErrors {
-  const [ratio, min, max] = [item.maxLimitRequestRatio?.[name], item.min?.[name], item.max?.[name]];
+  const [ratio, min, max] = [own(item.maxLimitRequestRatio, name), own(item.min, name), own(item.max, name)];
   if (ratio === undefined) return [];
   const refuse = (why: string) => invalidValue(`${at}.maxLimitRequestRatio[${name}]`, ratio, why);
   const small = compareQuantities(ratio, "1") < 0 ? [refuse(`ratio ${ratio} is less than 1`)] : [];
