@@ -6,6 +6,7 @@
  *  B2  What cannot be read is refused with a 4xx Status that says why.
  */
 import type { IncomingMessage } from "node:http";
+import { duplicateFields } from "../api/duplicate-fields.ts";
 import { decodeProtobuf } from "../api/protobuf/decode.ts";
 import { ApiError, badRequest } from "../api/status.ts";
 import type { Call } from "../client/transport.ts";
@@ -22,9 +23,14 @@ const ALIASED_VALUES = 100_000;
 export async function withBody(req: IncomingMessage, call: Call): Promise<Call> {
   if (call.verb === "get" || call.verb === "list" || call.verb === "watch") return call;
   const bytes = await readBody(req);
-  if (call.verb === "patch") return { ...call, body: parseBody(bytes, patchEncoding(call)) };
-  return bytes.length === 0 ? call : { ...call, body: parseBody(bytes, bodyEncoding(req.headers["content-type"])) };
+  if (call.verb !== "patch" && bytes.length === 0) return call;
+  const encoding = call.verb === "patch" ? patchEncoding(call) : bodyEncoding(req.headers["content-type"]);
+  const body = parseBody(bytes, encoding);
+  const duplicates = encoding === "json" && isValidated(call) ? duplicateFields(utf8.decode(bytes)) : [];
+  return { ...call, body, ...(duplicates.length > 0 && { duplicates }) };
 }
+
+const isValidated = (call: Call) => call.params?.["fieldValidation"] !== "Ignore";
 
 /** An apply is YAML, of which JSON is a part; every other patch is JSON. */
 const patchEncoding = (call: Call) => (call.patchType === "application/apply-patch+yaml" ? "yaml" : "json");

@@ -155,6 +155,18 @@ describe("every failure is a Status", () => {
       "application/apply-patch+yaml",
     ],
     ["10 MB", configMaps, { method: "POST", headers: JSON_BODY, body: big }, 413, "RequestEntityTooLarge", "3145728"],
+    [
+      "a field twice, strictly",
+      `${configMaps}?fieldValidation=Strict`,
+      {
+        method: "POST",
+        headers: JSON_BODY,
+        body: '{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"d"},"data":{"a":"1","a":"2"},"dta":{}}',
+      },
+      400,
+      "BadRequest",
+      'strict decoding error: duplicate field "data.a", unknown field "dta"',
+    ],
     ["bad selector", `${configMaps}?fieldSelector=spec.x%3D1`, {}, 400, "BadRequest", "spec.x"],
   ])("%s", async (_, path, o, code, reason, message) => {
     const answer = await ask(path, o);

@@ -46,6 +46,8 @@ export interface Address {
 export interface WriteContext extends RequestContext {
   readonly dryRun: boolean;
   readonly fieldValidation: FieldValidation;
+  /** Fields that the client's text had more than once. */
+  readonly duplicates?: readonly string[];
   /** Who owns the fields that are written: `kubectl-client-side-apply`. Never empty. */
   readonly manager: string;
   /** Of a server-side apply: takes fields over from other managers. */
@@ -156,7 +158,7 @@ export class Registry {
       const body = facet ? configurationOf(at.def, facet, live, patch.body) : patch.body;
       const applied = isApply(patch) ? applyTo(at.def, live, body, c, subresource) : undefined;
       const patched = isApply(patch) ? applied?.object : applyPlainPatch(live, patch, at.def);
-      const decoded = decodeObject<ApiObject>(at.def, patched, c.fieldValidation);
+      const decoded = decodeObject<ApiObject>(at.def, patched, c.fieldValidation, c.duplicates);
       warnings = decoded.warnings;
       fitToAddress(at.def, decoded.object, { namespace: at.namespace, name });
       if (facet) refuseIf(facet.of, decoded.object, facet.validate?.(facet.read(decoded.object)) ?? []);
@@ -352,7 +354,7 @@ export function decode(
   body: unknown,
   c: WriteContext,
 ) {
-  const { object, warnings } = decodeObject<ApiObject>(def, body, c.fieldValidation);
+  const { object, warnings } = decodeObject<ApiObject>(def, body, c.fieldValidation, c.duplicates);
   warnings.forEach(c.warn);
   return object;
 }

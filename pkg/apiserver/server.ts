@@ -293,6 +293,7 @@ export class ApiServer implements Handler {
       warn: caller.warn,
       dryRun: parseDryRun([call.params?.["dryRun"] ?? "", ...dryRunOfBody(call)]),
       fieldValidation: fieldValidation(asked),
+      duplicates: call.duplicates ?? [],
       manager: managerOf(call, caller),
       force: isTrue(call.params?.["force"]),
     };

@@ -37,6 +37,8 @@ export interface Call {
   /** Query parameters by their wire names: labelSelector, fieldSelector, resourceVersion, limit, dryRun … */
   readonly params?: Readonly<Record<string, string>>;
   readonly body?: unknown;
+  /** Fields that the text of the body had more than once: `spec.replicas`. */
+  readonly duplicates?: readonly string[];
   /** Of a patch. */
   readonly patchType?: PatchType;
   readonly cause?: Cause;
