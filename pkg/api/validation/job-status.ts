@@ -165,7 +165,9 @@ const COUNT_RULES: readonly Rule[] = [
   {
     when: ["ready", "active"],
     check: (n) =>
-      (n.status.ready ?? 0) > (n.status.active ?? 0) && wrong("ready", n, "cannot set more ready pods than active"),
+      n.status.ready !== undefined &&
+      n.status.ready > (n.status.active ?? 0) &&
+      wrong("ready", n, "cannot set more ready pods than active"),
   },
   {
     when: ["failed"],

@@ -1,4 +1,6 @@
 /** Where autoscaling/v1 keeps what it has no fields for. */
+import type { ObjectMeta } from "../../object.ts";
+
 const PREFIX = "autoscaling.alpha.kubernetes.io/";
 
 export const METRICS = `${PREFIX}metrics`;
@@ -15,8 +17,9 @@ const ALL: readonly string[] = [
   `${PREFIX}scale-up-tolerance`,
 ];
 
-export function withoutV1Annotations(
-  annotations: Readonly<Record<string, string>> | undefined,
-): Record<string, string> | undefined {
-  return annotations && Object.fromEntries(Object.entries(annotations).filter(([key]) => !ALL.includes(key)));
+/** The metadata without them, and without annotations if there are no others. */
+export function withoutV1Annotations(metadata: ObjectMeta): ObjectMeta {
+  const { annotations, ...rest } = metadata;
+  const others = Object.entries(annotations ?? {}).filter(([key]) => !ALL.includes(key));
+  return others.length ? { ...rest, annotations: Object.fromEntries(others) } : rest;
 }

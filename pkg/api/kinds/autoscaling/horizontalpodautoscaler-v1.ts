@@ -60,11 +60,11 @@ function fromStored(object: DeepReadonly<ApiObject>): HorizontalPodAutoscaler {
     ...annotation(BEHAVIOR, recase(behavior, "toUpperCase")),
     ...annotation(CONDITIONS, status?.conditions),
   };
-  const kept = withoutV1Annotations(metadata.annotations);
+  const kept = withoutV1Annotations(metadata);
   return {
     apiVersion: "autoscaling/v1",
     kind: "HorizontalPodAutoscaler",
-    metadata: kept || Object.keys(added).length ? { ...metadata, annotations: { ...kept, ...added } } : metadata,
+    metadata: Object.keys(added).length ? { ...kept, annotations: { ...kept.annotations, ...added } } : kept,
     spec: { ...bounds, ...(cpu !== undefined && { targetCPUUtilizationPercentage: cpu }) },
     ...(status && { status: statusToV1(status) }),
   };
@@ -93,11 +93,10 @@ function toStored(object: DeepReadonly<ApiObject>): V2HorizontalPodAutoscaler {
   const { targetCPUUtilizationPercentage: percentage, ...bounds } = spec ?? {};
   const { metrics, behavior } = specOf(metadata.annotations);
   const all = [...(metrics ?? []), ...(percentage === undefined ? [] : [cpuMetric(percentage)])];
-  const annotations = withoutV1Annotations(metadata.annotations);
   return {
     apiVersion: "autoscaling/v2",
     kind: "HorizontalPodAutoscaler",
-    metadata: { ...metadata, ...(annotations && { annotations }) },
+    metadata: withoutV1Annotations(metadata),
     spec: { ...bounds, ...(all.length > 0 && { metrics: all }), ...(behavior && { behavior }) },
     ...(status && { status: { ...statusFromV1(status), ...statusOf(metadata.annotations) } }),
   };

@@ -78,8 +78,7 @@ export const horizontalPodAutoscalers: ResourceDef<V2HorizontalPodAutoscaler> = 
 
 function setDefaults(o: V2HorizontalPodAutoscaler): void {
   // Those stand for fields that v1 lacks; here they would contradict the fields.
-  const annotations = withoutV1Annotations(o.metadata.annotations);
-  if (annotations) o.metadata.annotations = annotations;
+  o.metadata = withoutV1Annotations(o.metadata);
   const spec = (o.spec ??= { maxReplicas: 0, scaleTargetRef: { kind: "", name: "" } });
   spec.maxReplicas ??= 0;
   spec.scaleTargetRef ??= { kind: "", name: "" };
