@@ -58,6 +58,13 @@ import { validatingAdmissionPolicies } from "./kinds/admissionregistration/admis
 import { mutatingAdmissionPolicies } from "./kinds/admissionregistration/admissionpolicy.ts";
 import { validatingAdmissionPolicyBindings } from "./kinds/admissionregistration/admissionpolicy.ts";
 import { mutatingAdmissionPolicyBindings } from "./kinds/admissionregistration/admissionpolicy.ts";
+import { selfSubjectReviews, tokenReviews } from "./kinds/authentication/reviews.ts";
+import {
+  localSubjectAccessReviews,
+  selfSubjectAccessReviews,
+  selfSubjectRulesReviews,
+  subjectAccessReviews,
+} from "./kinds/authorization/reviews.ts";
 import type { ApiObject } from "./object.ts";
 import { apiVersionOf } from "./object.ts";
 import type { ResourceDef } from "./resource.ts";
@@ -120,6 +127,12 @@ export const resources: readonly ResourceDef[] = [
   row(csiNodes),
   row(roleBindings),
   row(clusterRoleBindings),
+  row(tokenReviews),
+  row(selfSubjectReviews),
+  row(subjectAccessReviews),
+  row(localSubjectAccessReviews),
+  row(selfSubjectAccessReviews),
+  row(selfSubjectRulesReviews),
   row(roles),
   row(clusterRoles),
   row(flowSchemas),

@@ -8,23 +8,31 @@ import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import express from "express";
+import { onPath } from "../api/rbac/attributes.ts";
 import { ApiError, badRequest } from "../api/status.ts";
 import type { Call } from "../client/transport.ts";
 import { systemRandom } from "../util/clock.ts";
 import type { Logger } from "../util/log.ts";
+import { newSigningKey } from "../util/pki.ts";
 import { AgentProxy, type AgentTls } from "./agent-proxy.ts";
 import { bodyOf, includeObject, send, sendError } from "./answers.ts";
-import { ANONYMOUS, type Authenticator, type Authorizer, byCertificate, mastersOnly } from "./auth.ts";
+import type { Access } from "./auth/access.ts";
+import type { Audit } from "./auth/audit.ts";
+import { openAccess } from "./auth/open.ts";
+import { attributesOf } from "./auth/request-attributes.ts";
+import { Visit } from "./auth/visit.ts";
 import { Documents } from "./documents.ts";
 import { withBody } from "./body.ts";
 import { answerForm } from "./negotiate.ts";
 import { Connects, type ConnectVerb } from "./proxy/connects.ts";
 import { parseRequest, urlOf } from "./request.ts";
-import type { User } from "./handler.ts";
 import type { ApiServer } from "./server.ts";
 import { apiErrorOf } from "./storage.ts";
 import { streamWatch } from "./watch-stream.ts";
 
+const JSON_FORM = { encoding: "json", as: "Object", version: "v1" } as const;
+const SWITCHING_PROTOCOLS = 101;
+const STREAMS: ReadonlySet<string> = new Set(["exec", "attach", "portforward"]);
 const PATIENCE_MS = 60_000;
 /** How often Node looks for slow requests. */
 const CHECK_MS = 30_000;
@@ -38,9 +46,9 @@ export interface ListenOptions {
   /** How the server shows itself to agents. */
   readonly agentTls: AgentTls;
   readonly log: Logger;
-  /** Tried in order, after client certificates. */
-  readonly authenticators?: readonly Authenticator[];
-  readonly authorize?: Authorizer;
+  /** Default: one whose tokens live no longer than this process. */
+  readonly access?: Access;
+  readonly audit?: Audit;
   /** A client that sends its request more slowly, or leaves an answer unread for longer, is cut off. */
   readonly patienceMs?: number;
 }
@@ -99,8 +107,10 @@ class Front {
   readonly #api: ApiServer;
   readonly #connects: Connects;
   readonly #o: ListenOptions;
+  readonly #address: string;
   readonly #documents: Documents;
-  readonly #authorize: Authorizer;
+  readonly #access: Access;
+  readonly #visits = new WeakMap<IncomingMessage, Visit>();
   /** Sockets that are no longer the HTTP server's. */
   readonly #upgraded = new Set<Duplex>();
 
@@ -108,25 +118,26 @@ class Front {
     this.#api = api;
     this.#connects = new Connects({ transport: api.transport(), agents, random: systemRandom });
     this.#o = o;
-    this.#documents = new Documents(api.resources, `${o.host}:${o.port}`);
-    this.#authorize = o.authorize ?? mastersOnly;
+    this.#address = `${o.host}:${o.port}`;
+    this.#documents = new Documents(api.resources, this.#address);
+    this.#access = o.access ?? openAccess(api, { key: newSigningKey(), random: systemRandom });
   }
 
   app(): express.Express {
     const app = express();
     app.disable("x-powered-by").disable("etag");
-    app.get(["/healthz", "/livez", "/readyz", "/healthz/*check", "/livez/*check", "/readyz/*check"], health);
-    app.get("/version", (req, res, next) => this.#document(req, res).catch(next));
-    app.use((req, _res, next) => {
-      if (this.#user(req) === ANONYMOUS) throw new ApiError("Unauthorized", "Unauthorized");
+    app.use((req, res, next) => {
+      this.#visit(req).endsWith(res);
       next();
     });
-    app.get("/", (_req, res) => void res.json(this.#documents.paths()));
+    app.get(["/healthz", "/livez", "/readyz", "/healthz/*check", "/livez/*check", "/readyz/*check"], health);
+    app.get("/version", (req, res, next) => this.#document(req, res).catch(next));
     app.use((req, res, next) => {
-      this.#object(req, res).catch(next);
+      this.#answer(req, res).catch(next);
     });
     app.use((error: unknown, req: IncomingMessage, res: ServerResponse, _next: unknown) => {
       const status = apiErrorOf(error);
+      this.#visit(req).fails(status);
       if (status.code === 500) this.#o.log.error({ err: error, url: req.url }, "request failed");
       sendError(req, res, status).catch(() => res.destroy());
     });
@@ -138,14 +149,20 @@ class Front {
     this.#upgraded.add(socket);
     socket.once("close", () => this.#upgraded.delete(socket));
     socket.on("error", () => socket.destroy());
+    const visit = this.#visit(req);
     try {
+      await visit.identify();
       const request = parseRequest(req.method ?? "GET", urlOf(req), undefined);
+      if (request) await this.#authorizeUpgrade(visit, request.call);
       const verb = request && this.#connect(request.call);
       if (!request || !verb) throw badRequest("this address takes no upgrade");
-      this.#authorize(this.#user(req), request.call);
+      socket.once("close", () => visit.end(SWITCHING_PROTOCOLS));
       await this.#connects.upgrade(verb, request, { req, socket, head });
     } catch (error) {
-      refuseUpgrade(socket, apiErrorOf(error));
+      const status = apiErrorOf(error);
+      visit.fails(status);
+      visit.end(status.code);
+      refuseUpgrade(socket, status);
     }
   }
 
@@ -153,29 +170,44 @@ class Front {
     for (const socket of this.#upgraded) socket.destroy();
   }
 
-  #user(req: IncomingMessage): User {
-    for (const authenticate of [byCertificate, ...(this.#o.authenticators ?? [])]) {
-      const user = authenticate(req);
-      if (user) return user;
+  /** Its way of asking makes a GET of what is a POST elsewhere: what changes something needs the right to create. */
+  async #authorizeUpgrade(visit: Visit, call: Call): Promise<void> {
+    const a = attributesOf(visit.user, call);
+    await visit.authorize(a, call.version);
+    if (a.verb === "get" && STREAMS.has(a.subresource)) await visit.authorize({ ...a, verb: "create" }, call.version);
+  }
+
+  #visit(req: IncomingMessage): Visit {
+    let visit = this.#visits.get(req);
+    if (!visit) {
+      visit = new Visit(req, this.#access, this.#o.audit);
+      this.#visits.set(req, visit);
     }
-    return ANONYMOUS;
+    return visit;
   }
 
   async #document(req: IncomingMessage, res: ServerResponse): Promise<void> {
-    const found = await this.#documents.get(urlOf(req).pathname, req.headers.accept);
+    const { pathname } = urlOf(req);
+    const plain = pathname === "/" ? this.#documents.paths() : this.#access.published(pathname, this.#address);
+    if (plain) return send(req, res, plain, { code: 200, form: JSON_FORM });
+    const found = await this.#documents.get(pathname, req.headers.accept);
     if (!found) throw new ApiError("NotFound", "the server could not find the requested resource");
     const { etag, contentType } = found;
     const headers = { ETag: etag, "Content-Type": contentType, Vary: "Accept" };
     if (req.headers["if-none-match"] === etag) return void res.writeHead(304, headers).end();
-    const form = { encoding: "json", as: "Object", version: "v1" } as const;
-    await send(req, res, found.body, { code: 200, form, headers });
+    await send(req, res, found.body, { code: 200, form: JSON_FORM, headers });
   }
 
-  async #object(req: IncomingMessage, res: ServerResponse): Promise<void> {
+  async #answer(req: IncomingMessage, res: ServerResponse): Promise<void> {
+    const visit = this.#visit(req);
+    await visit.identify();
     const url = urlOf(req);
     const request = parseRequest(req.method ?? "GET", url, req.headers["content-type"]);
-    if (!request) return this.#document(req, res);
-    this.#authorize(this.#user(req), request.call);
+    if (!request) {
+      await visit.authorize(onPath(visit.user, (req.method ?? "GET").toLowerCase(), url.pathname));
+      return this.#document(req, res);
+    }
+    await visit.authorize(attributesOf(visit.user, request.call), request.call.version);
     const connect = this.#connect(request.call);
     if (connect) return this.#connects.request(connect, request, req, res);
     const view = {
@@ -190,10 +222,14 @@ class Front {
       return streamWatch(res, { def, watcher, view }, this.#api.clock);
     }
     const warnings: string[] = [];
-    const caller = { user: this.#user(req), warn: (text: string) => void warnings.push(text) };
-    const answer = await this.#api.handle(await withBody(req, request.call), caller);
+    const caller = { user: visit.user, warn: (text: string) => void warnings.push(text) };
+    const call = await withBody(req, request.call);
+    visit.asks(call.body);
+    const answer = await this.#api.handle(call, caller);
     const code = answer.type !== "list" && answer.created ? 201 : 200;
-    await send(req, res, bodyOf(answer, view), { code, form: view.form, warnings });
+    const body = bodyOf(answer, view);
+    visit.answers(body);
+    await send(req, res, body, { code, form: view.form, warnings });
   }
 
   /** What this call wants to be connected with, if its subresource is for that. Throws MethodNotAllowed. */

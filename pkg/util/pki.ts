@@ -6,7 +6,7 @@
  * it lacks a name it should have. The X.509 library is loaded only when something must be issued: a start with everything
  * in place does not pay for it.
  */
-import { createPrivateKey, randomBytes, webcrypto, X509Certificate } from "node:crypto";
+import { createPrivateKey, generateKeyPairSync, randomBytes, webcrypto, X509Certificate } from "node:crypto";
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "./clock.ts";
@@ -181,4 +181,24 @@ export async function ensurePki<Name extends string>(
     return [name, issued] as const;
   });
   return { caCert: ca.cert, certs: Object.fromEntries(await Promise.all(entries)) as Record<Name, KeyPair> };
+}
+
+/** A private key for signatures, as PEM; a start with the key in place does not make one. */
+export function newSigningKey(): string {
+  const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  return privateKey.export({ type: "pkcs8", format: "pem" }).toString();
+}
+
+/** The signing key kept in `dir` as `NAME.key`, made if it is not there. What it has signed holds as long as the file. */
+export async function ensureSigningKey(dir: string, name: string): Promise<string> {
+  const file = join(dir, `${name}.key`);
+  try {
+    return await readFile(file, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+  }
+  await mkdir(dir, { recursive: true, mode: 0o700 });
+  const key = newSigningKey();
+  await replaceFile(file, key, 0o600);
+  return key;
 }

@@ -1,5 +1,6 @@
 import type { ServiceAccount } from "../../generated/types.ts";
 import type { ResourceDef } from "../../resource.ts";
+import { TOKEN_REQUEST } from "../authentication/tokenrequest.ts";
 import { AGE, NAME } from "../columns.ts";
 
 export const serviceAccounts: ResourceDef<ServiceAccount> = {
@@ -12,7 +13,7 @@ export const serviceAccounts: ResourceDef<ServiceAccount> = {
   categories: [],
   namespaced: true,
   schema: "ServiceAccount",
-  subresources: {},
+  subresources: { token: { type: "call", input: TOKEN_REQUEST } },
   selectableFields: {},
   columns: [
     NAME,
