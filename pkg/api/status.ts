@@ -107,14 +107,16 @@ export class ApiError extends Error {
       metadata: {},
       status: "Failure",
       message: this.message,
-      reason: this.reason,
+      // Unknown is Go's zero value, and kubectl prints any other word it finds here.
+      ...(this.reason !== "Unknown" && { reason: this.reason }),
       ...(this.details && { details: this.details }),
       code: this.code,
     };
   }
 
   static fromStatus(s: Partial<Status>, code = 500): ApiError {
-    return new ApiError(s.reason ?? reasonOf(s.code ?? code), s.message ?? "unknown error", s.details, s.code ?? code);
+    const reason = s.reason ?? (s.status === "Failure" ? "Unknown" : reasonOf(s.code ?? code));
+    return new ApiError(reason, s.message ?? "unknown error", s.details, s.code ?? code);
   }
 }
 

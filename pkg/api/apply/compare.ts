@@ -1,5 +1,5 @@
 /** What one state of an object changes in another, as sets of fields. */
-import { deepEqual } from "../equal.ts";
+import { deepEqual, has } from "../equal.ts";
 import { fieldType, hasFields, hasItems, isEmptyContainer, isList, itemType, type Json } from "./containers.ts";
 import { fieldElement, itemElement } from "./elements.ts";
 import { type Element, type FieldSet, SetBuilder } from "./field-set.ts";
@@ -44,11 +44,12 @@ class Walk {
 
   #fields(type: MergeType, a: Json, b: Json): void {
     for (const name in a) {
-      const [x, y] = [a[name], b[name]];
+      const [x, y] = [a[name], has(b, name) ? b[name] : undefined];
       if (x !== y) this.#pair(fieldElement(name), fieldType(type, name), x, y);
     }
     for (const name in b) {
-      if (a[name] === undefined) this.#pair(fieldElement(name), fieldType(type, name), undefined, b[name]);
+      if (!has(a, name) || a[name] === undefined)
+        this.#pair(fieldElement(name), fieldType(type, name), undefined, b[name]);
     }
   }
 

@@ -1,4 +1,5 @@
 /** From names, values and keys to path elements, and from those to what people read. */
+import { has } from "../equal.ts";
 import { isObject } from "./containers.ts";
 import type { Element } from "./field-set.ts";
 import type { ListKey, MergeType } from "./merge-type.ts";
@@ -41,7 +42,7 @@ function keysOf(type: KeyedList, item: unknown): [string, unknown][] {
   }
   const found: [string, unknown][] = [];
   for (const key of keys) {
-    const value = (isObject(item) ? item[key.name] : undefined) ?? key.default;
+    const value = (isObject(item) && has(item, key.name) ? item[key.name] : undefined) ?? key.default;
     if (value !== undefined) found.push([key.name, value]);
   }
   return found;

@@ -33,7 +33,9 @@ export const DEF: Apply["def"] = {
 
 const word = fc.constantFrom("a", "b", "c");
 const scalar = fc.oneof(word, fc.integer({ min: 0, max: 3 }));
-const map = fc.dictionary(word, scalar, { maxKeys: 3 });
+/** A client's key may be any word, the language's own too. */
+const key = fc.constantFrom("a", "b", "constructor", "__proto__", "toString");
+const map = fc.dictionary(key, scalar, { maxKeys: 3, noNullPrototype: true });
 const optional = <T extends object>(shape: { [K in keyof T]: fc.Arbitrary<T[K]> }) =>
   fc.record(shape, { requiredKeys: [] });
 
@@ -71,7 +73,7 @@ export const content = optional({
     selector: map,
     tags: fc.uniqueArray(word),
     items: items(map),
-    any: fc.oneof(scalar, map, fc.dictionary(word, map)),
+    any: fc.oneof(scalar, map, fc.dictionary(key, map, { noNullPrototype: true })),
     nested: optional({ a: scalar, b: scalar }),
   }),
 }).map((o) => ({ ...o, metadata: { ...o.metadata } }));
