@@ -30,6 +30,8 @@ export interface FakeRuntimeOptions {
   readonly subnet?: string;
   /** What exec does; undefined: as {@link runCommand}. */
   readonly exec?: (container: ContainerConfig, command: readonly string[]) => ExecResult | undefined;
+  /** What listens on a Pod's port; undefined: an echo, except on port 1, where nobody ever listens. */
+  readonly port?: (pod: SandboxConfig, port: number) => Duplex | undefined;
   /** What another FakeRuntime runs: a restarted agent finds its Pods again. */
   readonly world?: FakeWorld;
 }
@@ -297,13 +299,12 @@ export class FakeRuntime implements ContainerRuntime {
     };
   }
 
-  /** What listens on any port but 1 echoes; nobody ever listens on that. */
   async connectPort(sandboxId: string, port: number, signal: AbortSignal): Promise<Duplex> {
     await this.#enter("connectPort", signal);
     const sandbox = this.world.sandboxes.get(sandboxId);
     if (sandbox?.state !== "running") throw new RuntimeError("NotFound", `No such sandbox: ${sandboxId}`);
     if (port === 1) throw new RuntimeError("RuntimeError", "dial tcp4 127.0.0.1:1: connect: connection refused");
-    return addAbortSignal(signal, new PassThrough());
+    return addAbortSignal(signal, this.#o.port?.(sandbox.config, port) ?? new PassThrough());
   }
 
   async stats(signal: AbortSignal): Promise<readonly ContainerStats[]> {

@@ -18,9 +18,11 @@ export class Harness implements AsyncDisposable {
   #stop: AbortController | undefined;
   #done: Promise<void> = Promise.resolve();
 
-  constructor(o: Partial<Pick<FakeRuntimeOptions, "images" | "exec">> & { agent?: Partial<AgentOptions> } = {}) {
-    const { images = ["app"], exec } = o;
-    this.runtime = new FakeRuntime({ clock: this.clock, images, ...(exec && { exec }) });
+  constructor(
+    o: Partial<Pick<FakeRuntimeOptions, "images" | "exec" | "port">> & { agent?: Partial<AgentOptions> } = {},
+  ) {
+    const { images = ["app"], exec, port } = o;
+    this.runtime = new FakeRuntime({ clock: this.clock, images, ...(exec && { exec }), ...(port && { port }) });
     this.#options = o.agent ?? {};
   }
 
