@@ -2,6 +2,7 @@
  * Objects as the server holds them: in the store as JSON without resourceVersion (the revision is the truth), in memory
  * as an {@link Entry}.
  */
+import { withSharedFields } from "../api/apply/managers.ts";
 import type { ApiObject, WatchEventType } from "../api/object.ts";
 import type { ResourceDef } from "../api/resource.ts";
 import type { KeyValue, Revision } from "../store/store.ts";
@@ -62,7 +63,11 @@ export function decodeStored(kv: Pick<KeyValue, "key" | "value" | "modRevision">
   if (typeof value !== "object" || value === null || !("metadata" in value)) {
     throw new TypeError("not an API object");
   }
-  return new Entry(kv.key, value as ApiObject, kv.modRevision);
+  const object = value as ApiObject;
+  const { managedFields } = object.metadata;
+  if (!managedFields) return new Entry(kv.key, object, kv.modRevision);
+  const metadata = { ...object.metadata, managedFields: withSharedFields(managedFields) };
+  return new Entry(kv.key, { ...object, metadata }, kv.modRevision);
 }
 
 const PREFIX: Readonly<Record<WatchEventType, Buffer>> = {

@@ -88,7 +88,8 @@ export function trackFields(
   else {
     const { manager, now } = o.c;
     const apiVersion = apiVersionOf(def);
-    trackUpdate({ type: mergeTypeOf(def), old, next, manager, apiVersion, subresource: o.subresource ?? "", now });
+    const { subresource = "" } = o;
+    trackUpdate({ def, type: mergeTypeOf(def), old, next, manager, apiVersion, subresource, now });
   }
   const { managedFields } = next.metadata;
   if (managedFields) o.next.metadata.managedFields = managedFields;

@@ -24,7 +24,7 @@ function apply(live: ApiObject | undefined, applied: object, manager = "m", o: {
 
 function update(live: ApiObject | undefined, changed: object, manager = "u", now = NOW): ApiObject {
   const next = { apiVersion: "test.io/v1", kind: "Thing", ...structuredClone(changed) } as ApiObject;
-  trackUpdate({ type: THING, old: live, next, manager, apiVersion: "test.io/v1", subresource: "", now });
+  trackUpdate({ def: DEF, type: THING, old: live, next, manager, apiVersion: "test.io/v1", subresource: "", now });
   return next;
 }
 

@@ -43,7 +43,7 @@ function update(def: Apply["def"], live: ApiObject | undefined, next: object, ho
   const { manager = "u", subresource = "", now = NOW } = how;
   const made = structuredClone(next) as ApiObject;
   const apiVersion = def.group ? `${def.group}/v1` : "v1";
-  trackUpdate({ type: mergeTypeOf(def), old: live, next: made, manager, apiVersion, subresource, now });
+  trackUpdate({ def, type: mergeTypeOf(def), old: live, next: made, manager, apiVersion, subresource, now });
   return made;
 }
 
@@ -141,6 +141,8 @@ describe("ownership", () => {
     });
     const spec = fields(made, "kubectl-create")["f:spec"] ?? {};
     expect(Object.keys(spec)).toEqual(["f:replicas", "f:selector", "f:template"]);
+    const reported = update(deployments, undefined, { ...yaml(DEPLOYMENT), status: { replicas: 1 } });
+    expect(fields(reported, "u")).not.toHaveProperty("f:status");
   });
 
   test("status belongs to its own entry, and applying the object does not touch it", () => {

@@ -20,7 +20,7 @@ import { fieldsOfLastApplied, KUBECTL, LAST_APPLIED, lastAppliedText } from "./l
 import { type Entry, fieldsIn, inOrder, isOf, makeEntry, type Owner, without } from "./managers.ts";
 import { merge, prune } from "./merge.ts";
 import type { MergeType } from "./merge-type.ts";
-import { type Content, contentOf, NOTHING } from "./track.ts";
+import { type Content, contentOf, NOTHING, resetsStatus, withoutStatus } from "./track.ts";
 
 export interface Apply {
   readonly def: Pick<ResourceDef, "group" | "version" | "kind" | "schema" | "custom" | "subresources">;
@@ -72,12 +72,11 @@ export function applyConfiguration(o: Apply): Applied {
 }
 
 /** Only what this endpoint may change: nobody comes to own what is reset anyway. */
-function withinReach({ def, subresource }: Apply, applied: ApiObject & Json): ApiObject & Json {
-  const { status, ...rest } = applied;
-  if (subresource === "status") {
-    return { metadata: applied.metadata, ...(status !== undefined && { status }) };
-  }
-  return def.subresources["status"]?.type === "part" ? rest : applied;
+function withinReach({ def, subresource }: Apply, applied: ApiObject & Json): ApiObject {
+  if (resetsStatus(def, subresource)) return withoutStatus<ApiObject>(applied);
+  if (subresource !== "status") return applied;
+  const { metadata, status } = applied;
+  return status === undefined ? { metadata } : Object.assign({ metadata }, { status });
 }
 
 function unfit(def: Apply["def"], { metadata }: ApiObject, errors: readonly string[]): ApiError {
@@ -88,10 +87,11 @@ function unfit(def: Apply["def"], { metadata }: ApiObject, errors: readonly stri
 }
 
 /** An object that nobody owns anything of was made before its first apply; what stands in it is nobody's to lose quietly. */
-function entriesOf(type: MergeType, { live, now }: Apply, { apiVersion }: Owner): readonly Entry[] {
+function entriesOf(type: MergeType, { def, live, now }: Apply, { apiVersion }: Owner): readonly Entry[] {
   const entries = live?.metadata.managedFields ?? [];
   if (!live || entries.length > 0) return entries;
-  const { added } = compare(type, NOTHING, contentOf(live));
+  const content = contentOf(live);
+  const { added } = compare(type, NOTHING, resetsStatus(def, "") ? withoutStatus(content) : content);
   const before: Owner = { manager: "before-first-apply", operation: "Update", apiVersion, subresource: "" };
   return isEmpty(added) ? [] : [makeEntry(before, added, rfc3339(now))];
 }

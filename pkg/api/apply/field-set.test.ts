@@ -6,6 +6,7 @@ import {
   EMPTY,
   type FieldSet,
   has,
+  interned,
   intersection,
   paths,
   readFieldSet,
@@ -72,6 +73,13 @@ describe("a field set", () => {
       }),
     );
   });
+});
+
+test("equal sets are one in memory, of the last thousand", () => {
+  const one = interned(setOf([["f:a", "f:b"]]));
+  expect(interned(setOf([["f:a", "f:b"]]))).toBe(one);
+  for (let i = 0; i < 1000; i++) interned(setOf([[`f:${i}`]]));
+  expect(interned(setOf([["f:a", "f:b"]]))).not.toBe(one);
 });
 
 test.each<[string, unknown, unknown]>([

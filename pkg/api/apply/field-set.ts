@@ -122,6 +122,20 @@ export function sorted(set: FieldSet): FieldSet {
   return result ?? set;
 }
 
+const shared = new Map<string, FieldSet>();
+const MAX_SHARED = 1000;
+
+/** One set for all that are equal, elements in order: the thousand Pods of a Deployment have the same fields. */
+export function interned(set: FieldSet): FieldSet {
+  const text = JSON.stringify(set);
+  const known = shared.get(text);
+  if (known) return known;
+  const [oldest] = shared.keys();
+  if (oldest !== undefined && shared.size >= MAX_SHARED) shared.delete(oldest);
+  shared.set(text, set);
+  return set;
+}
+
 /** Collects paths; the only way to a new set. */
 export class SetBuilder {
   readonly #root: Node = {};

@@ -1,7 +1,7 @@
 /** The entries of `metadata.managedFields`: who owns which fields, by which kind of write, since when. */
 import type { ManagedFieldsEntry } from "../object.ts";
 import type { DeepReadonly } from "../../util/types.ts";
-import { EMPTY, type FieldSet, difference, isEmpty, readFieldSet, sorted, union } from "./field-set.ts";
+import { EMPTY, type FieldSet, difference, interned, isEmpty, readFieldSet, sorted, union } from "./field-set.ts";
 
 export type Entry = DeepReadonly<ManagedFieldsEntry>;
 
@@ -22,6 +22,11 @@ export function fieldsIn(entry: Entry | undefined): FieldSet {
   return (entry?.fieldsV1 ?? EMPTY) as FieldSet;
 }
 
+/** The same entries, with sets of fields that equal ones share: for what was just read from the store. */
+export function withSharedFields(entries: readonly Entry[]): readonly Entry[] {
+  return entries.map((entry) => (entry.fieldsV1 ? { ...entry, fieldsV1: interned(fieldsIn(entry)) } : entry));
+}
+
 /** A manager that applies stays the same whatever version it uses. */
 export function isOf(entry: Entry, owner: Owner): boolean {
   return (
@@ -40,7 +45,7 @@ export function makeEntry(owner: Owner, fields: FieldSet, time: string): Entry {
     apiVersion,
     time,
     fieldsType: "FieldsV1",
-    fieldsV1: sorted(fields),
+    fieldsV1: interned(sorted(fields)),
     ...(subresource && { subresource }),
   };
 }

@@ -1,6 +1,7 @@
 /** Keeps `metadata.managedFields` true: who wrote what stands in an object. */
 import { deepEqual } from "../equal.ts";
 import type { ApiObject } from "../object.ts";
+import type { ResourceDef } from "../resource.ts";
 import { rfc3339 } from "../../util/clock.ts";
 import type { DeepReadonly } from "../../util/types.ts";
 import { compare } from "./compare.ts";
@@ -19,6 +20,18 @@ import {
 import type { MergeType } from "./merge-type.ts";
 
 export type Content = Readonly<Record<string, unknown>> & { readonly metadata: Readonly<Record<string, unknown>> };
+
+type Policy = Pick<ResourceDef, "subresources">;
+
+/** Where status has an address of its own, writes to the object reset it: nobody comes to own it by them. */
+export function resetsStatus(def: Policy, subresource: string): boolean {
+  return subresource !== "status" && def.subresources["status"]?.type === "part";
+}
+
+export function withoutStatus<T extends object>(o: T): Omit<T, "status"> {
+  const { status: _, ...rest } = o as T & { status?: unknown };
+  return rest;
+}
 
 /** An object of the kind before anything is in it. */
 export const NOTHING: Content = { metadata: {} };
@@ -41,6 +54,8 @@ export function contentOf(o: DeepReadonly<ApiObject>): Content {
 }
 
 export interface Update {
+  readonly def: Policy;
+  /** Of `def`. */
   readonly type: MergeType;
   /** Undefined: the object is new. */
   readonly old: DeepReadonly<ApiObject> | undefined;
@@ -101,7 +116,9 @@ function isReset(given: readonly Entry[]): boolean {
 }
 
 function updated(entries: readonly Entry[], o: Update): readonly Entry[] {
-  const { added, modified, removed } = compare(o.type, o.old ? contentOf(o.old) : NOTHING, contentOf(o.next));
+  const reach = resetsStatus(o.def, o.subresource) ? withoutStatus : <T>(all: T) => all;
+  const [old, next] = [reach(o.old ? contentOf(o.old) : NOTHING), reach(contentOf(o.next))];
+  const { added, modified, removed } = compare(o.type, old, next);
   const written = union(added, modified);
   if (isEmpty(written) && isEmpty(removed)) return entries;
   const owner: Owner = { ...o, operation: "Update" };
