@@ -137,13 +137,18 @@ const PATCH_TYPES = [
   "application/strategic-merge-patch+json",
 ];
 
+/** By this kubectl decides how to apply: a strategic patch needs merge keys, which custom resources do not have. */
+function patchTypes(def: ResourceDef): readonly string[] {
+  return def.custom ? PATCH_TYPES.filter((t) => !t.includes("strategic")) : PATCH_TYPES;
+}
+
 function operation(def: ResourceDef, o: Operation): Json {
   const group = def.group.replace(/\.k8s\.io$/, "") || "core";
   const tag = `${group.replaceAll(".", "_")}_${def.version}`;
   const scope = `${group.split(".").map(capital).join("")}${capital(def.version)}`;
   const namespaced = def.namespaced && o.suffix !== "ForAllNamespaces" ? "Namespaced" : "";
   const method = o.action === "connect" ? capital(o.method) : "";
-  const bodyTypes = o.method === "patch" ? PATCH_TYPES : ["*/*"];
+  const bodyTypes = o.method === "patch" ? patchTypes(def) : ["*/*"];
   const answerTypes =
     o.action === "connect"
       ? ["*/*"]

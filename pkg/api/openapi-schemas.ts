@@ -70,26 +70,37 @@ const PLAIN: Readonly<Record<Scalar, Json>> = {
   any: { "x-kubernetes-preserve-unknown-fields": true },
 };
 
+/** Custom resources: the name in documents → the schema; it refers to others through the collector. */
+export type CustomTypes = ReadonlyMap<string, (schemas: SchemaCollector) => Json>;
+
 /** Collects the schemas of the types that a document refers to, and of those that they refer to. */
 export class SchemaCollector {
   readonly #dialect: Dialect;
   readonly #descriptions: Descriptions;
   readonly #kinds: ReadonlyMap<string, readonly GroupVersionKind[]>;
+  readonly #customs: CustomTypes;
   readonly #schemas = new Map<string, Json>();
 
-  /** `kinds`: the kinds that the types (by name) are. */
-  constructor(dialect: Dialect, descriptions: Descriptions, kinds: ReadonlyMap<string, readonly GroupVersionKind[]>) {
+  /** `kinds`: the kinds that the types (by name) are. `customs`: types that are not in the generated schema. */
+  constructor(
+    dialect: Dialect,
+    descriptions: Descriptions,
+    kinds: ReadonlyMap<string, readonly GroupVersionKind[]>,
+    customs: CustomTypes = new Map(),
+  ) {
     this.#dialect = dialect;
     this.#descriptions = descriptions;
     this.#kinds = kinds;
+    this.#customs = customs;
   }
 
   /** A reference to the type, whose schema is in {@link schemas} from now on. */
   ref(typeName: string): Json {
-    const { openApiName } = mustSchemaOf(typeName);
+    const custom = this.#customs.get(typeName);
+    const openApiName = custom ? typeName : mustSchemaOf(typeName).openApiName;
     if (!this.#schemas.has(openApiName)) {
       this.#schemas.set(openApiName, {}); // Holds the place while types refer to themselves.
-      this.#schemas.set(openApiName, this.#typeSchema(typeName));
+      this.#schemas.set(openApiName, custom ? custom(this) : this.#typeSchema(typeName));
     }
     return this.#refTo(openApiName);
   }
@@ -172,7 +183,12 @@ export class SchemaCollector {
 }
 
 /** The type of lists of a kind: `PodList`, `CoreV1EventList`; undefined where there is none. */
-export function listTypeOf(def: { readonly schema: string; readonly kind: string }): string | undefined {
+export function listTypeOf(def: {
+  readonly schema: string;
+  readonly kind: string;
+  readonly custom?: object;
+}): string | undefined {
+  if (def.custom) return `${def.schema}List`;
   return [`${def.schema}List`, `${def.kind}List`].find((name) => schemaOf(name));
 }
 

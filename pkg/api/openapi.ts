@@ -9,6 +9,7 @@ import {
   SchemaCollector,
   V2,
   V3,
+  type CustomTypes,
   type Descriptions,
   type Dialect,
   type GroupVersionKind,
@@ -81,7 +82,36 @@ function collector(dialect: Dialect, descriptions: Descriptions, defs: readonly 
   }
   add("DeleteOptions", { group: "", version: "v1", kind: "DeleteOptions" });
   add("Status", { group: "", version: "v1", kind: "Status" });
-  return new SchemaCollector(dialect, descriptions, kinds);
+  return new SchemaCollector(dialect, descriptions, kinds, customTypes(dialect, defs));
+}
+
+/** The objects of custom resources, and their lists. */
+function customTypes(dialect: Dialect, defs: readonly ResourceDef[]): CustomTypes {
+  return new Map(
+    defs.flatMap(({ custom, group, version, kind, schema }) => {
+      if (!custom) return [];
+      const object = (schemas: SchemaCollector) => {
+        schemas.ref("ObjectMeta");
+        return custom.openApi(dialect === V2 ? "v2" : "v3");
+      };
+      const list = (schemas: SchemaCollector): Json => ({
+        description: `${kind}List is a list of ${kind}`,
+        type: "object",
+        required: ["items"],
+        properties: {
+          apiVersion: { type: "string" },
+          items: { type: "array", items: schemas.ref(schema) },
+          kind: { type: "string" },
+          metadata: schemas.ref("ListMeta"),
+        },
+        "x-kubernetes-group-version-kind": [{ group, kind: `${kind}List`, version }],
+      });
+      return [
+        [schema, object],
+        [`${schema}List`, list],
+      ] as const;
+    }),
+  );
 }
 
 function groupVersions(defs: readonly ResourceDef[]): { path: string; defs: ResourceDef[] }[] {

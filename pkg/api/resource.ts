@@ -132,6 +132,10 @@ export interface ResourceDef<T extends ApiObject = ApiObject> {
   readonly heldBack?: (o: DeepReadonly<T>) => boolean;
   /** On the write that sets deletionTimestamp (Namespace: status.phase = Terminating). */
   readonly prepareForDelete?: (o: T, c: RequestContext) => void;
+  /** Told to whoever wrote it: what was accepted, but may not mean what the user thinks. */
+  readonly warnings?: (o: DeepReadonly<T>) => readonly string[];
+  /** Told to whoever uses this version: `example.com/v1beta1 Widget is deprecated`. */
+  readonly deprecated?: string;
   /** What becomes of dependents when a delete does not say; default is Background. */
   readonly defaultPropagation?: "Orphan";
   /** Of these, the oldest are removed by the API server when there are more (Events). */

@@ -3,13 +3,14 @@ import { apiVersionOf } from "../api/object.ts";
 import type { ResourceDef } from "../api/resource.ts";
 
 export class ResourceTable {
-  readonly #builtIn: readonly ResourceDef[];
+  /** Those that are always there. */
+  readonly builtIn: readonly ResourceDef[];
   readonly #added = new Map<string, readonly ResourceDef[]>();
   #all: readonly ResourceDef[];
   #byPlural: ReadonlyMap<string, ResourceDef>;
 
   constructor(builtIn: readonly ResourceDef[]) {
-    this.#builtIn = builtIn;
+    this.builtIn = builtIn;
     this.#all = builtIn;
     this.#byPlural = index(builtIn);
   }
@@ -27,7 +28,7 @@ export class ResourceTable {
   set(owner: string, defs: readonly ResourceDef[]): void {
     if (defs.length > 0) this.#added.set(owner, defs);
     else if (!this.#added.delete(owner)) return;
-    this.#all = [...this.#builtIn, ...[...this.#added.values()].flat()];
+    this.#all = [...this.builtIn, ...[...this.#added.values()].flat()];
     this.#byPlural = index(this.#all);
   }
 }

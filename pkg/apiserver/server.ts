@@ -19,6 +19,7 @@ import { Admission, type AdmissionPlugin, type ClusterView } from "./admission.t
 import { defaultPlugins } from "./admission/plugins.ts";
 import { bootObjects } from "./boot.ts";
 import { clusterView } from "./cluster-view.ts";
+import { CRD_COMPONENT, CustomResources } from "./crds.ts";
 import { readDeleteOptions } from "./delete-options.ts";
 import { Entry } from "./entry.ts";
 import { Housekeeping } from "./housekeeping.ts";
@@ -73,6 +74,7 @@ export class ApiServer implements Handler {
   readonly #reader: Reader;
   readonly #registry: Registry;
   readonly #housekeeping: Housekeeping;
+  readonly #customResources: CustomResources;
   #closed = false;
 
   private constructor(o: ApiServerOptions) {
@@ -93,6 +95,13 @@ export class ApiServer implements Handler {
       cache: this.cache,
       remove: (d, e) => this.#remove(d, e),
     });
+    this.#customResources = new CustomResources({
+      table: this.resources,
+      cache: this.cache,
+      client: new Client(this.transport(), CRD_COMPONENT),
+      clock,
+      log: log.child({ component: CRD_COMPONENT }),
+    });
   }
 
   /** Loads the state and makes the namespaces that must always exist. Rejects when the store cannot be read. */
@@ -100,6 +109,7 @@ export class ApiServer implements Handler {
     const server = new ApiServer(o);
     await server.cache.start();
     try {
+      await server.#customResources.start();
       await server.#boot();
     } catch (error) {
       await server.close();
@@ -113,6 +123,7 @@ export class ApiServer implements Handler {
   async close(): Promise<void> {
     this.#closed = true;
     await this.#housekeeping.stop();
+    await this.#customResources.stop();
     await this.cache.stop();
   }
 
@@ -124,10 +135,20 @@ export class ApiServer implements Handler {
   /** Rejects with ApiError only. */
   async handle(call: Call, caller: Caller): Promise<Answer> {
     try {
-      return await this.#dispatch(call, caller);
+      const answer = await this.#dispatch(call, caller);
+      if (answer.type === "object" && isWrite(call)) await this.#written(call, caller, answer);
+      return answer;
     } catch (error) {
       throw apiErrorOf(error);
     }
+  }
+
+  async #written(call: Call, caller: Caller, { def, entry }: Extract<Answer, { type: "object" }>): Promise<void> {
+    for (const warning of def.warnings?.(entry.object) ?? []) caller.warn(warning);
+    // A CRD is answered when it is served, so that its objects can follow at once.
+    const isCrd = def.plural === "customresourcedefinitions" && call.subresource === undefined;
+    if (!isCrd || call.cause?.component === CRD_COMPONENT) return;
+    await this.#customResources.settled(entry.object.metadata.name ?? "", entry.revision);
   }
 
   async watch(call: Call): Promise<Watcher> {
@@ -152,6 +173,7 @@ export class ApiServer implements Handler {
     const c = this.#context(call, caller);
     if (call.name !== undefined && call.verb !== "list" && call.verb !== "deletecollection")
       refuseName(at.def, call.name);
+    if (at.def.deprecated) caller.warn(at.def.deprecated);
     if (at.def.verbs && !at.def.verbs.includes(call.verb)) throw notAllowed();
     if (at.def.virtual) return this.#onVirtual(call, at, c);
     return call.subresource === undefined
@@ -337,6 +359,8 @@ export class ApiServer implements Handler {
 function object(def: ResourceDef, entry: Entry, created = false): Answer {
   return { type: "object", def, entry, created };
 }
+
+const isWrite = ({ verb }: Call) => verb !== "get" && verb !== "list" && verb !== "watch";
 
 function success(created = false): Status {
   return { kind: "Status", apiVersion: "v1", metadata: {}, status: "Success", ...(created && { code: 201 }) };

@@ -168,9 +168,9 @@ function isFinished(def: ResourceDef, o: ApiObject): boolean {
   );
 }
 
-/** Only kinds that report a status count generations: others have nobody who could lag behind. */
+/** Built-in kinds count generations if they report a status: others have nobody who could lag behind. */
 function countsGenerations(def: ResourceDef): boolean {
-  return def.subresources["status"]?.type === "part";
+  return def.custom !== undefined || def.subresources["status"]?.type === "part";
 }
 
 function bumpGeneration(meta: ObjectMeta): void {

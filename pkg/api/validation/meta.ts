@@ -11,7 +11,7 @@ type Meta = DeepReadonly<ObjectMeta>;
 const MAX_ANNOTATIONS_BYTES = 256 * 1024;
 
 export function validateMetadata(
-  def: Pick<ResourceDef, "namespaced" | "validateName">,
+  def: Pick<ResourceDef, "namespaced" | "validateName" | "custom">,
   o: DeepReadonly<ApiObject>,
   old?: DeepReadonly<ApiObject>,
 ): FieldErrors {
@@ -22,7 +22,7 @@ export function validateMetadata(
     ...validateLabels(meta.labels, "metadata.labels"),
     ...validateAnnotations(meta.annotations, "metadata.annotations"),
     ...validateOwners(meta.ownerReferences ?? []),
-    ...validateFinalizers(meta.finalizers ?? [], "metadata.finalizers"),
+    ...validateFinalizers(meta.finalizers ?? [], "metadata.finalizers", def.custom !== undefined),
     ...(old ? validateUpdate(meta, old.metadata) : []),
   ];
 }
@@ -82,12 +82,18 @@ function validateOwners(owners: readonly DeepReadonly<OwnerReference>[]): FieldE
   return [...errors, invalidValue(field, owners, why)];
 }
 
-const STANDARD_FINALIZERS: readonly string[] = ["kubernetes", "orphan", "foregroundDeletion"];
+const STANDARD_FINALIZERS: readonly string[] = [
+  "kubernetes",
+  "orphan",
+  "foregroundDeletion",
+  "customresourcecleanup.apiextensions.k8s.io",
+];
 
-export function validateFinalizers(finalizers: readonly string[], field: string): FieldErrors {
+/** `anyName`: custom resources may have names without a domain. */
+export function validateFinalizers(finalizers: readonly string[], field: string, anyName = false): FieldErrors {
   const errors = finalizers.flatMap((f) => {
     const wrong = checked(field, f, qualifiedName);
-    if (wrong.length || f.includes("/") || STANDARD_FINALIZERS.includes(f)) return wrong;
+    if (wrong.length || anyName || f.includes("/") || STANDARD_FINALIZERS.includes(f)) return wrong;
     return [invalidValue(field, f, "name is neither a standard finalizer name nor is it fully qualified")];
   });
   return finalizers.includes("orphan") && finalizers.includes("foregroundDeletion")

@@ -21,7 +21,9 @@ type Status = Extract<Subresource<ApiObject>, { type: "part" }>;
 export function customResourceDefs(crd: Crd): ResourceDef[] {
   const stored = crd.spec.versions.find((v) => v.storage);
   if (!stored) return [];
-  const storedDef = defOf(crd, stored);
+  // Watches find their objects by the stored kind's fields, so it has those of all versions.
+  const all = crd.spec.versions.flatMap((v) => v.selectableFields ?? []);
+  const storedDef = { ...defOf(crd, stored), selectableFields: selectableFields(all) };
   return crd.spec.versions
     .filter((v) => v.served)
     .toSorted((a, b) => compareVersions(a.name, b.name))
@@ -57,6 +59,9 @@ function defOf(crd: Crd, v: Version): ResourceDef {
     namespaced: scope === "Namespaced",
     schema: openApiName(group, v.name, kind),
     custom,
+    ...(v.deprecated && {
+      deprecated: v.deprecationWarning ?? `${apiVersionOf({ group, version: v.name })} ${kind} is deprecated`,
+    }),
     ...(isTrue(crd, "Terminating") && { verbs: WHILE_TERMINATING }),
     setDefaults: (o) => custom.setDefaults(o),
     validate: (next, old) => custom.validate(next, old),

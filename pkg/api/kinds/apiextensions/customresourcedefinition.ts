@@ -2,6 +2,9 @@
 import { deepClone, keep, semanticEqual } from "../../equal.ts";
 import type { CustomResourceDefinition } from "../../generated/types.ts";
 import type { ResourceDef } from "../../resource.ts";
+import { isKnownFormat } from "../../structural/formats.ts";
+import { readSchema, someSchema } from "../../structural/schema.ts";
+import type { DeepReadonly } from "../../../util/types.ts";
 import { rfc3339 } from "../../../util/clock.ts";
 import { NAME } from "../columns.ts";
 import { setCondition } from "./conditions.ts";
@@ -23,8 +26,6 @@ export const customResourceDefinitions: ResourceDef<CustomResourceDefinition> = 
   setDefaults,
   prepareForCreate(o) {
     o.status = { storedVersions: storageVersions(o) };
-    const finalizers = o.metadata.finalizers ?? [];
-    if (!finalizers.includes(CLEANUP_FINALIZER)) o.metadata.finalizers = [...finalizers, CLEANUP_FINALIZER];
   },
   prepareForUpdate(next, old) {
     keep(next, old, "status");
@@ -32,10 +33,16 @@ export const customResourceDefinitions: ResourceDef<CustomResourceDefinition> = 
   },
   validate: validateCrd,
   prepareForDelete(o, c) {
+    const finalizers = o.metadata.finalizers ?? [];
+    if (!finalizers.includes(CLEANUP_FINALIZER)) o.metadata.finalizers = [...finalizers, CLEANUP_FINALIZER];
     const reason = "InstanceDeletionInProgress";
     const message = "CustomResource deletion is in progress";
     setCondition(o, { type: "Terminating", status: "True", reason, message }, rfc3339(c.now));
   },
+  warnings: (o) => [
+    ...unknownFormats(o).map((format) => `unrecognized format ${JSON.stringify(format)}`),
+    ...(o.spec.conversion?.strategy === "Webhook" ? [NO_WEBHOOK] : []),
+  ],
   subresources: {
     status: {
       type: "part",
@@ -59,6 +66,20 @@ export const customResourceDefinitions: ResourceDef<CustomResourceDefinition> = 
     },
   ],
 };
+
+const NO_WEBHOOK =
+  "spec.conversion.webhook: conversion webhooks are not called; versions differ in apiVersion only, as with strategy None";
+
+function unknownFormats(o: DeepReadonly<CustomResourceDefinition>): readonly string[] {
+  const found = new Set<string>();
+  for (const { schema } of o.spec.versions) {
+    someSchema(readSchema(schema?.openAPIV3Schema ?? {}, "").schema, ({ type, format }) => {
+      if (format && !isKnownFormat(type, format)) found.add(format);
+      return false;
+    });
+  }
+  return [...found];
+}
 
 const NOTHING: CustomResourceDefinition["spec"] = {
   group: "",
