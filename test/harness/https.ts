@@ -98,6 +98,11 @@ export class TestApi {
     return issueCert(this.#ca, { commonName, organizations, usages: ["client"] }, systemClock.now());
   }
 
+  /** For what the API server itself calls: an agent, a webhook. */
+  serving(commonName: string): Promise<KeyPair> {
+    return issueCert(this.#ca, { commonName, ips: ["127.0.0.1"], usages: ["server"] }, systemClock.now());
+  }
+
   /** Writes a kubeconfig into the folder; its path. */
   kubeconfig(dir: string, user: KeyPair = this.admin): string {
     const path = join(dir, "kubeconfig");
