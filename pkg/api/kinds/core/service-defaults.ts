@@ -69,16 +69,10 @@ function keepNodePorts(next: ServiceSpec, old: Spec): void {
   }
 }
 
-/** clusterIP and clusterIPs[0] are one field; who changes one of them means both. */
+/** clusterIP and clusterIPs[0] are one field: who changes only the first means both. */
 function syncClusterIps(next: ServiceSpec, old: Spec): void {
-  const listKept = deepEqual(next.clusterIPs ?? [], old.clusterIPs ?? []);
-  if ((next.clusterIP ?? "") !== (old.clusterIP ?? "")) {
-    if (!listKept) return;
-    if (next.clusterIP) next.clusterIPs = [next.clusterIP];
-    else delete next.clusterIPs;
-  } else if (!listKept && !next.clusterIPs?.length) {
-    delete next.clusterIP;
-  }
+  const untouched = !next.clusterIPs?.length || deepEqual(next.clusterIPs, old.clusterIPs);
+  if (next.clusterIP && next.clusterIP !== old.clusterIP && untouched) next.clusterIPs = [next.clusterIP];
 }
 
 /** Fields that only some types have. */

@@ -7,6 +7,7 @@ import type { ApiObject } from "../../object.ts";
 import type { Column, ResourceDef } from "../../resource.ts";
 import type { DeepReadonly } from "../../../util/types.ts";
 import { deepClone } from "../../equal.ts";
+import { required } from "../../validation/field.ts";
 import { events } from "../core/event.ts";
 
 /** Fields with two names: core's, and the one here. All others are the same. */
@@ -35,8 +36,6 @@ function toCore(o: DeepReadonly<ApiObject>): CoreV1Event {
     kind: "Event",
     metadata: renamed.metadata ?? {},
     involvedObject: renamed.involvedObject ?? {},
-    // Required here, optional there: core's rules name what is missing.
-    eventTime: renamed.eventTime ?? "",
   };
 }
 
@@ -68,6 +67,11 @@ export const newStyleEvents: ResourceDef<EventsV1Event> = {
   categories: [],
   namespaced: true,
   schema: "EventsV1Event",
+  // What is new must be of the new style; what core/v1 wrote may be changed here.
+  validate: (next, old) => [
+    ...(next.eventTime || old ? [] : [required("eventTime")]),
+    ...(events.validate?.(toCore(next), old && toCore(old)) ?? []),
+  ],
   view: { of: events as unknown as ResourceDef, toStored: toCore, fromStored: fromCore },
   subresources: {},
   selectableFields: Object.fromEntries(SELECTABLE),
