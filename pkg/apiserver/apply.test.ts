@@ -123,6 +123,24 @@ describe("server-side apply", () => {
     expect(await apply(DEPLOY, body)).toEqual(made);
   });
 
+  test("makes nothing for whom may only patch", async () => {
+    const forbidden = new ApiError("Forbidden", "configmaps is forbidden");
+    const caller = { user: { name: "u", groups: [] }, warn: () => {}, mayCreate: () => Promise.reject(forbidden) };
+    const body = configMap({ a: "1" });
+    const params = { fieldManager: "m" };
+    const patchCall = {
+      verb: "patch",
+      ...CM,
+      name: "c",
+      patchType: "application/apply-patch+yaml",
+      body,
+      params,
+    } as const;
+    await expect(server.handle(patchCall, caller)).rejects.toBe(forbidden);
+    await call({ verb: "create", ...CM, body: configMap({}) });
+    expect(await server.handle(patchCall, caller)).toMatchObject({ entry: { object: { data: { a: "1" } } } });
+  });
+
   test("a dry run answers as if", async () => {
     const asIf = await apply(CM, configMap({ a: "1" }), { dryRun: "All" });
     expect(owners(asIf)).toEqual(["m Apply"]);

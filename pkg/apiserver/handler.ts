@@ -12,6 +12,8 @@ export interface Caller {
   readonly user: User;
   /** Until its first slash it names the writer, where the call does not. */
   readonly userAgent?: string;
+  /** Rejects with Forbidden unless it may also create: an apply makes what is not there. Absent: it may. */
+  readonly mayCreate?: () => Promise<void>;
   readonly warn: (message: string) => void;
 }
 

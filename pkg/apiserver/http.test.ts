@@ -180,6 +180,13 @@ describe("forms", () => {
   test("a body without Content-Type is JSON; YAML goes in and out", async () => {
     const bare = await ask(configMaps, { method: "POST", body: JSON.stringify(configMap("bare", { k: "v" })) });
     expect(bare.code).toBe(201);
+    const agent = { ...JSON_BODY, "User-Agent": "curl/8.1 (linux)" };
+    const named = await ask(configMaps, {
+      method: "POST",
+      headers: agent,
+      body: JSON.stringify(configMap("agent", { k: "v" })),
+    });
+    expect(named.json()).toMatchObject({ metadata: { managedFields: [{ manager: "curl", operation: "Update" }] } });
     const headers = { "Content-Type": "application/yaml", Accept: "application/yaml" };
     const body = toYaml(configMap("yaml", { k: "v" }));
     const yaml = await ask(configMaps, { method: "POST", headers, body });

@@ -222,7 +222,12 @@ class Front {
       return streamWatch(res, { def, watcher, view }, this.#api.clock);
     }
     const warnings: string[] = [];
-    const caller = { user: visit.user, warn: (text: string) => void warnings.push(text) };
+    const caller = {
+      user: visit.user,
+      userAgent: req.headers["user-agent"] ?? "",
+      warn: (text: string) => void warnings.push(text),
+      mayCreate: () => visit.needs({ ...attributesOf(visit.user, request.call), verb: "create" }),
+    };
     const call = await withBody(req, request.call);
     visit.asks(call.body);
     const answer = await this.#api.handle(call, caller);

@@ -52,6 +52,8 @@ export interface WriteContext extends RequestContext {
   readonly manager: string;
   /** Of a server-side apply: takes fields over from other managers. */
   readonly force: boolean;
+  /** Rejects with Forbidden: an apply that makes an object needs that right too. */
+  readonly mayCreate?: () => Promise<void>;
   /** Told to the client beside the answer. */
   readonly warn: (message: string) => void;
 }
@@ -184,6 +186,7 @@ export class Registry {
       } catch (error) {
         if (within.part || within.facet || !isNotFound(error, name)) throw error;
       }
+      await c.mayCreate?.();
       try {
         const applied = applyTo(at.def, undefined, patch.body, c, "");
         refuseMissing(at, name, applied.object);

@@ -313,6 +313,7 @@ export class ApiServer implements Handler {
       now: this.clock.now(),
       user: caller.user,
       warn: caller.warn,
+      mayCreate: caller.mayCreate ?? (() => Promise.resolve()),
       dryRun: parseDryRun([call.params?.["dryRun"] ?? "", ...dryRunOfBody(call)]),
       fieldValidation: fieldValidation(asked),
       duplicates: call.duplicates ?? [],

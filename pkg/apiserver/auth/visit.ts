@@ -42,6 +42,12 @@ export class Visit {
     if (!verdict.allowed) throw forbidden(a, verdict.reason);
   }
 
+  /** A right that the request needs besides; the audit log tells of the request itself. Rejects with Forbidden. */
+  async needs(a: Attributes): Promise<void> {
+    const verdict = await this.#access.decide(a);
+    if (!verdict.allowed) throw forbidden(a, verdict.reason);
+  }
+
   asks(body: unknown): void {
     if (this.#trail) this.#trail.requestObject = body;
   }
