@@ -358,7 +358,7 @@ export class ApiServer implements Handler {
 }
 
 function object(def: ResourceDef, entry: Entry, created = false): Answer {
-  return { type: "object", def, entry, created };
+  return { type: "object", def, entry: entry.as(def), created };
 }
 
 const isWrite = ({ verb }: Call) => verb !== "get" && verb !== "list" && verb !== "watch";
