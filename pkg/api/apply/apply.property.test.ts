@@ -2,6 +2,7 @@ import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { deepEqual } from "../equal.ts";
 import type { ApiObject } from "../object.ts";
+import { ApiError } from "../status.ts";
 import { applyConfiguration } from "./apply.ts";
 import { compare } from "./compare.ts";
 import { extract } from "./extract.ts";
@@ -106,6 +107,37 @@ describe("applying", () => {
       }),
     );
   });
+});
+
+test("whatever a client sends is applied or refused in words", () => {
+  const key = fc.constantFrom("metadata", "spec", "items", "labels", "name", "tags", "replicas", "x", "__proto__");
+  const { value } = fc.letrec<{ value: unknown }>((tie) => ({
+    value: fc.oneof(
+      { depthSize: "small" },
+      fc.constantFrom(null, "", "a", 0, 1.5, true),
+      fc.array(tie("value"), { maxLength: 3 }),
+      fc.dictionary(key, tie("value"), { maxKeys: 4, noNullPrototype: true }),
+    ),
+  }));
+  fc.assert(
+    fc.property(configuration, value, value, (live, metadata, spec) => {
+      const applied = { apiVersion: "test.io/v1", kind: "Thing", metadata, spec };
+      const o = { def: DEF, live: apply(undefined, live, "other"), applied, manager: "m", force: true };
+      const refused = refusal(() => applyConfiguration({ ...o, subresource: "", now: NOW }));
+      expect(refused).toMatch(
+        /^$|field not declared|expected (map|list)|duplicate entries|element \d+:|metadata must be/,
+      );
+    }),
+  );
+
+  function refusal(what: () => unknown): string {
+    try {
+      what();
+      return "";
+    } catch (error) {
+      return error instanceof ApiError ? error.message : `a bug: ${String(error)}`;
+    }
+  }
 });
 
 describe("comparing", () => {
