@@ -8,13 +8,13 @@ import type { Duplex } from "node:stream";
 import { connect as tlsConnect } from "node:tls";
 import type { Endpoints, EndpointSlice, Node, Pod, Service } from "../../api/generated/types.ts";
 import { nameOf } from "../../api/object.ts";
-import { ApiError, badRequest, isReason } from "../../api/status.ts";
+import { type ApiError, badRequest, isReason } from "../../api/status.ts";
 import type { Call, Transport } from "../../client/transport.ts";
 import type { Random } from "../../util/clock.ts";
 import { agentOf, type AgentProxy, agentTarget, dialTarget, type StreamVerb } from "../agent-proxy.ts";
 import { type ParsedRequest, urlOf } from "../request.ts";
 import { parseProxyName, type PodPort, podPort, portNumber, type ProxyName, servicePort } from "./locate.ts";
-import { type Destination, relay, relayUpgrade } from "./relay.ts";
+import { type Destination, relay, relayUpgrade, unreachable } from "./relay.ts";
 
 export type ConnectVerb = StreamVerb | "proxy";
 
@@ -91,7 +91,7 @@ export class Connects {
   async #toPod(at: PodPort, { scheme }: ProxyName): Promise<() => Promise<Duplex>> {
     const pod = await this.#pod(at.namespace, at.pod);
     const target = dialTarget(pod, await this.#nodeOf(pod), at.port);
-    const dial = () => this.#o.agents.dial(target);
+    const dial = () => this.#o.agents.dial(target).catch(unreached);
     return scheme === "https" ? async () => secured(await dial()) : dial;
   }
 
@@ -130,6 +130,12 @@ function absent(error: unknown): undefined {
   if (!isReason(error, "NotFound")) throw error;
 }
 
+/** The agent does not count it as its own failure that nobody listens. */
+function unreached(error: unknown): never {
+  if (!isReason(error, "InternalError")) throw error;
+  throw unreachable(error as ApiError);
+}
+
 /** So that the relative links of what is there work. */
 function redirect(req: IncomingMessage, res: ServerResponse): void {
   const { pathname, search } = urlOf(req);
@@ -140,8 +146,7 @@ function redirect(req: IncomingMessage, res: ServerResponse): void {
 function secured(socket: Duplex): Promise<Duplex> {
   return new Promise((resolve, reject) => {
     const tls = tlsConnect({ socket, rejectUnauthorized: false });
-    const failed = (error: Error) =>
-      reject(new ApiError("ServiceUnavailable", `error trying to reach service: ${error.message}`));
+    const failed = (error: Error) => reject(unreachable(error));
     tls.once("error", failed).once("secureConnect", () => resolve(tls.off("error", failed)));
   });
 }

@@ -62,6 +62,10 @@ export async function relay(to: Destination, req: IncomingMessage, res: ServerRe
   const answered = new Promise<IncomingMessage>((resolve, reject) => {
     request.once("response", resolve);
     request.once("error", (error) => reject(unreachable(error)));
+    request.once("upgrade", (_, upgraded) => {
+      upgraded.destroy();
+      reject(unreachable(new Error("it upgrades a connection that need not be")));
+    });
   });
   pipeline(req, request).catch(() => {}); // what broke shows in the answer
   const answer = await answered;
@@ -147,6 +151,6 @@ const answerHeaders = (answer: IncomingMessage, base: string): Header[] =>
     /^location$/i.test(name) ? [name, rewriteLocation(value, base)] : [name, value],
   );
 
-function unreachable(error: Error): ApiError {
+export function unreachable(error: Error): ApiError {
   return new ApiError("ServiceUnavailable", `error trying to reach service: ${error.message}`);
 }
