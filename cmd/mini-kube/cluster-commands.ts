@@ -9,6 +9,9 @@ interface UpFlags {
   store?: string;
   port?: number;
   dataDir?: string;
+  auditLog?: string;
+  auditPolicy?: string;
+  tokenFile?: string;
 }
 
 function port(value: string): number {
@@ -36,6 +39,9 @@ export const upCommand: CommandModule = {
       .option("--store <store>", "where the objects are kept: lmdb (default), memory or etcd://host:port,…", store)
       .option("--port <port>", "where the API is served (default: 6443)", port)
       .option("--data-dir <dir>", "where lmdb keeps its file (default: $MINI_KUBE_HOME/data)")
+      .option("--audit-log <file>", "write down every request to the API: who, what, when, with what success")
+      .option("--audit-policy <file>", "which requests, and how much of them (a Policy of audit.k8s.io/v1)")
+      .option("--token-file <file>", 'bearer tokens of other users: lines of token,user,uid,"group1,group2"')
       .addHelpText(
         "after",
         examples(

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { destination, pino, stdTimeFunctions } from "pino";
 import { runAgent } from "../../pkg/agent/agent.ts";
 import { SERVER_VERSION } from "../../pkg/apiserver/discovery.ts";
-import { type HttpListener, listen } from "../../pkg/apiserver/http.ts";
+import type { HttpListener } from "../../pkg/apiserver/http.ts";
 import { ApiServer } from "../../pkg/apiserver/server.ts";
 import { Client } from "../../pkg/client/client.ts";
 import { readKubeconfig, singleKubeconfig, writeKubeconfig } from "../../pkg/client/kubeconfig.ts";
@@ -17,8 +17,9 @@ import { openStore } from "../../pkg/store/open.ts";
 import type { Store } from "../../pkg/store/store.ts";
 import { rfc3339, systemClock, systemRandom } from "../../pkg/util/clock.ts";
 import type { Logger } from "../../pkg/util/log.ts";
-import { type CertRequest, ensurePki, type Pki } from "../../pkg/util/pki.ts";
+import { type CertRequest, ensurePki, ensureSigningKey, type Pki } from "../../pkg/util/pki.ts";
 import { type Home, type RunningCluster, serveControl, type StopRequest } from "./home.ts";
+import { type IdentityOptions, serveApi } from "./serve-api.ts";
 
 export interface ClusterOptions {
   readonly home: Home;
@@ -27,6 +28,7 @@ export interface ClusterOptions {
   /** `lmdb`, `memory` or `etcd://host:port,…` */
   readonly store: string;
   readonly port: number;
+  readonly identity: IdentityOptions;
   readonly env: NodeJS.ProcessEnv;
   /** When the process was started, in milliseconds since the epoch. */
   readonly startedAt: number;
@@ -104,12 +106,22 @@ export class Cluster {
     const log = openLog(o);
     const store = await openStore(o.store, { dataDir: o.home.data, clock: systemClock, log });
     undo.push(() => store.close());
-    const [pki, api] = await Promise.all([
+    const [pki, key, api] = await Promise.all([
       ensurePki(o.home.pki, CERTS, systemClock),
+      ensureSigningKey(o.home.pki, "service-account"),
       ApiServer.open({ store, clock: systemClock, random: systemRandom, log: log.child({ component: "apiserver" }) }),
     ]);
     undo.push(() => api.close());
-    const listener = await serveApi(api, pki, o, log);
+    const { certs, caCert } = pki;
+    const listener = await serveApi(api, {
+      ...o.identity,
+      host: HOST,
+      port: o.port,
+      key,
+      tls: { ...certs.apiserver, clientCa: caCert },
+      agentTls: { ...certs["apiserver-agent-client"], ca: caCert },
+      log: log.child({ component: "apiserver" }),
+    });
     undo.push(() => listener.close());
     writeOwnKubeconfig(o, pki);
     const runtime = openRuntime(o.clusterId, o.nodeName, o.env);
@@ -220,22 +232,6 @@ function openLog(o: ClusterOptions): Logger {
   // Written at once: the last lines before a crash are the ones that matter.
   const file = destination({ dest: o.home.log, append: true, mkdir: true, sync: true });
   return pino({ level, base: null, timestamp: stdTimeFunctions.isoTime }, file);
-}
-
-async function serveApi(api: ApiServer, pki: Pki<keyof typeof CERTS>, o: ClusterOptions, log: Logger) {
-  const { certs, caCert } = pki;
-  try {
-    return await listen(api, {
-      host: HOST,
-      port: o.port,
-      tls: { ...certs.apiserver, clientCa: caCert },
-      agentTls: { ...certs["apiserver-agent-client"], ca: caCert },
-      log: log.child({ component: "apiserver" }),
-    });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
-    throw new Error(`port ${o.port} is in use by another program; choose another one with --port`, { cause: error });
-  }
 }
 
 /** Written anew at each start, for port and certificates may have changed; the namespace the user chose stays chosen. */

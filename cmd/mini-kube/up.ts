@@ -17,6 +17,9 @@ export interface UpOptions {
   readonly store?: string | undefined;
   readonly port?: number | undefined;
   readonly dataDir?: string | undefined;
+  readonly auditLog?: string | undefined;
+  readonly auditPolicy?: string | undefined;
+  readonly tokenFile?: string | undefined;
   readonly env: NodeJS.ProcessEnv;
   /** Lines for the person who started it. */
   readonly say: (line: string) => void;
@@ -58,6 +61,7 @@ export function clusterOptions(home: Home, o: UpOptions) {
     nodeName: (o.nodeName ?? hostname()).toLowerCase(),
     store: o.store ?? "lmdb",
     port: o.port ?? 6443,
+    identity: { auditLog: o.auditLog, auditPolicy: o.auditPolicy, tokenFile: o.tokenFile },
     env: o.env,
   };
 }
@@ -81,6 +85,9 @@ async function upDetached(home: Home, o: UpOptions): Promise<void> {
     ...(o.store ? ["--store", o.store] : []),
     ...(o.port ? ["--port", String(o.port)] : []),
     ...(o.dataDir ? ["--data-dir", o.dataDir] : []),
+    ...(o.auditLog ? ["--audit-log", o.auditLog] : []),
+    ...(o.auditPolicy ? ["--audit-policy", o.auditPolicy] : []),
+    ...(o.tokenFile ? ["--token-file", o.tokenFile] : []),
   ];
   const child = spawn(process.execPath, args, { detached: true, stdio: ["ignore", log, log], env: o.env });
   closeSync(log);

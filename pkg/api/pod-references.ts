@@ -1,6 +1,6 @@
 /** What of its namespace a Pod refers to: what its node needs to see. */
 import type { DeepReadonly } from "../util/types.ts";
-import type { Container, Pod, Volume } from "./generated/types.ts";
+import type { Container, Pod, PodSpec, Volume } from "./generated/types.ts";
 import { nameOf } from "./object.ts";
 
 export interface PodReferences {
@@ -27,15 +27,15 @@ const known = new WeakMap<object, PodReferences>();
 export function podReferences(pod: DeepReadonly<Pod>): PodReferences {
   let found = known.get(pod);
   if (!found) {
-    found = collect(pod);
+    const mirrors = pod.metadata.annotations?.[MIRROR_ANNOTATION] !== undefined;
+    found = mirrors || !pod.spec ? NONE : collectReferences(pod.spec, nameOf(pod));
     known.set(pod, found);
   }
   return found;
 }
 
-function collect(pod: DeepReadonly<Pod>): PodReferences {
-  const { spec } = pod;
-  if (!spec || pod.metadata.annotations?.[MIRROR_ANNOTATION] !== undefined) return NONE;
+/** `podName`: what the claims of its ephemeral volumes are called after. */
+export function collectReferences(spec: DeepReadonly<PodSpec>, podName: string): PodReferences {
   const volumes = spec.volumes ?? [];
   const containers = [...(spec.initContainers ?? []), ...spec.containers, ...(spec.ephemeralContainers ?? [])];
   return {
@@ -49,7 +49,7 @@ function collect(pod: DeepReadonly<Pod>): PodReferences {
       ...volumes.flatMap((v) => [v.configMap?.name, ...(v.projected?.sources ?? []).map((s) => s.configMap?.name)]),
     ]),
     persistentvolumeclaims: set(
-      volumes.map((v) => (v.ephemeral ? `${nameOf(pod)}-${v.name}` : v.persistentVolumeClaim?.claimName)),
+      volumes.map((v) => (v.ephemeral ? `${podName}-${v.name}` : v.persistentVolumeClaim?.claimName)),
     ),
     serviceaccounts: set([spec.serviceAccountName]),
   };

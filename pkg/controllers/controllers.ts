@@ -3,15 +3,19 @@ import { Informers, type InformersOptions } from "../informer/informers.ts";
 import { ServedKinds } from "../informer/served-kinds.ts";
 import { together } from "../reconcile/scope.ts";
 import type { ControllerParts } from "./parts.ts";
+import { runClusterRoleAggregation } from "./clusterrole-aggregation/controller.ts";
 import { runGarbageCollector } from "./garbagecollector/controller.ts";
 import { runNamespaceController } from "./namespace/controller.ts";
 import { runNamespaceDefaults } from "./namespacedefaults/controller.ts";
+import { runServiceAccountTokens } from "./serviceaccount-token/controller.ts";
 
 /** Each runs until the signal aborts. */
 const controllers: readonly ((o: ControllerParts, signal: AbortSignal) => Promise<void>)[] = [
   runNamespaceController,
   runNamespaceDefaults,
   runGarbageCollector,
+  runServiceAccountTokens,
+  runClusterRoleAggregation,
 ];
 
 export interface ControllersOptions extends InformersOptions {

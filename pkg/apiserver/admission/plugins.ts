@@ -8,8 +8,10 @@ import { defaultTolerationSeconds } from "./default-tolerations.ts";
 import { limitRanger } from "./limit-ranger.ts";
 import { equivalentsIn } from "./matching.ts";
 import { namespaceLifecycle } from "./namespace-lifecycle.ts";
+import { nodeRestriction } from "./node-restriction.ts";
 import { podSecurity } from "./pod-security/plugin.ts";
 import { priority } from "./priority.ts";
+import { rbacEscalation } from "./rbac-escalation.ts";
 import { resourceQuota } from "./quota/plugin.ts";
 import { runtimeClass } from "./runtime-class.ts";
 import { serviceAccount } from "./service-account.ts";
@@ -31,6 +33,8 @@ export function defaultPlugins(o: PluginOptions): readonly AdmissionPlugin[] {
   const builtIn = [
     namespaceLifecycle,
     limitRanger,
+    rbacEscalation,
+    nodeRestriction,
     serviceAccount({ random: o.random, mountToken: MOUNT_TOKEN }),
     podSecurity,
     priority,

@@ -49,12 +49,14 @@ const partOf: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   "system:aggregate-to-view": aggregate("view"),
 };
 
+const CONTROLLER_MANAGER = "User:system:kube-controller-manager";
+
 /** Role → who has it everywhere: `Group:`, `User:` or `ServiceAccount:` with its name. */
 const boundTo: Readonly<Record<string, readonly string[]>> = {
   "cluster-admin": [`Group:${MASTERS}`],
   "system:basic-user": [`Group:${AUTHENTICATED}`],
   "system:discovery": [`Group:${AUTHENTICATED}`],
-  "system:kube-controller-manager": ["User:system:kube-controller-manager"],
+  "system:kube-controller-manager": [CONTROLLER_MANAGER],
   "system:kube-dns": ["ServiceAccount:kube-dns"],
   "system:kube-scheduler": ["User:system:kube-scheduler"],
   "system:monitoring": ["Group:system:monitoring"],
@@ -82,12 +84,12 @@ const roleRows: Readonly<Record<string, readonly Row[]>> = {
 const roleBindings: Readonly<Record<string, { role: string; subjects: readonly string[] }>> = {
   "system::extension-apiserver-authentication-reader": {
     role: "extension-apiserver-authentication-reader",
-    subjects: ["User:system:kube-controller-manager", "User:system:kube-scheduler"],
+    subjects: [CONTROLLER_MANAGER, "User:system:kube-scheduler"],
   },
   "system::leader-locking-kube-controller-manager": {
     role: "system::leader-locking-kube-controller-manager",
     subjects: [
-      "User:system:kube-controller-manager",
+      CONTROLLER_MANAGER,
       "ServiceAccount:kube-controller-manager",
       "ServiceAccount:leader-election-controller",
     ],
@@ -145,8 +147,9 @@ export const clusterRoles: readonly ClusterRole[] = [
 
 export const clusterRoleBindings: readonly ClusterRoleBinding[] = [
   ...Object.entries(boundTo).map(([role, subjects]) => clusterBinding(role, subjects)),
+  // One program runs all controllers here, under one name.
   ...Object.keys(controllerRoleRows).map((name) =>
-    clusterBinding(`system:controller:${name}`, [`ServiceAccount:${name}`]),
+    clusterBinding(`system:controller:${name}`, [`ServiceAccount:${name}`, CONTROLLER_MANAGER]),
   ),
 ];
 

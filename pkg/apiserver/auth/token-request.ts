@@ -11,14 +11,16 @@ import {
 import type { ApiObject } from "../../api/object.ts";
 import { nameOf, namespaceOf, parseApiVersion, uidOf } from "../../api/object.ts";
 import type { ResourceRef } from "../../api/resource.ts";
-import { badRequest, conflict, invalid, notFound } from "../../api/status.ts";
+import { ApiError, badRequest, conflict, invalid, notFound } from "../../api/status.ts";
 import { invalidValue } from "../../api/validation/field.ts";
 import { type Random, rfc3339 } from "../../util/clock.ts";
 import type { DeepReadonly } from "../../util/types.ts";
 import type { ClusterView } from "../admission.ts";
+import { refuseTokenOf } from "../admission/node-restriction.ts";
 import type { CallHandler } from "../virtual.ts";
 import { newUid } from "../write-policy.ts";
 import { API_AUDIENCES } from "./access.ts";
+import { nodeIdentity } from "./node-authorizer.ts";
 import { type ClaimsOptions, type ServiceAccountTokens, newClaims } from "./service-account-tokens.ts";
 
 /** What agents ask for when a Pod wants the default of an hour … */
@@ -33,6 +35,10 @@ export function tokenRequestHandler(tokens: ServiceAccountTokens, random: Random
     const account = target as DeepReadonly<ServiceAccount>;
     const request = input as AuthenticationV1TokenRequest;
     checkMetadata(request, account);
+    const node = nodeIdentity(context.user);
+    const refused =
+      node === undefined ? undefined : refuseTokenOf(node, request, { view, namespace: namespaceOf(account) });
+    if (refused !== undefined) throw refusedToken(account, refused);
     const { spec = {} } = request;
     const errors = validateTokenRequest(request);
     if (errors.length > 0) throw invalid(TOKEN_REQUEST, "", errors);
@@ -64,6 +70,12 @@ export function tokenRequestHandler(tokens: ServiceAccountTokens, random: Random
       status: { token: await tokens.issue(claims), expirationTimestamp: rfc3339(now + seconds * 1000) },
     };
   };
+}
+
+function refusedToken(account: DeepReadonly<ServiceAccount>, why: string): ApiError {
+  const name = nameOf(account);
+  const text = `serviceaccounts ${JSON.stringify(name)} is forbidden: ${why}`;
+  return new ApiError("Forbidden", text, { name, kind: "serviceaccounts" });
 }
 
 /** What the body says of itself must be said of the account. */
