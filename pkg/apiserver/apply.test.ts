@@ -17,6 +17,7 @@ import { FakeClock } from "../util/fake-clock.ts";
 import { silent } from "../util/log.ts";
 import { type KeyPair, createCa, issueCert } from "../util/pki.ts";
 import { toYaml } from "../util/yaml.ts";
+import type { AdmissionPlugin } from "./admission.ts";
 import { type HttpListener, listen } from "./http.ts";
 import { ApiServer } from "./server.ts";
 
@@ -286,6 +287,32 @@ describe("other writes", () => {
     const moved = await patch("application/json-patch+json", CM, body);
     expect(owners(moved)).toEqual(["kubectl Apply"]);
     expect((await apply(CM, configMap({ b: "1" }), { fieldManager: "kubectl" })).data).toEqual({ b: "1" });
+  });
+
+  test("own what they want, not what admission adds or the kind resets", async () => {
+    const plugin: AdmissionPlugin = {
+      name: "Label",
+      mutate: ({ object }) => void (object && (object.metadata.labels = { ...object.metadata.labels, added: "x" })),
+    };
+    const strict = await ApiServer.open({
+      store: new MemoryStore(),
+      clock,
+      random: seededRandom(1),
+      log: silent,
+      resources,
+      plugins: [plugin],
+    });
+    const ask = (c: Call) => strict.transport().call(c) as Promise<Answer>;
+    const made = await ask({ verb: "create", ...DEPLOY, body: { ...deployment(2), status: { replicas: 9 } } });
+    expect(made.metadata.labels).toEqual({ added: "x" });
+    const [entry] = made.metadata.managedFields ?? [];
+    expect(entry?.fieldsV1).not.toHaveProperty("f:metadata");
+    expect(entry?.fieldsV1).not.toHaveProperty("f:status");
+    await clock.advance(5000);
+    const bare = { ...made, metadata: { name: "web" }, status: { replicas: 7 } };
+    const put = await ask({ verb: "update", ...DEPLOY, name: "web", body: bare, params: { fieldManager: "other" } });
+    expect(put).toEqual(made);
+    await strict.close();
   });
 
   test("that change nothing stay no write", async () => {

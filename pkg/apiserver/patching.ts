@@ -1,7 +1,8 @@
 /** From a patch to the object that a client wants, and from a write to who owns what. */
 import { applyConfiguration, type Applied } from "../api/apply/apply.ts";
 import { mergeTypeOf } from "../api/apply/built-in.ts";
-import { trackApply, trackUpdate } from "../api/apply/track.ts";
+import type { Entry as ManagedFields } from "../api/apply/managers.ts";
+import { settleUpdate, trackApply, trackUpdate } from "../api/apply/track.ts";
 import type { ApiObject } from "../api/object.ts";
 import { apiVersionOf } from "../api/object.ts";
 import { applyJsonPatch } from "../api/patch/json-patch.ts";
@@ -12,6 +13,7 @@ import { ApiError } from "../api/status.ts";
 import type { PatchType } from "../client/transport.ts";
 import type { DeepReadonly } from "../util/types.ts";
 import { viewed } from "./view.ts";
+import type { Part } from "./write-policy.ts";
 
 export interface ApplyPatch {
   readonly type: "application/apply-patch+yaml";
@@ -68,30 +70,43 @@ export function applyTo(
   return applyConfiguration({ def, live, applied, manager, force, subresource, now });
 }
 
+/** A create, or (with `old`) an update. */
+export interface Write {
+  readonly old?: DeepReadonly<ApiObject>;
+  readonly next: ApiObject;
+  readonly c: Writer;
+  /** "" for the object itself. */
+  readonly subresource: string;
+  /** All but this part of `next` is reset in the end. */
+  readonly part?: Part | undefined;
+  readonly applied?: Applied | undefined;
+}
+
 /**
- * Keeps metadata.managedFields of a write that is otherwise final. Field ownership is told in the version that the client
- * used.
+ * Before admission: who owns the fields that the client wants. What plugins add is nobody's, so that nobody is taken to
+ * want it removed again. The second half is {@link settleFields}; give it what this one gives.
  */
-export function trackFields(
-  def: ResourceDef,
-  o: {
-    readonly old?: DeepReadonly<ApiObject>;
-    readonly next: ApiObject;
-    readonly c: Writer;
-    readonly subresource?: string;
-    readonly applied?: Applied | undefined;
-  },
-): void {
-  const old = o.old && viewed(def, o.old);
-  const next = viewed(def, o.next) as ApiObject;
-  if (o.applied) trackApply(next, old, o.applied.managedFields);
-  else {
-    const { manager, now } = o.c;
-    const apiVersion = apiVersionOf(def);
-    const { subresource = "" } = o;
-    trackUpdate({ def, type: mergeTypeOf(def), old, next, manager, apiVersion, subresource, now });
-  }
+export function trackFields(def: ResourceDef, write: Write): readonly ManagedFields[] | undefined {
+  return write.part || write.applied ? undefined : track(def, write);
+}
+
+/** When the object is final. */
+export function settleFields(def: ResourceDef, write: Write, tracked: readonly ManagedFields[] | undefined): void {
+  if (write.applied) trackApply(write.next, write.old, write.applied.managedFields);
+  else if (!tracked) track(def, write);
+  else if (write.old) settleUpdate(write.next, write.old, tracked);
+}
+
+/** Field ownership is told in the version that the client used. */
+function track(def: ResourceDef, write: Write): readonly ManagedFields[] {
+  const { manager, now } = write.c;
+  const { subresource } = write;
+  const old = write.old && viewed(def, write.old);
+  const next = viewed(def, write.next) as ApiObject;
+  const apiVersion = apiVersionOf(def);
+  const before = trackUpdate({ def, type: mergeTypeOf(def), old, next, manager, apiVersion, subresource, now });
   const { managedFields } = next.metadata;
-  if (managedFields) o.next.metadata.managedFields = managedFields;
-  else delete o.next.metadata.managedFields;
+  if (managedFields) write.next.metadata.managedFields = managedFields;
+  else delete write.next.metadata.managedFields;
+  return before;
 }

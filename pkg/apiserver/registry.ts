@@ -17,7 +17,15 @@ import type { DeepReadonly } from "../util/types.ts";
 import type { Admission, AdmissionRequest, Alongside, Operation } from "./admission.ts";
 import type { Entry } from "./entry.ts";
 import { keyFor } from "./keys.ts";
-import { type ApplyPatch, type Patch, applyPlainPatch, applyTo, isApply, trackFields } from "./patching.ts";
+import {
+  type ApplyPatch,
+  type Patch,
+  applyPlainPatch,
+  applyTo,
+  isApply,
+  settleFields,
+  trackFields,
+} from "./patching.ts";
 import type { Changed, Decide, Decision, Storage, Target } from "./storage.ts";
 import { policyOf, toStored, viewed } from "./view.ts";
 import type { WatchCache } from "./watchcache.ts";
@@ -120,10 +128,12 @@ export class Registry {
       if (!wanted && prefix) object.metadata.name = generateName(prefix, this.#random);
       const next = toStored(at.def, deepClone(object));
       beginCreate(def, next, c, uid);
+      const write = { next, c, subresource: "", applied };
+      const tracked = trackFields(at.def, write);
       const request = this.#request(at, "CREATE", c, { object: next });
       await this.#admission.mutate(request);
       finishCreate(def, next, c);
-      trackFields(at.def, { next, c, applied });
+      settleFields(at.def, write, tracked);
       const alongside = await this.#admission.validate(request, attempt);
       const target = targetOf({ ...at, def }, next.metadata.name ?? "");
       const result = await this.#storage
@@ -245,10 +255,12 @@ export class Registry {
     const def = policyOf(at.def);
     const { subresource } = how;
     beginUpdate(def, current, next);
+    const write = { ...how, old: current.object, next, c };
+    const tracked = trackFields(at.def, write);
     const request = this.#request(at, "UPDATE", c, { object: next, old: current.object, subresource });
     await this.#admission.mutate(request);
     finishUpdate(def, current, next, c, how.part);
-    trackFields(at.def, { old: current.object, next, c, subresource, applied: how.applied });
+    settleFields(at.def, write, tracked);
     return this.#withAlongside(def, settled(def, next), await this.#admission.validate(request, c.attempt));
   }
 

@@ -59,7 +59,7 @@ export interface Update {
   readonly type: MergeType;
   /** Undefined: the object is new. */
   readonly old: DeepReadonly<ApiObject> | undefined;
-  /** As it will be written; only its metadata.managedFields may still be as the client sent them. */
+  /** What the client wants; its metadata.managedFields are as the client sent them. */
   readonly next: ApiObject;
   readonly manager: string;
   /** The version that the client used. */
@@ -70,15 +70,24 @@ export interface Update {
 }
 
 /**
- * Sets `next.metadata.managedFields` for a create, update or patch:
+ * Sets `next.metadata.managedFields` for a create, update or patch, and says what they would be had it changed nothing
+ * (for {@link settleUpdate}):
  *  - The manager owns what it changed, from now on alone; others lose that and what is gone.
  *  - A client may send managedFields of its own, and then those count; an empty list forgets all owners.
- *  - A write that changes nothing changes nothing here either, so that it stays no write.
+ *  - A write that changes nothing changes no times either, so that it stays no write.
  *  - An object whose owners were forgotten is not tracked before it is applied again.
  */
-export function trackUpdate(o: Update): void {
+export function trackUpdate(o: Update): readonly Entry[] {
   const entries = claimed(o);
   setEntries(o.next, entries.length === 0 && o.old ? entries : updated(entries, o));
+  return entries;
+}
+
+/** When the object is final: what the client wanted may have been reset since, and then nobody changed anything. */
+export function settleUpdate(next: ApiObject, old: DeepReadonly<ApiObject>, unchanged: readonly Entry[]): void {
+  if (next.metadata.managedFields !== unchanged && deepEqual(contentOf(old), contentOf(next))) {
+    setEntries(next, unchanged);
+  }
 }
 
 /** After a server-side apply that gave `entries`: an apply that changed nothing leaves the times alone. */
