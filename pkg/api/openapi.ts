@@ -26,10 +26,23 @@ const INFO: Json = { title: "mini-kube", version: VERSION };
  */
 export function openApiV3Index(defs: readonly ResourceDef[]): Json {
   const paths = groupVersions(defs).map(({ path, defs: members }) => {
-    const hash = fnv1a(JSON.stringify(document(members, {})));
-    return [path, { serverRelativeURL: `/openapi/v3/${path}?hash=${hash}` }] as const;
+    return [path, { serverRelativeURL: `/openapi/v3/${path}?hash=${hashOf(members)}` }] as const;
   });
   return { paths: Object.fromEntries(paths) };
+}
+
+/** By their first kind: custom kinds come and go, and the index is made anew each time. */
+const hashes = new WeakMap<ResourceDef, { readonly members: readonly ResourceDef[]; readonly hash: string }>();
+
+function hashOf(members: readonly ResourceDef[]): string {
+  const [first] = members;
+  const known = first && hashes.get(first);
+  if (known && known.members.length === members.length && known.members.every((d, i) => d === members[i])) {
+    return known.hash;
+  }
+  const hash = fnv1a(JSON.stringify(document(members, {})));
+  if (first) hashes.set(first, { members, hash });
+  return hash;
 }
 
 /** /openapi/v3/api/v1, /openapi/v3/apis/apps/v1: undefined if the group version has no kinds. */

@@ -300,6 +300,26 @@ describe("from definition to objects", () => {
   });
 });
 
+test("servers on one store serve the same, whichever was asked", async () => {
+  const group = "shared.example.com";
+  const second = await open();
+  try {
+    const beside = new Client(second.transport(), "test");
+    await beside.resource(crds).create(simple(group));
+    await beside.resource(things(group)).create(thing("a"));
+    await until(`things.${group}`, (c) => condition(c, "Established")?.status === "True");
+    await until(`things.${group}`, () => server.find(group, "v1", "things") !== undefined);
+    const seen = client.resource(things(group)).watch({}, AbortSignal.timeout(10_000))[Symbol.asyncIterator]();
+    expect((await seen.next()).value).toMatchObject({ type: "ADDED", object: { metadata: { name: "a" } } });
+    await beside.resource(crds).delete(`things.${group}`);
+    // The object's end, then the watch's.
+    expect((await seen.next()).value).toMatchObject({ type: "DELETED" });
+    expect((await seen.next()).done).toBe(true);
+  } finally {
+    await second.close();
+  }
+});
+
 describe("what is refused", () => {
   const group = "bad.example.com";
   const base = simple(group);

@@ -1,8 +1,10 @@
 /**
  * Prepares a parsed expression: its loops pay for each step, `matches` becomes the one in linear time (library.ts; the
- * library's own uses JavaScript's patterns, and cannot be replaced under its name), and the names it uses are told.
+ * package's own uses JavaScript's patterns, and cannot be replaced under its name), `has` takes any expression, and the
+ * names that are used are told.
  */
 import { meter } from "./budget.ts";
+import { type HasMacro, replaceHas } from "./has.ts";
 
 /** What the library's nodes are inside; its types show only what the source text had, not what macros became. */
 interface Node {
@@ -31,6 +33,9 @@ export function instrument(ast: unknown, onName: (name: string) => void): void {
     }
     if (value.op === "id" && typeof value.args === "string") onName(value.args);
     if (value.op === "rcall" && Array.isArray(value.args) && value.args[0] === "matches") value.args[0] = SAFE_MATCHES;
+    if (value.op === "call" && Array.isArray(value.args) && value.args[0] === "has" && value.meta.macro) {
+      replaceHas(value.meta.macro as HasMacro);
+    }
     if (value.op === "comprehension") meterLoop(value.args as Loop);
     // A macro's arguments stand in what it became.
     if (value.meta.alternate === undefined && value.meta.macro === undefined) visit(value.args);

@@ -35,26 +35,26 @@ interface Reading {
 /** `props` as it came from a client. Where there are errors, the schema is what could be read. */
 export function readSchema(props: unknown, path: string): { schema: Schema; errors: readonly FieldError[] } {
   const reading: Reading = { errors: [] };
-  return { schema: read(props, path, 0, reading), errors: reading.errors };
+  return { schema: read(decodeOpen(props, path, reading), path, 0, reading), errors: reading.errors };
 }
 
-function read(props: unknown, path: string, depth: number, r: Reading): Schema {
+function read(props: JSONSchemaProps, path: string, depth: number, r: Reading): Schema {
   if (depth > MAX_DEPTH) {
     r.errors.push(invalidValue(path, "", `must not be nested more than ${MAX_DEPTH} levels deep`));
     return {};
   }
-  const decoded = decodeOpen(props, path, r);
-  const { items, additionalProperties, properties, allOf, anyOf, oneOf, not, ...scalars } = decoded;
-  const below = (child: unknown, step: string) => read(child, `${path}.${step}`, depth + 1, r);
-  const all = (list: unknown[], step: string) => list.map((s, i) => below(s, `${step}[${i}]`));
+  const { items, additionalProperties, properties, allOf, anyOf, oneOf, not, ...scalars } = props;
+  const below = (child: JSONSchemaProps, step: string) => read(child, `${path}.${step}`, depth + 1, r);
+  const open = (child: unknown, step: string) => below(decodeOpen(child, `${path}.${step}`, r), step);
+  const all = (list: JSONSchemaProps[], step: string) => list.map((s, i) => below(s, `${step}[${i}]`));
   return {
     ...scalars,
-    ...(items !== undefined && { items: readItems(items, path, below, r) }),
+    ...(items !== undefined && { items: readItems(items, path, open, r) }),
     ...(additionalProperties !== undefined && {
       additionalProperties:
         typeof additionalProperties === "boolean"
           ? additionalProperties
-          : below(additionalProperties, "additionalProperties"),
+          : open(additionalProperties, "additionalProperties"),
     }),
     ...(properties && { properties: mapValues(properties, (s, name) => below(s, `properties[${name}]`)) }),
     ...(allOf && { allOf: all(allOf, "allOf") }),
@@ -64,7 +64,7 @@ function read(props: unknown, path: string, depth: number, r: Reading): Schema {
   };
 }
 
-/** What stands under `items` and `additionalProperties` has not been decoded yet; what has been comes out the same. */
+/** The generated type knows nothing of what stands under `items` and `additionalProperties`. */
 function decodeOpen(props: unknown, path: string, r: Reading): JSONSchemaProps {
   const { value, errors } = strictDecode("JSONSchemaProps", props);
   if (errors.length === 0) return value as JSONSchemaProps;
@@ -72,8 +72,8 @@ function decodeOpen(props: unknown, path: string, r: Reading): JSONSchemaProps {
   return {};
 }
 
-function readItems(items: unknown, path: string, below: (s: unknown, step: string) => Schema, r: Reading): Schema {
-  if (!Array.isArray(items)) return below(items, "items");
+function readItems(items: unknown, path: string, open: (s: unknown, step: string) => Schema, r: Reading): Schema {
+  if (!Array.isArray(items)) return open(items, "items");
   r.errors.push({
     type: "Forbidden",
     field: `${path}.items`,
