@@ -7,6 +7,7 @@ import { promisify } from "node:util";
 import { deployments } from "../api/kinds/apps/deployment.ts";
 import { configMaps } from "../api/kinds/core/configmap.ts";
 import { namespaces } from "../api/kinds/core/namespace.ts";
+import { services } from "../api/kinds/core/service.ts";
 import { pods } from "../api/kinds/core/pod.ts";
 import type { ApiObject } from "../api/object.ts";
 import { ApiError } from "../api/status.ts";
@@ -21,7 +22,7 @@ import type { AdmissionPlugin } from "./admission.ts";
 import { type HttpListener, listen } from "./http.ts";
 import { ApiServer } from "./server.ts";
 
-const resources = [namespaces, configMaps, pods, deployments];
+const resources = [namespaces, configMaps, pods, services, deployments];
 
 type Answer = ApiObject & { data?: Record<string, string>; spec?: { replicas?: number }; status?: object };
 
@@ -424,5 +425,20 @@ describe("kubectl", () => {
     const all = owners(await raw("/apis/apps/v1/namespaces/default/deployments/web"));
     expect(all).toEqual(["kubectl Apply", moves ? "kubectl-last-applied Apply" : "kubectl-client-side-apply Update"]);
     expect(await kubectl("apply", "-f", after)).toContain("deployment.apps/web");
+  }, 60_000);
+
+  test("moves a Service, which keeps the address that the server gave it", async () => {
+    const spec = { selector: { app: "web" }, ports: [{ port: 80 }] };
+    const service = { apiVersion: "v1", kind: "Service", metadata: { name: "web" }, spec };
+    const before = file("service.yaml", service);
+    const after = file("service-after.yaml", { ...service, spec: { ...spec, selector: { app: "next" } } });
+    await kubectl("apply", "-f", before);
+    const address = () => kubectl("get", "service", "web", "-o", "jsonpath={.spec.clusterIP}");
+    const given = await address();
+    expect(given).toMatch(/^10\./);
+    await kubectl("apply", "--server-side", "-f", before);
+    await kubectl("apply", "--server-side", "-f", after);
+    expect(await address()).toBe(given);
+    expect(await kubectl("get", "service", "web", "-o", "jsonpath={.spec.selector.app}")).toBe("next");
   }, 60_000);
 });
