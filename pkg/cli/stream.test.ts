@@ -69,7 +69,7 @@ class FakeApi {
       this.#sockets.handleUpgrade(req, socket, head, (ws) => {
         this.chosen = ws.protocol;
         if (this.silent) return ws.close(1000);
-        const remote = channelRemote(ws, { stdin: q.get("stdin") === "true" });
+        const remote = channelRemote(ws, { stdin: q.get("stdin") === "true", protocol: ws.protocol });
         void runSession(() => Promise.resolve(this.open(q.getAll("command"))), remote);
       });
     });
