@@ -144,6 +144,11 @@ const APPS: readonly Row[] = [
     spec({ persistentVolumeClaimRetentionPolicy: { whenScaled: "Keep" } }),
     'spec.persistentVolumeClaimRetentionPolicy.whenScaled: Unsupported value: "Keep": supported values: "Retain", "Delete"',
   ],
+  [
+    "StatefulSet",
+    spec({ volumeClaimTemplates: [{ metadata: { name: "d" }, spec: { accessModes: ["ReadWriteOnce"] } }] }),
+    "spec.volumeClaimTemplates[0].spec.resources[storage]: Required value",
+  ],
   ["StatefulSet", spec({ ordinals: { start: -1 } }), `spec.ordinals.start: ${NEGATIVE}`],
   [
     "StatefulSet",

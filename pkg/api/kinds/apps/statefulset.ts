@@ -9,9 +9,11 @@ import type {
 import { dnsLabel } from "../../names.ts";
 import type { ResourceDef } from "../../resource.ts";
 import type { DeepReadonly } from "../../../util/types.ts";
+import { validateClaimSpec } from "../../validation/claim.ts";
 import { replicaCounts, validateCounts } from "../../validation/counts.ts";
 import {
   checked,
+  each,
   type FieldErrors,
   forbidden,
   invalidValue,
@@ -21,6 +23,7 @@ import {
 import { numberOf, validateAtMost100Percent, validateIntOrPercent } from "../../validation/int-or-percent.ts";
 import { validateLastingTemplate, validateSelector } from "../../validation/pod-template.ts";
 import { AGE, NAME } from "../columns.ts";
+import { defaultClaimSpec } from "../core/persistentvolumeclaim.ts";
 import { scale, statusPart } from "../parts.ts";
 import { defaultPodTemplate, templateColumns } from "../pod-template.ts";
 
@@ -47,7 +50,7 @@ export const statefulSets: ResourceDef<StatefulSet> = {
   prepareForUpdate: (next, old) => keep(next, old, "status"),
   validate: (next, old) => [
     ...validateSpec(next.spec ?? {}),
-    ...(old ? validateUpdate(next.spec ?? {}, old.spec ?? {}) : validateServiceName(next.spec?.serviceName)),
+    ...(old ? validateUpdate(next.spec ?? {}, old.spec ?? {}) : validateIdentity(next.spec ?? {})),
   ],
   subresources: {
     status: statusPart((next, old) => validateCounts(COUNTS, next.status, old.status)),
@@ -89,8 +92,7 @@ function setDefaults(o: StatefulSet): void {
 function defaultClaim(claim: PersistentVolumeClaim): void {
   claim.apiVersion = "v1";
   claim.kind = "PersistentVolumeClaim";
-  claim.spec ??= {};
-  claim.spec.volumeMode ||= "Filesystem";
+  defaultClaimSpec((claim.spec ??= {}));
   claim.status = { phase: "Pending", ...claim.status };
 }
 
@@ -123,8 +125,14 @@ function withIdentity({ template, volumeClaimTemplates = [] }: Spec): DeepReadon
   return { ...template, spec: { ...template.spec, hostname: "", subdomain: "", volumes } };
 }
 
-function validateServiceName(name: string | undefined): FieldErrors {
-  return name ? checked("spec.serviceName", name, dnsLabel) : [];
+/** What is given once and stays. */
+function validateIdentity({ serviceName, volumeClaimTemplates }: Spec): FieldErrors {
+  return [
+    ...(serviceName ? checked("spec.serviceName", serviceName, dnsLabel) : []),
+    ...each("spec.volumeClaimTemplates", volumeClaimTemplates, (claim, at) =>
+      validateClaimSpec(claim.spec ?? {}, `${at}.spec`),
+    ),
+  ];
 }
 
 function validateStrategy(s: DeepReadonly<StatefulSetUpdateStrategy>, field: string): FieldErrors {

@@ -67,7 +67,7 @@ describe("a Job", () => {
       selector: { matchLabels: { "batch.kubernetes.io/controller-uid": "u-1" } },
       template: { metadata: { labels: GENERATED } },
     });
-    expect(o.metadata.labels).toBeUndefined();
+    expect(o.metadata.labels).toEqual(GENERATED);
   });
 
   test("may select by itself", () => {

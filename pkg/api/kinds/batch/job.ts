@@ -27,14 +27,16 @@ export const jobs: ResourceDef<Job> = {
   setDefaults(o) {
     o.spec ??= { template: {} };
     defaultJobSpec(o.spec);
-    const labels = o.spec.template.metadata?.labels;
-    if (labels && Object.keys(o.metadata.labels ?? {}).length === 0) o.metadata.labels = { ...labels };
   },
   prepareForCreate(o) {
     if (o.spec && !o.spec.manualSelector) generateSelector(o, o.spec);
+    takeLabels(o);
     o.status = {};
   },
-  prepareForUpdate: (next, old) => keep(next, old, "status"),
+  prepareForUpdate(next, old) {
+    takeLabels(next);
+    keep(next, old, "status");
+  },
   validate: (next, old) => [...validateJob(next), ...(old ? validateJobUpdate(next, old) : [])],
   subresources: { status: statusPart<Job>(validateJobStatus) },
   selectableFields: { "status.successful": (o) => String(o.status?.succeeded ?? 0) },
@@ -67,6 +69,12 @@ function generateSelector(o: Job, spec: JobSpec): void {
   };
   const matchLabels = { [CONTROLLER_UID_LABELS[1]]: uid, ...spec.selector?.matchLabels };
   spec.selector = { ...spec.selector, matchLabels };
+}
+
+/** A Job without labels has those of its Pods, the generated ones included. */
+function takeLabels(o: Job): void {
+  const labels = o.spec?.template.metadata?.labels;
+  if (labels && Object.keys(o.metadata.labels ?? {}).length === 0) o.metadata.labels = { ...labels };
 }
 
 /** The first that applies, most final first. */
