@@ -7,6 +7,7 @@ import { runClusterRoleAggregation } from "./clusterrole-aggregation/controller.
 import { runGarbageCollector } from "./garbagecollector/controller.ts";
 import { runNamespaceController } from "./namespace/controller.ts";
 import { runNamespaceDefaults } from "./namespacedefaults/controller.ts";
+import { runReplicaSets, runReplicationControllers } from "./replicaset/controller.ts";
 import { runServiceAccountTokens } from "./serviceaccount-token/controller.ts";
 
 /** Each runs until the signal aborts. */
@@ -16,6 +17,8 @@ const controllers: readonly ((o: ControllerParts, signal: AbortSignal) => Promis
   runGarbageCollector,
   runServiceAccountTokens,
   runClusterRoleAggregation,
+  runReplicaSets,
+  runReplicationControllers,
 ];
 
 export interface ControllersOptions extends InformersOptions {

@@ -104,16 +104,17 @@ export class Informer<T extends ApiObject> {
     const [key, revision] = [keyOf(o), BigInt(o.metadata.resourceVersion ?? "0")];
     const reached = (version: string | undefined) => BigInt(version || "0") >= revision;
     const shows = () => reached(this.#cache.get(key)?.metadata.resourceVersion) || reached(this.#resourceVersion);
-    await this.#until(shows, signal);
+    await this.until(shows, signal);
   }
 
   /** Resolves when the copy no longer has the object, or has another one of its name. */
   async whenGone(o: DeepReadonly<ApiObject>, signal: AbortSignal): Promise<void> {
     const key = keyOf(o);
-    await this.#until(() => uidOf(this.#cache.get(key) ?? { metadata: {} }) !== uidOf(o), signal);
+    await this.until(() => uidOf(this.#cache.get(key) ?? { metadata: {} }) !== uidOf(o), signal);
   }
 
-  async #until(holds: () => boolean, signal: AbortSignal): Promise<void> {
+  /** Resolves when `holds` is true of the copy; it is asked after every change. Rejects when the signal aborts. */
+  async until(holds: () => boolean, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     if (holds()) return;
     await new Promise<void>((resolve, reject) => {

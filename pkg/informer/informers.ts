@@ -16,12 +16,12 @@ export interface InformersOptions {
   readonly random: Random;
 }
 
+/** Under which {@link Informers} finds the objects of a namespace that nobody manages. */
+export const orphansOf = (namespace: string) => `orphans/${namespace}`;
+
 /** By the uid of the owner that manages the object, and by its namespace. */
 const INDEXERS: Readonly<Record<string, Indexer<ApiObject>>> = {
-  controller: (o) => {
-    const owner = controllerOf(o);
-    return owner ? [owner.uid] : [];
-  },
+  controller: (o) => [controllerOf(o)?.uid ?? orphansOf(o.metadata.namespace ?? "")],
   namespace: (o) => [o.metadata.namespace ?? ""],
   node: (o) => [(o as DeepReadonly<{ spec?: { nodeName?: string } }>).spec?.nodeName ?? ""],
 };
