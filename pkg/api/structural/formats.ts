@@ -6,10 +6,11 @@ import { dnsLabel, dnsSubdomain } from "../names.ts";
 
 type Check = (text: string) => boolean;
 
-const matches = (pattern: string): Check => {
-  const re = compileRegexp(pattern);
-  return (text) => re.test(text);
-};
+/** Compiled when first asked, and kept by {@link compileRegexp}: nobody waits for all of them at the start. */
+const matches =
+  (pattern: string): Check =>
+  (text) =>
+    compileRegexp(pattern).test(text);
 
 const HEX = "[0-9a-f]";
 const uuid = (version: string, variant: string) =>

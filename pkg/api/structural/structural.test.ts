@@ -17,12 +17,10 @@ function custom(spec: unknown) {
   return customSchema(schema, gvk, DEDUCED);
 }
 
-const widget = (spec: unknown): ApiObject => ({
-  apiVersion: "example.com/v1",
-  kind: "Widget",
-  metadata: { name: "w" },
-  ...{ spec },
-});
+function widget(spec: unknown): ApiObject {
+  const object = { apiVersion: "example.com/v1", kind: "Widget", metadata: { name: "w" }, spec };
+  return object;
+}
 
 /** As a client reads it, without the kind's and object's names. */
 function refusal(errors: Parameters<typeof invalid>[2]): string {
