@@ -18,6 +18,7 @@ import type { DeepReadonly } from "../util/types.ts";
 import { Admission, type AdmissionPlugin, type ClusterView } from "./admission.ts";
 import { defaultPlugins } from "./admission/plugins.ts";
 import { bootObjects } from "./boot.ts";
+import { evict } from "./calls/eviction.ts";
 import { clusterView } from "./cluster-view.ts";
 import { CRD_COMPONENT, CustomResources } from "./crds.ts";
 import { readDeleteOptions } from "./delete-options.ts";
@@ -69,7 +70,7 @@ export class ApiServer implements Handler {
   /** Who answers for kinds that are not stored, by {@link resourceKey}. */
   readonly virtual = new Map<string, VirtualHandler>();
   /** Who answers calls, by `PLURAL/SUBRESOURCE`. */
-  readonly calls = new Map<string, CallHandler>();
+  readonly calls = new Map<string, CallHandler>([["pods/eviction", evict]]);
   readonly cache: WatchCache;
   readonly #reader: Reader;
   readonly #registry: Registry;

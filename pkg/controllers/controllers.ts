@@ -4,10 +4,12 @@ import { ServedKinds } from "../informer/served-kinds.ts";
 import { together } from "../reconcile/scope.ts";
 import type { ControllerParts } from "./parts.ts";
 import { runClusterRoleAggregation } from "./clusterrole-aggregation/controller.ts";
+import { runDisruptionController } from "./disruption/controller.ts";
 import { runGarbageCollector } from "./garbagecollector/controller.ts";
 import { runNamespaceController } from "./namespace/controller.ts";
 import { runNamespaceDefaults } from "./namespacedefaults/controller.ts";
 import { runReplicaSets, runReplicationControllers } from "./replicaset/controller.ts";
+import { runResourceQuotaController } from "./resourcequota/controller.ts";
 import { runServiceAccountTokens } from "./serviceaccount-token/controller.ts";
 
 /** Each runs until the signal aborts. */
@@ -19,6 +21,8 @@ const controllers: readonly ((o: ControllerParts, signal: AbortSignal) => Promis
   runClusterRoleAggregation,
   runReplicaSets,
   runReplicationControllers,
+  runResourceQuotaController,
+  runDisruptionController,
 ];
 
 export interface ControllersOptions extends InformersOptions {

@@ -1,5 +1,5 @@
 /** Priority: what a PriorityClass's name means for a Pod, and that there is one default at most. */
-import type { Pod, PriorityClass } from "../../api/generated/types.ts";
+import type { Pod, PodSpec, PriorityClass } from "../../api/generated/types.ts";
 import { nameOf } from "../../api/object.ts";
 import type { DeepReadonly } from "../../util/types.ts";
 import type { AdmissionPlugin, AdmissionRequest, ClusterView } from "../admission.ts";
@@ -53,16 +53,25 @@ export const priority: AdmissionPlugin = {
   },
 };
 
-async function admitPod(r: AdmissionRequest, pod: Pod, view: ClusterView): Promise<void> {
+function admitPod(r: AdmissionRequest, pod: Pod, view: ClusterView): void | Promise<void> {
   const spec = pod.spec;
   if (!spec) return;
-  const found = await classOf(spec.priorityClassName, view);
-  if (!found) throw forbidden(r, `no PriorityClass with name ${spec.priorityClassName ?? ""} was found`);
+  const name = spec.priorityClassName;
+  const known = name ? view.get(priorityClasses, "", name) : (defaultClass(view.list(priorityClasses)) ?? NONE);
+  if (known || !name) return prioritize(r, spec, known ?? NONE);
+  return view.fresh(priorityClasses, "", name).then((stored) => {
+    const found = stored?.object ?? systemPriorityClasses.find((c) => nameOf(c) === name);
+    if (!found) throw forbidden(r, `no PriorityClass with name ${name} was found`);
+    prioritize(r, spec, found);
+  });
+}
+
+function prioritize(r: AdmissionRequest, spec: PodSpec, found: Class): void {
   const value = found.value ?? 0;
-  const refuse = (what: string, given: unknown, computed: unknown) =>
+  const refuse = (what: string, given: string | number, computed: string | number) =>
     forbidden(
       r,
-      `the ${what} (${String(given)}) must not be provided in pod spec; priority admission controller computed ${String(computed)} from the given PriorityClass name`,
+      `the ${what} (${given}) must not be provided in pod spec; priority admission controller computed ${computed} from the given PriorityClass name`,
     );
   if (spec.priority !== undefined && spec.priority !== value) {
     throw refuse("integer value of priority", spec.priority, value);
@@ -74,12 +83,6 @@ async function admitPod(r: AdmissionRequest, pod: Pod, view: ClusterView): Promi
   if (nameOf(found)) spec.priorityClassName = nameOf(found);
   spec.priority = value;
   if (policy) spec.preemptionPolicy = policy;
-}
-
-async function classOf(name: string | undefined, view: ClusterView): Promise<Class | undefined> {
-  if (!name) return defaultClass(view.list(priorityClasses)) ?? NONE;
-  const stored = view.get(priorityClasses, "", name) ?? (await view.fresh(priorityClasses, "", name))?.object;
-  return stored ?? systemPriorityClasses.find((c) => nameOf(c) === name);
 }
 
 /** The lowest, should there be several by accident: the default is for those who did not care. */

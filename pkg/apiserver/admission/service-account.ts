@@ -32,32 +32,31 @@ export function serviceAccount(o: ServiceAccountOptions): AdmissionPlugin {
   };
 }
 
-async function admit(r: AdmissionRequest, spec: PodSpec, view: ClusterView, o: ServiceAccountOptions): Promise<void> {
-  const name = (spec.serviceAccountName ||= DEFAULT);
-  spec.serviceAccount = name;
-  const account = await accountOf(r.namespace, name, view);
-  if (!account) {
-    const what = `${r.namespace}/${name}`;
-    throw forbidden(r, `error looking up service account ${what}: serviceaccount "${name}" not found`);
-  }
-  const automount = spec.automountServiceAccountToken ?? account.automountServiceAccountToken ?? true;
-  if (o.mountToken && automount) mountToken(spec, o.random);
-  const secrets = account.imagePullSecrets ?? [];
-  if (!spec.imagePullSecrets?.length && secrets.length) spec.imagePullSecrets = secrets.map((s) => ({ ...s }));
-}
+type Account = Pick<DeepReadonly<ServiceAccount>, "automountServiceAccountToken" | "imagePullSecrets">;
 
 /**
  * The default account is made for each namespace a moment after it: a Pod that is quicker need not wait, as that account
  * says nothing.
  */
-async function accountOf(
-  namespace: string,
-  name: string,
-  view: ClusterView,
-): Promise<Pick<DeepReadonly<ServiceAccount>, "automountServiceAccountToken" | "imagePullSecrets"> | undefined> {
-  const known = view.get(serviceAccounts, namespace, name);
-  if (known) return known;
-  return name === DEFAULT ? {} : (await view.fresh(serviceAccounts, namespace, name))?.object;
+const UNSAID: Account = {};
+
+function admit(r: AdmissionRequest, spec: PodSpec, view: ClusterView, o: ServiceAccountOptions): void | Promise<void> {
+  const name = (spec.serviceAccountName ||= DEFAULT);
+  spec.serviceAccount = name;
+  const known = view.get(serviceAccounts, r.namespace, name) ?? (name === DEFAULT ? UNSAID : undefined);
+  if (known) return giveAccount(spec, known, o);
+  return view.fresh(serviceAccounts, r.namespace, name).then((stored) => {
+    const what = `${r.namespace}/${name}`;
+    if (!stored) throw forbidden(r, `error looking up service account ${what}: serviceaccount "${name}" not found`);
+    giveAccount(spec, stored.object, o);
+  });
+}
+
+function giveAccount(spec: PodSpec, account: Account, o: ServiceAccountOptions): void {
+  const automount = spec.automountServiceAccountToken ?? account.automountServiceAccountToken ?? true;
+  if (o.mountToken && automount) mountToken(spec, o.random);
+  const secrets = account.imagePullSecrets ?? [];
+  if (!spec.imagePullSecrets?.length && secrets.length) spec.imagePullSecrets = secrets.map((s) => ({ ...s }));
 }
 
 /** Into every container that has nothing there of its own. */
