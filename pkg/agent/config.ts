@@ -86,6 +86,7 @@ export function containerConfig(i: ContainerInput): ContainerConfig {
     ...(pod.spec?.shareProcessNamespace && { shareProcessNamespace: true }),
     tty: c.tty ?? false,
     stdin: c.stdin ?? false,
+    ...(c.stdinOnce && { stdinOnce: true }),
     specHash: specHash(c),
   };
 }

@@ -116,6 +116,8 @@ export interface ContainerConfig {
   readonly shareProcessNamespace?: boolean;
   readonly tty: boolean;
   readonly stdin: boolean;
+  /** Stdin is closed when the first client that was attached to it has ended its own. */
+  readonly stdinOnce?: boolean;
   readonly specHash: string;
 }
 

@@ -38,6 +38,7 @@ export function containerBody(c: ContainerConfig, o: { labels: Labels; minOomSco
     Env: c.env.map((e) => `${e.name}=${e.value}`),
     Tty: c.tty,
     OpenStdin: c.stdin,
+    StdinOnce: c.stdin && (c.stdinOnce ?? false),
     ...(c.workingDir ? { WorkingDir: c.workingDir } : {}),
     ...(s.user ? { User: s.user } : {}),
     HostConfig: {
