@@ -74,9 +74,12 @@ export function planRole<T extends ClusterRole | Role>(existing: DeepReadonly<T>
   if (!existing) return { step: "create", object: wanted };
   const next = deepClone(existing) as unknown as T & ClusterRole;
   const { aggregationRule } = wanted as ClusterRole;
+  // An aggregated role's rules are others' business. Most of the others are as they were, which is quicker seen.
   if (aggregationRule) next.aggregationRule ??= aggregationRule;
-  // An aggregated role's rules are others' business.
-  else next.rules = [...(next.rules ?? []), ...(missingRules(next.rules ?? [], wanted.rules ?? []) as PolicyRule[])];
+  else if (!deepEqual(next.rules, wanted.rules)) {
+    const rules = next.rules ?? [];
+    next.rules = [...rules, ...(missingRules(rules, wanted.rules ?? []) as PolicyRule[])];
+  }
   return updateOf(existing, next, wanted);
 }
 
