@@ -1,4 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
+import type { Duplex } from "node:stream";
+import { buffer } from "node:stream/consumers";
 import {
   type ContainerConfig,
   type ContainerRuntime,
@@ -19,6 +21,8 @@ export interface Behaviour {
   /** Takes more memory than it may. */
   readonly oom?: boolean;
   readonly notFound?: boolean;
+  /** On port 8080: an echo on all addresses, or HTTP on localhost only. */
+  readonly listens?: "echo" | "localhost";
 }
 
 /** An adapter under test, with what the suite needs from the world around it. */
@@ -368,6 +372,45 @@ export function describeRuntime(name: string, make: () => Promise<Subject>): voi
       const output = text(session.output);
       session.close();
       expect(await output).toBe("");
+    });
+
+    /** A server is there a moment after its container runs. */
+    async function connected(sandboxId: string): Promise<Duplex> {
+      for (let tries = 1; ; tries++) {
+        try {
+          return await rt.connectPort(sandboxId, 8080, stop.signal);
+        } catch (error) {
+          if (tries === 100) throw error;
+        }
+      }
+    }
+
+    test("connectPort: bytes both ways, and the end of each side is the other's", async () => {
+      const { sandboxId } = await run({ listens: "echo" });
+      const socket = await connected(sandboxId);
+      const bytes = Buffer.alloc(500_000, "0123456789");
+      socket.end(bytes);
+      expect((await buffer(socket)).equals(bytes)).toBe(true);
+    });
+
+    test("connectPort: what listens on the Pod's localhost only is reached too", async () => {
+      const { sandboxId } = await run({ listens: "localhost" });
+      const socket = await connected(sandboxId);
+      socket.end("GET /none HTTP/1.0\r\n\r\n");
+      expect((await buffer(socket)).toString()).toMatch(/HTTP\/1\.[01]/);
+    });
+
+    test("connectPort: where nobody listens is a RuntimeError, and so is no sandbox; the signal ends a connection", async () => {
+      const { sandboxId } = await run({ listens: "echo" });
+      const refused = rt.connectPort(sandboxId, 1, stop.signal);
+      await expect(refused).rejects.toThrow("dial tcp4 127.0.0.1:1: connect: connection refused");
+      await expect(refused).rejects.toBeInstanceOf(RuntimeError);
+      await expect(rt.connectPort("nowhere", 80, stop.signal)).rejects.toMatchObject({ reason: "NotFound" });
+      const socket = (await connected(sandboxId)).on("error", () => {});
+      const closed = new Promise((resolve) => socket.once("close", resolve));
+      stop.abort();
+      await closed;
+      expect(socket.destroyed).toBe(true);
     });
 
     test("stats: one row per running container", async () => {

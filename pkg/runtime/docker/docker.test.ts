@@ -5,6 +5,7 @@ import { ensureTestImages } from "../../../test/images/images.ts";
 import { type Behaviour, describeRuntime } from "../conformance.ts";
 import type { LogChunk } from "../runtime.ts";
 import { DockerApi } from "./api.ts";
+import { dialProgram } from "./dial.ts";
 import { DockerRuntime } from "./docker.ts";
 import { canLowerOomScore } from "./oom-score.ts";
 import { pauseProgram, tarOf } from "./pause.ts";
@@ -17,6 +18,8 @@ function command(b: Behaviour): readonly string[] {
   const script = [
     b.ignoreTerm ? "trap '' TERM" : "trap 'exit 143' TERM",
     ...(b.logs ?? []).map((line) => `echo ${line}`),
+    ...(b.listens === "echo" ? ["nc -ll -p 8080 -e cat &"] : []),
+    ...(b.listens === "localhost" ? ["httpd -p 127.0.0.1:8080 -h /tmp"] : []),
     ...(b.oom ? ["exec dd if=/dev/zero of=/dev/null bs=64M"] : []),
     b.exit === undefined ? "while true; do sleep 1 & wait; done" : `exit ${b.exit}`,
   ];
@@ -88,7 +91,7 @@ describe("streams", () => {
   });
 });
 
-describe("the sandbox's program", () => {
+describe("the sandbox's programs", () => {
   test("is a static executable for its machine, in an archive that tar reads", () => {
     for (const [architecture, machine] of [
       ["amd64", 0x3e],
@@ -97,9 +100,14 @@ describe("the sandbox's program", () => {
       const program = pauseProgram(architecture);
       expect(program.subarray(0, 4).toString("latin1")).toBe("\x7fELF");
       expect(program.readUInt16LE(18)).toBe(machine);
-      const tar = tarOf("pause", program);
+      const dial = dialProgram(architecture);
+      expect(dial.readUInt16LE(18)).toBe(machine);
+      const tar = tarOf({ pause: program, dial });
       expect(tar.length % 512).toBe(0);
       expect(tar.subarray(512, 512 + program.length)).toEqual(program);
+      const second = 512 + Math.ceil(program.length / 512) * 512;
+      expect(tar.subarray(second, second + 5).toString()).toBe("dial\0");
+      expect(tar.subarray(second + 512, second + 512 + dial.length)).toEqual(dial);
     }
   });
 

@@ -272,7 +272,8 @@ export class DockerRuntime implements ContainerRuntime {
   }
 
   connectPort(sandboxId: string, port: number, signal: AbortSignal): Promise<Duplex> {
-    return connectPort(sandboxId, port, { api: this.api, clock: this.#clock, signal });
+    const exec = (command: readonly string[]) => this.exec(sandboxId, { command, tty: false, stdin: true }, signal);
+    return connectPort(sandboxId, port, { api: this.api, exec, clock: this.#clock, signal });
   }
 
   async stats(signal: AbortSignal): Promise<readonly ContainerStats[]> {

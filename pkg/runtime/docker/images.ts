@@ -2,6 +2,7 @@ import { type ImageInfo, RuntimeError } from "../runtime.ts";
 import type { Clock } from "../../util/clock.ts";
 import type { DockerApi } from "./api.ts";
 import { failingAs, unless } from "./errors.ts";
+import { dialProgram } from "./dial.ts";
 import { pauseProgram, tarOf } from "./pause.ts";
 import { documents } from "./streams.ts";
 
@@ -48,7 +49,7 @@ class Progress implements Disposable {
 }
 
 /** The sandbox image that this runtime makes itself. */
-export const PAUSE_IMAGE = "mini-kube/pause:1";
+export const PAUSE_IMAGE = "mini-kube/pause:2";
 
 export class Images {
   readonly #api: DockerApi;
@@ -106,7 +107,7 @@ export class Images {
       method: "POST",
       path: "/images/create",
       query: { fromSrc: "-", repo, tag, changes: 'ENTRYPOINT ["/pause"]', message: "made by mini-kube" },
-      body: tarOf("pause", pauseProgram(Arch)),
+      body: tarOf({ pause: pauseProgram(Arch), dial: dialProgram(Arch) }),
       signal,
     });
   }

@@ -13,6 +13,8 @@
  *       exit_group(0);
  *     }
  */
+import { type Architecture, elf } from "./machine-code.ts";
+
 const SIGINT = 2;
 const SIGTERM = 15;
 const SIGCHLD = 17;
@@ -20,12 +22,10 @@ const SIG_BLOCK = 0;
 const SIG_IGN = 1n;
 const SIGSET_SIZE = 8;
 
-export type Architecture = "amd64" | "arm64";
-
 /** A static ELF executable of a few hundred bytes. */
 export function pauseProgram(architecture: Architecture): Buffer {
   const code = architecture === "amd64" ? amd64() : arm64();
-  return elf(architecture === "amd64" ? 0x3e : 0xb7, Buffer.concat([code, data()]));
+  return elf(architecture, Buffer.concat([code, data()]));
 }
 
 /** The set (8 bytes), then the action: handler, flags, restorer, mask (8 bytes each on both machines). */
@@ -99,33 +99,12 @@ function padded(code: readonly number[], size: number): Buffer {
   return Buffer.concat([Buffer.from(code)], size);
 }
 
-/** One segment, readable and executable, that holds the whole file; entry right after the headers. */
-function elf(machine: number, body: Buffer): Buffer {
-  const HEADERS = 64 + 56;
-  const BASE = 0x400000n;
-  const size = BigInt(HEADERS + body.length);
-  const h = Buffer.alloc(HEADERS);
-  h.write("\x7fELF\x02\x01\x01", 0, "latin1"); // 64 bit, little endian, version 1
-  h.writeUInt16LE(2, 16); // executable
-  h.writeUInt16LE(machine, 18);
-  h.writeUInt32LE(1, 20); // version
-  h.writeBigUInt64LE(BASE + BigInt(HEADERS), 24); // entry
-  h.writeBigUInt64LE(64n, 32); // program headers' offset
-  h.writeUInt16LE(64, 52); // size of this header
-  h.writeUInt16LE(56, 54); // size of a program header
-  h.writeUInt16LE(1, 56); // number of them
-  h.writeUInt32LE(1, 64); // PT_LOAD
-  h.writeUInt32LE(5, 68); // read, execute
-  h.writeBigUInt64LE(BASE, 80); // virtual address
-  h.writeBigUInt64LE(BASE, 88); // physical address
-  h.writeBigUInt64LE(size, 96); // in the file
-  h.writeBigUInt64LE(size, 104); // in memory
-  h.writeBigUInt64LE(0x10000n, 112); // alignment: arm64 has pages of up to 64 KiB
-  return Buffer.concat([h, body]);
+/** An uncompressed ustar archive of executable files. */
+export function tarOf(files: Readonly<Record<string, Buffer>>): Buffer {
+  return Buffer.concat([...Object.entries(files).map(([name, content]) => member(name, content)), Buffer.alloc(1024)]);
 }
 
-/** An uncompressed ustar archive with one executable file. */
-export function tarOf(name: string, content: Buffer): Buffer {
+function member(name: string, content: Buffer): Buffer {
   const header = Buffer.alloc(512);
   const octal = (n: number, at: number, length: number) =>
     header.write(n.toString(8).padStart(length - 1, "0"), at, "ascii");
@@ -144,5 +123,5 @@ export function tarOf(name: string, content: Buffer): Buffer {
   );
   header.write("\0 ", 154, "latin1");
   const padding = Buffer.alloc((512 - (content.length % 512)) % 512);
-  return Buffer.concat([header, content, padding, Buffer.alloc(1024)]);
+  return Buffer.concat([header, content, padding]);
 }

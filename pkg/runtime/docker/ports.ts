@@ -1,20 +1,22 @@
 /**
- * The way to a port of a Pod: straight to its address, as any client of the Pod goes.
- *
- * What listens on the Pod's own localhost only is behind the namespace's wall.
+ * The way to a port of a Pod: straight to its address, as any client of the Pod goes; or, where nobody answers there, by a
+ * program within the Pod's network to its localhost (dial.ts).
  */
 import { connect } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Clock } from "../../util/clock.ts";
-import { RuntimeError } from "../runtime.ts";
+import { type ExecSession, RuntimeError } from "../runtime.ts";
 import type { DockerApi } from "./api.ts";
+import { DIAL_PATH, dialLocalhost } from "./dial.ts";
 import { address, type Inspected, inspectCall } from "./pods.ts";
 
 /** For a connection within one machine. */
-const DIAL_MS = 5_000;
+const DIAL_MS = 2_000;
 
 export interface PortOptions {
   readonly api: DockerApi;
+  /** Runs a program in the sandbox. */
+  readonly exec: (command: readonly string[]) => Promise<ExecSession>;
   readonly clock: Clock;
   readonly signal: AbortSignal;
 }
@@ -25,8 +27,13 @@ export async function connectPort(sandboxId: string, port: number, o: PortOption
   );
   if (inspected.State.Status !== "running") throw new RuntimeError("NotFound", `sandbox ${sandboxId} is not running`);
   const host = inspected.HostConfig.NetworkMode === "host" ? "127.0.0.1" : address(inspected.NetworkSettings);
-  if (host === undefined) throw new RuntimeError("RuntimeError", `sandbox ${sandboxId} has no address`);
-  return dial(host, port, o);
+  if (host === "127.0.0.1") return dial(host, port, o);
+  try {
+    if (host !== undefined) return await dial(host, port, o);
+  } catch {
+    o.signal.throwIfAborted();
+  }
+  return dialLocalhost(await o.exec([DIAL_PATH]), port);
 }
 
 /** The connection ends by the signal, too. Half open: either end may finish first. */
