@@ -38,8 +38,8 @@ class Kubectl implements Runner {
       "app2.yaml": manifests.APP.replaceAll("blue", "red").replace(', size: "3"', ""),
       "list.yaml": manifests.LIST,
       "owned.yaml": manifests.OWNED,
-      "owned2.yaml": manifests.OWNED.replace(/data: .*/, 'data: { x: "2" }'),
-      "owned3.yaml": manifests.OWNED.replace(/data: .*/, 'data: { z: "3" }'),
+      "owned2.yaml": manifests.OWNED.replace(/^data: .*/m, 'data: { x: "2" }'),
+      "owned3.yaml": manifests.OWNED.replace(/^data: .*/m, 'data: { z: "3" }'),
       "pod.yaml": manifests.POD,
       "csr.yaml": manifests.SIGNING_REQUEST,
       "crd.yaml": manifests.CRD,
@@ -223,14 +223,18 @@ describe.each(Object.keys(kubectls))("kubectl %s", (minor) => {
 });
 
 /** The client that reads most of OpenAPI, old and new. */
-describe.each(["1.27", "1.36"])("kubectl %s explains", (minor) => {
+describe.each([
+  // 1.27's own template breaks on what can only be created.
+  ["1.27", ["--verbs=get"]],
+  ["1.36", []],
+])("kubectl %s explains", (minor, verbs) => {
   test(
     "every kind, recursively",
     async () => {
       const path = kubectls[minor] ?? "";
       const env = { ...cluster.env, HOME: join(cluster.home, `explain-${minor}`) };
       const explain = (...args: string[]) => runOk(path, ["--kubeconfig", cluster.kubeconfig, ...args], { env });
-      const kinds = (await explain("api-resources", "--no-headers")).trim().split("\n");
+      const kinds = (await explain("api-resources", "--no-headers", ...verbs)).trim().split("\n");
       expect(kinds.length).toBeGreaterThan(50);
       const failed: string[] = [];
       const todo = kinds.values();

@@ -44,7 +44,7 @@ export const OWNED = `
 apiVersion: v1
 kind: ConfigMap
 metadata: { name: owned }
-data: { x: "1", y: "1" }
+data: { x: "1", w: "1" }
 `;
 
 /** Serves a page, ticks on stdout, and has a second container. */
