@@ -1,0 +1,129 @@
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { writeFileSync } from "node:fs";
+import { get } from "node:http";
+import { connect } from "node:net";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { ensureHelloImage, HELLO_IMAGE } from "../../cmd/dev/hello-image.mjs";
+import { ensureTestTools, kubectls } from "../../cmd/dev/test-tools.mjs";
+import { ready, TestCluster } from "../harness/cluster.ts";
+import { Running } from "../harness/process.ts";
+import { ensureTestImages } from "../images/images.ts";
+
+/** Ports of real Pods, by kubectls of each protocol: 1.29 plain SPDY, 1.31 and 1.36 SPDY in WebSocket messages. */
+const LIMIT = 120_000;
+let cluster: TestCluster;
+
+const POD = `
+apiVersion: v1
+kind: Pod
+metadata: { name: web }
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+    - { name: hello, image: '${HELLO_IMAGE}', ports: [{ name: http, containerPort: 8080 }] }
+    - name: tools
+      image: busybox:1.36
+      command:
+        - sh
+        - -c
+        - |
+          mkdir /tmp/www; echo private > /tmp/www/index.html
+          httpd -p 127.0.0.1:9000 -h /tmp/www
+          nc -ll -p 7000 -e cat &
+          exec nc -ll -p 7001 -e sh -c 'echo bye'
+`;
+
+beforeAll(async () => {
+  await Promise.all([ensureTestTools(), ensureTestImages(), ensureHelloImage()]);
+  cluster = await TestCluster.start();
+  writeFileSync(join(cluster.home, "web.yaml"), POD);
+  await cluster.cliOk(["apply", "-f", join(cluster.home, "web.yaml")]);
+  await cluster.untilPod("web", ready);
+}, 600_000);
+afterAll(() => cluster?.remove(), LIMIT);
+
+/** The body, or what went wrong. */
+const fetchText = (url: string) =>
+  new Promise<string>((resolve, reject) => {
+    get(url, { agent: false }, (res) => void text(res).then(resolve, reject)).on("error", reject);
+  });
+
+describe.each(["1.29", "1.31", "1.36"])("kubectl %s port-forward", (minor) => {
+  const running: Running[] = [];
+  afterAll(async () => {
+    for (const forward of running) forward.kill();
+    await Promise.all(running.map((forward) => forward.exited));
+  });
+
+  /** The ports of this machine that lead to the Pod's. */
+  async function forward(...ports: number[]): Promise<{ local: number[]; process: Running }> {
+    const args = ["--kubeconfig", cluster.kubeconfig, "port-forward", "pod/web", ...ports.map((p) => `:${p}`)];
+    const process = new Running(kubectls[minor] ?? "", args, { env: cluster.env });
+    running.push(process);
+    const local: number[] = [];
+    for (const port of ports) {
+      const [, found] = await process.until(new RegExp(`Forwarding from 127\\.0\\.0\\.1:(\\d+) -> ${port}`));
+      local.push(Number(found));
+    }
+    return { local, process };
+  }
+
+  test(
+    "HTTP, on the Pod's address and on its localhost, many at once",
+    async () => {
+      const { local } = await forward(8080, 9000);
+      const pages = await Promise.all(
+        Array.from({ length: 20 }, (_, n) => fetchText(`http://127.0.0.1:${local[n % 2]}/`)),
+      );
+      for (const [n, page] of pages.entries())
+        expect(page).toMatch(n % 2 === 0 ? /Hello from mini-kube/ : /^private$/m);
+    },
+    LIMIT,
+  );
+
+  test(
+    "plain bytes: either side may finish first",
+    async () => {
+      const { local } = await forward(7000, 7001);
+      const bytes = "0123456789".repeat(100_000);
+      const echo = connect({ port: local[0] ?? 0, host: "127.0.0.1", allowHalfOpen: true });
+      echo.end(bytes);
+      expect((await text(echo)) === bytes).toBe(true);
+      expect(await text(connect({ port: local[1] ?? 0, host: "127.0.0.1", allowHalfOpen: true }))).toBe("bye\n");
+    },
+    LIMIT,
+  );
+
+  test(
+    "where nobody listens, kubectl says so",
+    async () => {
+      const { local, process } = await forward(81);
+      await expect(fetchText(`http://127.0.0.1:${local[0]}/`)).rejects.toThrow(/hang up|ECONNRESET/);
+      await process.until(/an error occurred forwarding \d+ -> 81: error forwarding port 81 to pod web: .*refused/);
+    },
+    LIMIT,
+  );
+});
+
+test(
+  "the proxy subresource of a Pod and of a node, by get --raw and by kubectl proxy",
+  async () => {
+    const pod = "/api/v1/namespaces/default/pods/web";
+    expect(await cluster.kubectlOk(["get", "--raw", `${pod}/proxy/`])).toMatch(/Hello from mini-kube/);
+    expect(await cluster.kubectlOk(["get", "--raw", `${pod}:9000/proxy/index.html`])).toBe("private\n");
+    const refused = await cluster.kubectl(["get", "--raw", `${pod}:81/proxy/`]);
+    expect(refused.stderr).toMatch(
+      /error trying to reach service: dial tcp4 127\.0\.0\.1:81: connect: connection refused/,
+    );
+    const node = `/api/v1/nodes/${cluster.nodeName}/proxy`;
+    expect(await cluster.kubectlOk(["get", "--raw", `${node}/healthz`])).toBe("ok");
+    const proxy = cluster.kubectlRunning(["proxy", "--port=0"]);
+    const [, port] = await proxy.until(/127\.0\.0\.1:(\d+)/);
+    expect(await fetchText(`http://127.0.0.1:${port}${pod}:http/proxy/`)).toMatch(/invalid pod request/);
+    expect(await fetchText(`http://127.0.0.1:${port}${pod}:8080/proxy/`)).toMatch(/Hello from mini-kube/);
+    proxy.kill();
+    await proxy.exited;
+  },
+  LIMIT,
+);
