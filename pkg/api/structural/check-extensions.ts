@@ -168,7 +168,7 @@ const LINE_BREAK = /[\n\r]/;
 function ruleErrors(rule: Rule, s: Schema, path: string, sound: boolean): FieldError[] {
   const errors: FieldError[] = [];
   const message = rule.message?.trim() ?? "";
-  const expression = rule.rule.trim();
+  const expression = (rule.rule ?? "").trim();
   if (expression === "") errors.push(required(`${path}.rule`, "rule is not specified"));
   else if (rule.message && message === "") {
     errors.push(invalidValue(`${path}.message`, rule.message, "must be non-empty if specified"));

@@ -33,7 +33,7 @@ function validateNodeAffinity(a: DeepReadonly<NodeAffinity>, field: string): Fie
     ...each(at, terms, validateNodeSelectorTerm),
     ...each(`${field}.${PREFERRED}`, a[PREFERRED], (p, i) => [
       ...validateWeight(p.weight, `${i}.weight`),
-      ...validateNodeSelectorTerm(p.preference, `${i}.preference`),
+      ...validateNodeSelectorTerm(p.preference ?? {}, `${i}.preference`),
     ]),
   ];
 }
@@ -43,12 +43,12 @@ function validatePodAffinity(a: DeepReadonly<PodAffinity>, field: string): Field
     ...each(`${field}.${REQUIRED}`, a[REQUIRED], validateTerm),
     ...each(`${field}.${PREFERRED}`, a[PREFERRED], (p, at) => [
       ...validateWeight(p.weight, `${at}.weight`),
-      ...validateTerm(p.podAffinityTerm, `${at}.podAffinityTerm`),
+      ...validateTerm(p.podAffinityTerm ?? {}, `${at}.podAffinityTerm`),
     ]),
   ];
 }
 
-function validateTerm(t: DeepReadonly<PodAffinityTerm>, field: string): FieldErrors {
+function validateTerm(t: Partial<DeepReadonly<PodAffinityTerm>>, field: string): FieldErrors {
   return [
     ...validateLabelSelector(t.labelSelector, `${field}.labelSelector`),
     ...validateLabelSelector(t.namespaceSelector, `${field}.namespaceSelector`),

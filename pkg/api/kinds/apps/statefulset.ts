@@ -119,7 +119,7 @@ function validateSpec(spec: Spec): FieldErrors {
 /** The template as Pods are made of it: each has its own host name, and its claims as volumes. */
 function withIdentity({ template, volumeClaimTemplates = [] }: Spec): DeepReadonly<PodTemplateSpec> | undefined {
   if (!template?.spec) return template;
-  const claims = volumeClaimTemplates.map((claim) => claim.metadata.name ?? "");
+  const claims = volumeClaimTemplates.map((claim) => claim.metadata?.name ?? "");
   const others = (template.spec.volumes ?? []).filter((v) => !claims.includes(v.name));
   const volumes = [...claims.map((name) => ({ name, persistentVolumeClaim: { claimName: name } })), ...others];
   return { ...template, spec: { ...template.spec, hostname: "", subdomain: "", volumes } };

@@ -31,7 +31,7 @@ export const subjectAccessReviews: ResourceDef<SubjectAccessReview> = {
   plural: "subjectaccessreviews",
   singular: "subjectaccessreview",
   schema: "SubjectAccessReview",
-  validate: (o) => [...validateSubjectSpec(o.spec), ...validateEmpty(o.metadata)],
+  validate: (o) => [...validateSubjectSpec(o.spec ?? {}), ...validateEmpty(o.metadata)],
 };
 
 export const selfSubjectAccessReviews: ResourceDef<SelfSubjectAccessReview> = {
@@ -40,7 +40,7 @@ export const selfSubjectAccessReviews: ResourceDef<SelfSubjectAccessReview> = {
   plural: "selfsubjectaccessreviews",
   singular: "selfsubjectaccessreview",
   schema: "SelfSubjectAccessReview",
-  validate: (o) => [...validateAttributes(o.spec), ...validateEmpty(o.metadata)],
+  validate: (o) => [...validateAttributes(o.spec ?? {}), ...validateEmpty(o.metadata)],
 };
 
 export const localSubjectAccessReviews: ResourceDef<LocalSubjectAccessReview> = {
@@ -50,7 +50,7 @@ export const localSubjectAccessReviews: ResourceDef<LocalSubjectAccessReview> = 
   singular: "localsubjectaccessreview",
   namespaced: true,
   schema: "LocalSubjectAccessReview",
-  validate: (o) => [...validateSubjectSpec(o.spec), ...validateLocal(o)],
+  validate: (o) => [...validateSubjectSpec(o.spec ?? {}), ...validateLocal(o)],
 };
 
 export const selfSubjectRulesReviews: ResourceDef<SelfSubjectRulesReview> = {
@@ -108,9 +108,9 @@ function validateEmpty(metadata: DeepReadonly<ObjectMeta>, but: "" | " except fo
 }
 
 function validateLocal({ metadata, spec }: DeepReadonly<LocalSubjectAccessReview>): FieldErrors {
-  const namespace = spec.resourceAttributes?.namespace ?? "";
-  const other = spec.resourceAttributes && namespace !== (metadata.namespace ?? "");
-  const path = spec.nonResourceAttributes;
+  const namespace = spec?.resourceAttributes?.namespace ?? "";
+  const other = spec?.resourceAttributes && namespace !== (metadata.namespace ?? "");
+  const path = spec?.nonResourceAttributes;
   return [
     ...validateEmpty(metadata, " except for namespace"),
     ...(other ? [invalidValue("spec.resourceAttributes.namespace", namespace, "must match metadata.namespace")] : []),

@@ -51,7 +51,7 @@ export const horizontalPodAutoscalers: ResourceDef<V2HorizontalPodAutoscaler> = 
       name: "Reference",
       type: "string",
       description: "What is scaled.",
-      cell: ({ spec }) => `${spec.scaleTargetRef.kind}/${spec.scaleTargetRef.name}`,
+      cell: ({ spec }) => `${spec.scaleTargetRef?.kind ?? ""}/${spec.scaleTargetRef?.name ?? ""}`,
     },
     {
       name: "Targets",
@@ -65,7 +65,7 @@ export const horizontalPodAutoscalers: ResourceDef<V2HorizontalPodAutoscaler> = 
       description: "The fewest replicas it may set.",
       cell: (o) => String(o.spec.minReplicas ?? "<unset>"),
     },
-    { name: "MaxPods", type: "string", description: "The most.", cell: (o) => o.spec.maxReplicas },
+    { name: "MaxPods", type: "string", description: "The most.", cell: (o) => o.spec.maxReplicas ?? 0 },
     {
       name: "Replicas",
       type: "string",

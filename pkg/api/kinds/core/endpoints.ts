@@ -37,8 +37,8 @@ export const endpoints: ResourceDef<Endpoints> = {
 };
 
 function hostPorts({ addresses = [], ports }: DeepReadonly<EndpointSubset>): string[] {
-  if (!ports?.length) return addresses.map((a) => a.ip);
-  return ports.flatMap((p) => addresses.map(({ ip }) => (ip.includes(":") ? `[${ip}]:${p.port}` : `${ip}:${p.port}`)));
+  if (!ports?.length) return addresses.map((a) => a.ip ?? "");
+  return ports.flatMap((p) => addresses.map(({ ip = "" }) => (ip.includes(":") ? `[${ip}]:${p.port}` : `${ip}:${p.port}`)));
 }
 
 function validateSubset(s: DeepReadonly<EndpointSubset>, at: string): FieldErrors {

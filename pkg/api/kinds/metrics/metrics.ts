@@ -36,7 +36,7 @@ export const podMetrics: ResourceDef<PodMetrics> = {
   virtual: true,
   subresources: {},
   selectableFields: {},
-  columns: usageColumns<PodMetrics>((o) => (o.containers ?? []).map((c) => c.usage)),
+  columns: usageColumns<PodMetrics>((o) => (o.containers ?? []).map((c) => c.usage ?? {})),
 };
 
 type Usage = Readonly<Record<string, string>>;

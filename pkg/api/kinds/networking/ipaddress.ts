@@ -53,6 +53,6 @@ function validateParent(p: DeepReadonly<ParentReference>, at: string): FieldErro
 function parentRef({ spec }: DeepReadonly<IPAddress>): string {
   const p = spec?.parentRef;
   if (!p) return "<none>";
-  const resource = (p.group ? `${p.resource}.${p.group}` : p.resource).toLowerCase();
-  return [resource, ...(p.namespace ? [p.namespace] : []), p.name].join("/");
+  const resource = `${p.resource ?? ""}${p.group ? `.${p.group}` : ""}`.toLowerCase();
+  return [resource, ...(p.namespace ? [p.namespace] : []), p.name ?? ""].join("/");
 }

@@ -32,7 +32,7 @@ export const csiStorageCapacities: ResourceDef<CSIStorageCapacity> = {
   selectableFields: {},
   columns: [
     NAME,
-    { name: "StorageClassName", type: "string", cell: (o) => o.storageClassName },
+    { name: "StorageClassName", type: "string", cell: (o) => o.storageClassName ?? "" },
     { name: "Capacity", type: "string", cell: (o) => o.capacity ?? "<unset>" },
   ],
 };

@@ -44,9 +44,9 @@ export const volumeAttachments: ResourceDef<VolumeAttachment> = {
   selectableFields: {},
   columns: [
     NAME,
-    { name: "Attacher", type: "string", cell: (o) => o.spec.attacher },
+    { name: "Attacher", type: "string", cell: (o) => o.spec.attacher ?? "" },
     { name: "PV", type: "string", cell: (o) => o.spec.source.persistentVolumeName ?? "" },
-    { name: "Node", type: "string", cell: (o) => o.spec.nodeName },
+    { name: "Node", type: "string", cell: (o) => o.spec.nodeName ?? "" },
     { name: "Attached", type: "boolean", cell: (o) => o.status?.attached ?? false },
     AGE,
   ],

@@ -26,5 +26,5 @@ export const volumeAttributesClasses: ResourceDef<VolumeAttributesClass> = {
   ],
   subresources: {},
   selectableFields: {},
-  columns: [NAME, { name: "DriverName", type: "string", cell: (o) => o.driverName }, AGE],
+  columns: [NAME, { name: "DriverName", type: "string", cell: (o) => o.driverName ?? "" }, AGE],
 };
