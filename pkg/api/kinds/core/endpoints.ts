@@ -36,9 +36,10 @@ export const endpoints: ResourceDef<Endpoints> = {
   ],
 };
 
-function hostPorts({ addresses = [], ports }: DeepReadonly<EndpointSubset>): string[] {
-  if (!ports?.length) return addresses.map((a) => a.ip ?? "");
-  return ports.flatMap((p) => addresses.map(({ ip = "" }) => (ip.includes(":") ? `[${ip}]:${p.port}` : `${ip}:${p.port}`)));
+function hostPorts({ addresses, ports }: DeepReadonly<EndpointSubset>): string[] {
+  const ips = (addresses ?? []).map((a) => a.ip ?? "");
+  if (!ports?.length) return ips;
+  return ports.flatMap((p) => ips.map((ip) => (ip.includes(":") ? `[${ip}]:${p.port}` : `${ip}:${p.port}`)));
 }
 
 function validateSubset(s: DeepReadonly<EndpointSubset>, at: string): FieldErrors {
