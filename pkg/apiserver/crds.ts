@@ -74,7 +74,11 @@ export class CustomResources {
   /** From when it resolves, all that was Established is served. */
   async start(): Promise<void> {
     if (!this.#o.cache.has(this.#def)) return;
-    for (const { object } of this.#all()) await this.#serve(object as Crd);
+    for (const { object } of this.#all()) {
+      const name = object.metadata.name ?? "";
+      // One that cannot be served must not keep the others from it.
+      await this.#serve(object as Crd).catch((error: unknown) => this.#failed(name, error));
+    }
     this.#running.push(this.#follow(), this.#work());
   }
 
@@ -137,11 +141,15 @@ export class CustomResources {
         await this.#look(name);
       } catch (error) {
         if (signal.aborted) return;
-        // After a conflict somebody else was quicker, which is no news.
-        if (!isReason(error, "Conflict")) this.#o.log.warn({ crd: name, error }, "cannot serve a CRD, trying again");
-        this.#again(name);
+        this.#failed(name, error);
       }
     }
+  }
+
+  #failed(name: string, error: unknown): void {
+    // After a conflict somebody else was quicker, which is no news.
+    if (!isReason(error, "Conflict")) this.#o.log.warn({ crd: name, error }, "cannot serve a CRD, trying again");
+    this.#again(name);
   }
 
   #again(name: string): void {

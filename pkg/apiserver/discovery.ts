@@ -5,6 +5,7 @@
 import type { ApiObject } from "../api/object.ts";
 import { apiVersionOf } from "../api/object.ts";
 import type { KindRef, ResourceDef, Subresource } from "../api/resource.ts";
+import { compareVersions } from "../api/versions.ts";
 
 export const SERVER_VERSION = {
   major: "1",
@@ -45,13 +46,13 @@ function bodyKind(s: Subresource<ApiObject>): KindRef | undefined {
   return s.type === "action" || s.type === "call" ? s.input : undefined;
 }
 
-/** Groups in the order the API is documented in: the core group first, then by name; versions as in the table. */
+/** Groups in the order the API is documented in: the core group first, then by name; the preferred version first. */
 export function groupsOf(defs: readonly ResourceDef[]): { group: string; versions: string[] }[] {
   const groups = new Map<string, Set<string>>();
   for (const d of defs) groups.set(d.group, (groups.get(d.group) ?? new Set()).add(d.version));
   return [...groups.entries()]
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
-    .map(([group, versions]) => ({ group, versions: [...versions] }));
+    .map(([group, versions]) => ({ group, versions: [...versions].toSorted(compareVersions) }));
 }
 
 /** `/api/v1` or `/apis/GROUP/VERSION`. */

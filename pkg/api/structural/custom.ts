@@ -2,7 +2,9 @@
 import type { MergeType } from "../apply/merge-type.ts";
 import { newBudget } from "../cel/budget.ts";
 import type { CustomSchema } from "../custom-schema.ts";
+import type { ApiObject } from "../object.ts";
 import type { FieldError } from "../status.ts";
+import type { DeepReadonly } from "../../util/types.ts";
 import { applyDefaults } from "./defaults.ts";
 import { validateInvariants } from "./invariants.ts";
 import { mergeTypeOf } from "./merge-type.ts";
@@ -10,7 +12,7 @@ import { decodeCustom } from "./prune.ts";
 import { publishObject, type Published } from "./publish.ts";
 import { compileRules, hasRules, type Rules } from "./rules.ts";
 import type { Schema } from "./schema.ts";
-import { validateValue } from "./validate.ts";
+import { NO_FIELD, validateValue } from "./validate.ts";
 
 /** `metadata`: how metadata merges on server-side apply. */
 export function customSchema(schema: Schema, gvk: Published, metadata: MergeType): CustomSchema {
@@ -23,21 +25,26 @@ export function customSchema(schema: Schema, gvk: Published, metadata: MergeType
   return {
     decode: (input) => decodeCustom(schema, input),
     setDefaults: (o) => applyDefaults(defaulted, o),
-    validate(next, old) {
-      const errors = [
-        ...validateValue(schema, next, { path: "", ...(old && { old }) }),
-        ...validateInvariants(schema, next, ""),
-      ];
-      if (!ruled) return errors;
-      if (errors.some((e) => BLOCKING.has(e.type))) return [...errors, RULES_SKIPPED];
-      // Compiled when first asked: most kinds of a cluster are never written.
-      rules ??= compileRules(schema, "");
-      return [...errors, ...rules.errors, ...rules.check(next, old, newBudget())];
-    },
+    validate: (next, old) => validate(next, old).map(named),
     mergeType: mergeTypeOf(embedded, metadata),
     openApi: (dialect) => publishObject(schema, gvk, dialect),
   };
+
+  function validate(next: DeepReadonly<ApiObject>, old?: DeepReadonly<ApiObject>): readonly FieldError[] {
+    const errors = [
+      ...validateValue(schema, next, { path: "", ...(old && { old }) }),
+      ...validateInvariants(schema, next, ""),
+    ];
+    if (!ruled) return errors;
+    if (errors.some((e) => BLOCKING.has(e.type))) return [...errors, RULES_SKIPPED];
+    // Compiled when first asked: most kinds of a cluster are never written.
+    rules ??= compileRules(schema, "");
+    return [...errors, ...rules.errors, ...rules.check(next, old, newBudget())];
+  }
 }
+
+/** Of the object as a whole there is no path, and Kubernetes says so. */
+const named = (e: FieldError): FieldError => (e.field === "" ? { ...e, field: NO_FIELD } : e);
 
 /** A rule relies on what these say is not so: a field that is missing, or of another type. */
 const BLOCKING: ReadonlySet<FieldError["type"]> = new Set([
@@ -50,7 +57,7 @@ const BLOCKING: ReadonlySet<FieldError["type"]> = new Set([
 
 const RULES_SKIPPED: FieldError = {
   type: "Invalid",
-  field: "<nil>",
+  field: NO_FIELD,
   value: null,
   detail:
     "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation",

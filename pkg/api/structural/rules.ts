@@ -143,12 +143,19 @@ class Compiler {
     } catch (error) {
       if (!(error instanceof CelCompileError)) throw error;
       const why =
-        which === "rule" ? error.message : error.message.replace(/^(cel|compilation)/, "messageExpression $1");
+        which === "rule"
+          ? error.message
+          : error.message.replace(/^(cel expression|compilation)/, (what) => MESSAGE_ERRORS[what] ?? what);
       this.#errors.push(invalidValue(`${at}.${which}`, rule, why));
       return undefined;
     }
   }
 }
+
+const MESSAGE_ERRORS: Readonly<Record<string, string>> = {
+  "cel expression": "messageExpression",
+  compilation: "messageExpression compilation",
+};
 
 interface Place {
   readonly value: unknown;

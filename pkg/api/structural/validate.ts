@@ -188,7 +188,7 @@ export function correlate(schema: Schema, old: unknown): (item: unknown) => unkn
 }
 
 /** An error about the whole object has no field in Kubernetes, and says so. */
-const NO_FIELD = "<nil>";
+export const NO_FIELD = "<nil>";
 
 function checkAlternatives(schema: Schema, value: unknown, at: At): Result {
   const name = JSON.stringify(at.path);

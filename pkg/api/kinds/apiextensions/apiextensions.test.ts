@@ -1,10 +1,14 @@
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import type { CustomResourceDefinition } from "../../generated/types.ts";
+import { decodeObject } from "../../decode.ts";
 import type { ApiObject } from "../../object.ts";
+import { ApiError } from "../../status.ts";
 import { customColumns } from "./columns.ts";
-import { compareVersions, customResourceDefs } from "./custom-resources.ts";
+import { compareVersions } from "../../versions.ts";
+import { customResourceDefs } from "./custom-resources.ts";
 import { acceptNames, takenBy } from "./names.ts";
+import { customResourceDefinitions } from "./customresourcedefinition.ts";
 import { customScale } from "./scale.ts";
 import { selectableFields } from "./selectable.ts";
 
@@ -175,4 +179,140 @@ describe("what is shown of an object", () => {
       ["spec.nope", ""],
     ]);
   });
+});
+
+describe("whatever comes in", () => {
+  const full = {
+    apiVersion: "apiextensions.k8s.io/v1",
+    kind: "CustomResourceDefinition",
+    metadata: { name: "widgets.example.com" },
+    spec: {
+      group: "example.com",
+      names: { kind: "Widget", plural: "widgets", shortNames: ["wd"], categories: ["all"] },
+      scope: "Namespaced",
+      conversion: { strategy: "None" },
+      versions: [
+        {
+          name: "v1",
+          served: true,
+          storage: true,
+          selectableFields: [{ jsonPath: ".spec.s" }],
+          additionalPrinterColumns: [{ name: "S", type: "string", jsonPath: ".spec.s", priority: 1 }],
+          subresources: { status: {}, scale: { specReplicasPath: ".spec.n", statusReplicasPath: ".status.n" } },
+          schema: {
+            openAPIV3Schema: {
+              type: "object",
+              properties: {
+                spec: {
+                  type: "object",
+                  required: ["s"],
+                  properties: {
+                    s: { type: "string", pattern: "^a", enum: ["a", "ab"], default: "a" },
+                    n: {
+                      type: "integer",
+                      minimum: 1,
+                      "x-kubernetes-validations": [{ rule: "self < 10", message: "m" }],
+                    },
+                    l: {
+                      type: "array",
+                      "x-kubernetes-list-type": "map",
+                      "x-kubernetes-list-map-keys": ["k"],
+                      items: { type: "object", required: ["k"], properties: { k: { type: "string" } } },
+                    },
+                    m: { type: "object", additionalProperties: { type: "string", format: "date-time" } },
+                    p: { "x-kubernetes-int-or-string": true, anyOf: [{ type: "integer" }, { type: "string" }] },
+                  },
+                  "x-kubernetes-validations": [{ rule: "!has(self.n) || self.l.all(i, i.k != 'x')" }],
+                },
+                status: { type: "object", properties: { n: { type: "integer" } } },
+              },
+            },
+          },
+        },
+      ],
+    },
+  };
+
+  function pathsIn(value: unknown, at: readonly string[] = []): (readonly string[])[] {
+    if (typeof value !== "object" || value === null) return [at];
+    return [at, ...Object.entries(value).flatMap(([key, child]) => pathsIn(child, [...at, key]))];
+  }
+
+  /** A copy with another value at that place; undefined takes it away. */
+  function replaced(value: unknown, path: readonly string[], by: unknown): unknown {
+    const [key, ...rest] = path;
+    if (key === undefined) return by;
+    // A change before this one may have taken the place away.
+    if (typeof value !== "object" || value === null) return value;
+    const copy = structuredClone(value) as Record<string, unknown>;
+    copy[key] = replaced(copy[key], rest, by);
+    if (by === undefined && rest.length === 0 && !Array.isArray(copy)) delete copy[key];
+    return copy;
+  }
+
+  const places = pathsIn(full).filter((path) => path.length > 0);
+  const junk = fc.oneof(
+    fc.constant(undefined),
+    fc.constantFrom(
+      "",
+      ".",
+      "x",
+      "(",
+      "self",
+      "object",
+      "array",
+      ".spec",
+      "None",
+      "__proto__",
+      -1,
+      1e300,
+      null,
+      [],
+      {},
+    ),
+    fc.jsonValue({ maxDepth: 2 }) as fc.Arbitrary<unknown>,
+  );
+
+  test("property: a definition is refused, or serves any object without failing", () => {
+    const changes = fc.array(fc.tuple(fc.constantFrom(...places), junk), { minLength: 1, maxLength: 3 });
+    const objects = fc.record({ spec: fc.jsonValue() as fc.Arbitrary<unknown>, status: junk });
+    let served = 0;
+    fc.assert(
+      fc.property(changes, objects, (wrong, rest) => {
+        let input: unknown = full;
+        for (const [path, by] of wrong) input = replaced(input, path, by);
+        const wanted = accepted(input);
+        if (!wanted) return;
+        for (const def of customResourceDefs(wanted)) {
+          served++;
+          const { value, errors } = def.custom?.decode({ metadata: { name: "a" }, ...rest }) ?? {
+            value: {},
+            errors: [],
+          };
+          expect(errors).toEqual([]);
+          const object = value as ApiObject;
+          def.setDefaults?.(object);
+          def.validate?.(object);
+          def.validate?.(object, object);
+          for (const column of def.columns) column.cell(object, 0);
+          expect(def.custom?.openApi("v2")).toBeDefined();
+        }
+      }),
+      { numRuns: 500 },
+    );
+    expect(served).toBeGreaterThan(20);
+  });
+
+  /** Undefined where it is refused. */
+  function accepted(input: unknown): CustomResourceDefinition | undefined {
+    try {
+      const { object } = decodeObject<CustomResourceDefinition>(customResourceDefinitions, input, "Ignore");
+      customResourceDefinitions.setDefaults?.(object);
+      customResourceDefinitions.prepareForCreate?.(object, { now: 0, user: { name: "", groups: [] } });
+      return customResourceDefinitions.validate?.(object).length === 0 ? object : undefined;
+    } catch (error) {
+      if (error instanceof ApiError) return undefined;
+      throw error;
+    }
+  }
 });
