@@ -1,6 +1,6 @@
 /** CEL over a request: what expressions of webhooks and policies may speak of. */
 import { newBudget, type Budget } from "../../api/cel/budget.ts";
-import { CelCompileError, compile, type Program } from "../../api/cel/cel.ts";
+import { CelCompileError, CelEvaluationError, compile, type Program } from "../../api/cel/cel.ts";
 import { toDynamic } from "../../api/cel/values.ts";
 import type { MatchCondition } from "../../api/generated/types.ts";
 import type { ApiObject } from "../../api/object.ts";
@@ -26,7 +26,7 @@ const compiled = new Map<string, Program | CelCompileError>();
 const KEPT = 2_000;
 
 /** Throws {@link CelCompileError}. */
-export function programOf(expression: string, returns: "bool" | "string" | "dyn"): Program {
+function programOf(expression: string, returns: "bool" | "string" | "dyn"): Program {
   const key = `${returns} ${expression}`;
   let found = compiled.get(key);
   if (!found) {
@@ -93,6 +93,22 @@ const OPTIONS: Readonly<Record<AdmissionRequest["operation"], string>> = {
   CONNECT: "GetOptions",
 };
 
+/** The value; an Error that quotes the expression when it has none. BudgetError passes. */
+export function evaluate(
+  expression: string,
+  returns: "bool" | "string" | "dyn",
+  bindings: Bindings,
+  budget: Budget,
+): unknown {
+  try {
+    return programOf(expression, returns).evaluate(bindings, budget);
+  } catch (error) {
+    if (error instanceof CelCompileError) throw new Error(`compilation error: ${error.message}`, { cause: error });
+    if (!(error instanceof CelEvaluationError)) throw error;
+    throw new Error(`expression '${expression.trim()}' resulted in error: ${error.message}`, { cause: error });
+  }
+}
+
 /**
  * Whether all conditions hold. One that is false decides, whatever else fails; without one, the first failure is thrown.
  */
@@ -104,7 +120,7 @@ export function conditionsHold(
   let failure: unknown;
   for (const { expression } of conditions ?? []) {
     try {
-      if (programOf(expression, "bool").evaluate(bindings, budget) !== true) return false;
+      if (evaluate(expression, "bool", bindings, budget) !== true) return false;
     } catch (error) {
       failure ??= error;
     }

@@ -10,6 +10,7 @@ import { equivalentsIn } from "./matching.ts";
 import { namespaceLifecycle } from "./namespace-lifecycle.ts";
 import { nodeRestriction } from "./node-restriction.ts";
 import { podSecurity } from "./pod-security/plugin.ts";
+import { validatingPolicy } from "./policy/plugin.ts";
 import { priority } from "./priority.ts";
 import { rbacEscalation } from "./rbac-escalation.ts";
 import { resourceQuota } from "./quota/plugin.ts";
@@ -43,12 +44,13 @@ export function defaultPlugins(o: PluginOptions): readonly AdmissionPlugin[] {
     runtimeClass,
     defaultIngressClass,
   ];
-  const webhooks = { ...o, equivalents: equivalentsIn(o.resources) };
+  const withKinds = { ...o, equivalents: equivalentsIn(o.resources) };
   return [
     ...builtIn,
-    mutatingWebhook(webhooks, builtIn),
+    mutatingWebhook(withKinds, builtIn),
     serviceAddresses(o),
-    validatingWebhook(webhooks),
+    validatingPolicy(withKinds),
+    validatingWebhook(withKinds),
     // Last: what it charges must not be refused by anybody else.
     resourceQuota(),
   ];
