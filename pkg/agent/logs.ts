@@ -1,19 +1,36 @@
 /** `/containerLogs`: what is asked for, and the bytes. */
-import { ApiError } from "../api/status.ts";
-import type { ContainerRuntime, LogOptions, RuntimeContainer } from "../runtime/runtime.ts";
+import { ApiError, type FieldError, invalid } from "../api/status.ts";
+import type { ContainerRuntime, LogChunk, LogOptions, RuntimeContainer } from "../runtime/runtime.ts";
 
 export interface LogQuery {
   readonly options: LogOptions;
   readonly previous: boolean;
   readonly limitBytes: number | undefined;
+  /** Undefined: both. */
+  readonly stream: LogChunk["stream"] | undefined;
 }
 
-/** Throws ApiError for what makes no sense. */
-export function parseLogQuery(q: URLSearchParams, now: number): LogQuery {
+const STREAMS: Readonly<Record<string, LogChunk["stream"] | undefined>> = {
+  All: undefined,
+  Stdout: "stdout",
+  Stderr: "stderr",
+};
+
+/** Throws ApiError for what makes no sense, in Kubernetes' words. `pod` is its name. */
+export function parseLogQuery(q: URLSearchParams, o: { pod: string; now: number }): LogQuery {
   const tail = integer(q, "tailLines");
+  const limitBytes = integer(q, "limitBytes");
   const seconds = integer(q, "sinceSeconds");
   const time = q.get("sinceTime");
-  const since = seconds !== undefined ? now - seconds * 1000 : time ? Date.parse(time) : undefined;
+  const stream = q.get("stream") ?? "All";
+  const errors = [
+    ...atLeast("tailLines", tail, 0),
+    ...atLeast("limitBytes", limitBytes, 1),
+    ...(seconds !== undefined && time !== null ? [BOTH] : atLeast("sinceSeconds", seconds, 1)),
+    ...streamErrors(stream, tail),
+  ];
+  if (errors.length > 0) throw invalid({ group: "", kind: "PodLogOptions" }, o.pod, errors);
+  const since = seconds !== undefined ? o.now - seconds * 1000 : time !== null ? Date.parse(time) : undefined;
   if (Number.isNaN(since)) throw new ApiError("BadRequest", `sinceTime is not a time: ${time}`);
   return {
     options: {
@@ -23,8 +40,33 @@ export function parseLogQuery(q: URLSearchParams, now: number): LogQuery {
       ...(since !== undefined && { since }),
     },
     previous: flag(q, "previous"),
-    limitBytes: integer(q, "limitBytes"),
+    limitBytes,
+    stream: STREAMS[stream],
   };
+}
+
+const BOTH: FieldError = {
+  type: "Forbidden",
+  field: "sinceSeconds",
+  detail: "at most one of `sinceTime` or `sinceSeconds` may be specified",
+};
+
+function atLeast(field: string, value: number | undefined, least: 0 | 1): FieldError[] {
+  if (value === undefined || value >= least) return [];
+  const detail = least === 1 ? "must be greater than 0" : "must be greater than or equal to 0";
+  return [{ type: "Invalid", field, value, detail }];
+}
+
+function streamErrors(stream: string, tail: number | undefined): FieldError[] {
+  if (!Object.hasOwn(STREAMS, stream)) {
+    const supported = Object.keys(STREAMS).map((s) => JSON.stringify(s));
+    return [
+      { type: "NotSupported", field: "stream", value: stream, detail: `supported values: ${supported.join(", ")}` },
+    ];
+  }
+  if (tail === undefined || stream === "All") return [];
+  const detail = "`tailLines` and specific `stream` are mutually exclusive for now";
+  return [{ type: "Forbidden", field: "tailLines", detail }];
 }
 
 /** The attempt whose log is meant. */
@@ -48,7 +90,8 @@ export async function* logBytes(
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
   let left = q.limitBytes ?? Infinity;
-  for await (const { data } of runtime.logs(id, q.options, signal)) {
+  for await (const { stream, data } of runtime.logs(id, q.options, signal)) {
+    if (q.stream && stream !== q.stream) continue;
     const part = data.byteLength > left ? data.subarray(0, left) : data;
     if (part.byteLength > 0) yield part;
     left -= part.byteLength;
@@ -63,7 +106,7 @@ export function flag(q: URLSearchParams, name: string): boolean {
 
 function integer(q: URLSearchParams, name: string): number | undefined {
   const text = q.get(name);
-  if (text === null) return undefined;
-  if (!/^\d+$/.test(text)) throw new ApiError("BadRequest", `${name} is not a number: ${text}`);
+  if (text === null || text === "") return undefined;
+  if (!/^-?\d+$/.test(text)) throw new ApiError("BadRequest", `${name} is not a number: ${text}`);
   return Number(text);
 }

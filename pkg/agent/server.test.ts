@@ -101,6 +101,30 @@ describe("the agent's endpoint", () => {
     ]);
   });
 
+  test.each([
+    ["tailLines=-1", /tailLines: Invalid value: -1: must be greater than or equal to 0/],
+    ["limitBytes=0", /limitBytes: Invalid value: 0: must be greater than 0/],
+    ["sinceSeconds=0", /sinceSeconds: Invalid value: 0: must be greater than 0/],
+    ["sinceSeconds=1&sinceTime=2024-01-01T00:00:00Z", /Forbidden: at most one of `sinceTime` or `sinceSeconds`/],
+    ["stream=Both", /stream: Unsupported value: "Both": supported values: "All", "Stdout", "Stderr"/],
+    ["stream=Stdout&tailLines=1", /tailLines: Forbidden: `tailLines` and specific `stream` are mutually exclusive/],
+  ])("logs refused: %s", async (query, message) => {
+    const { code, body } = await get(`/containerLogs/default/web/app?${query}`);
+    expect(code).toBe(422);
+    expect(JSON.parse(body)).toMatchObject({
+      reason: "Invalid",
+      message: expect.stringMatching(message),
+      details: { name: "web", kind: "PodLogOptions" },
+    });
+  });
+
+  test("logs of one stream; what is meant for others is ignored", async () => {
+    const path = "/containerLogs/default/web/app?insecureSkipTLSVerifyBackend=true&pretty=true";
+    expect((await get(`${path}&stream=Stdout&sinceTime=1970-01-01T00:00:00Z`)).body).toBe("one\ntwo\nthree\n");
+    expect((await get(`${path}&stream=Stderr`)).body).toBe("");
+    expect((await get(`${path}&stream=All&sinceSeconds=3600`)).body).toBe("one\ntwo\nthree\n");
+  });
+
   test("logs of the attempt before", async () => {
     h.runtime.running("web-uid", "app").print("last words");
     h.runtime.kill("web-uid", "app");

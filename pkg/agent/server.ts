@@ -137,7 +137,7 @@ class Endpoint {
   }
 
   async #logs(t: Target & { query: URLSearchParams }, res: ServerResponse, signal: AbortSignal): Promise<void> {
-    const query = parseLogQuery(t.query, this.#ctx.clock.now());
+    const query = parseLogQuery(t.query, { pod: t.pod, now: this.#ctx.clock.now() });
     const worker = this.#worker(t);
     const waiting = waitingReason(worker, t.container);
     const { id } = chooseAttempt(worker.actual?.containers ?? [], { ...t, previous: query.previous, waiting });
