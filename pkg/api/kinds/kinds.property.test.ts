@@ -1,6 +1,7 @@
 /** What holds for the policy of every kind, whatever its schema lets through: half-empty objects above all. */
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
+import { seededRandom } from "../../util/clock.ts";
 import type { DeepReadonly } from "../../util/types.ts";
 import { strictDecode } from "../decode.ts";
 import { deepClone } from "../equal.ts";
@@ -18,11 +19,8 @@ type Draw = <T>(values: readonly T[]) => T;
 
 /** All that a seed leads to: an object is too many choices for fast-check to keep each of them. */
 function drawing(seed: number): Draw {
-  let state = seed;
-  return (values) => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) | 0;
-    return values[(state >>> 8) % values.length] as (typeof values)[number];
-  };
+  const random = seededRandom(seed);
+  return (values) => values[Math.floor(random() * values.length)] as (typeof values)[number];
 }
 
 const NUMBERS = [-1, 0, 1, 80, 40_000, 70_000];
