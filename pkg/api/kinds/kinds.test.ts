@@ -50,7 +50,7 @@ describe("the table", () => {
 
   test("no name is taken twice in a group's version", () => {
     const names = resources.flatMap((d) =>
-      [...new Set([d.plural, d.singular]), ...d.shortNames].map((name) => `${apiVersionOf(d)} ${name}`),
+      [...new Set([d.plural, d.singular]), ...d.shortNames].filter(Boolean).map((name) => `${apiVersionOf(d)} ${name}`),
     );
     expect(names.filter((name, i) => names.indexOf(name) !== i)).toEqual([]);
   });
