@@ -307,6 +307,25 @@ describe("other writes", () => {
     await strict.close();
   });
 
+  test("that leave the owners alone share their entries, in memory too", async () => {
+    const made = await apply(DEPLOY, deployment(2));
+    const bound = { group: "", version: "v1", resource: "pods", namespace: "default" } as const;
+    const pod = {
+      apiVersion: "v1",
+      kind: "Pod",
+      metadata: { name: "p" },
+      spec: { containers: [{ name: "a", image: "a" }] },
+    };
+    const born = await call({ verb: "create", ...bound, body: pod });
+    const target = { kind: "Node", name: "n" };
+    const body = { apiVersion: "v1", kind: "Binding", metadata: { name: "p" }, target };
+    await call({ verb: "create", ...bound, name: "p", subresource: "binding", body });
+    const placed = await call({ verb: "get", ...bound, name: "p" });
+    expect(placed.metadata.managedFields).toBe(born.metadata.managedFields);
+    const scaled = await patch("application/merge-patch+json", DEPLOY, { spec: { replicas: 2 } }, { name: "web" });
+    expect(scaled.metadata.managedFields).toBe(made.metadata.managedFields);
+  });
+
   test("that change nothing stay no write", async () => {
     const made = await apply(CM, configMap({ a: "1" }));
     await clock.advance(5000);

@@ -4,6 +4,7 @@
  */
 import type { Applied } from "../api/apply/apply.ts";
 import { configurationOf } from "../api/apply/facet.ts";
+import { copyOf } from "../api/apply/track.ts";
 import { decodeObject, type FieldValidation } from "../api/decode.ts";
 import { deepClone } from "../api/equal.ts";
 import { generateName } from "../api/names.ts";
@@ -219,7 +220,7 @@ export class Registry {
     c: WriteContext,
   ): Promise<object> {
     const decide: Decide = (current, attempt) => {
-      const next = deepClone(viewed(at.def, current.object));
+      const next = copyOf(viewed(at.def, current.object));
       const wanted = decode(facet.of, change(facet.read(next)), c);
       checkPreconditions(at.def, current, wanted.metadata);
       refuseIf(facet.of, wanted, facet.validate?.(wanted) ?? []);
@@ -237,7 +238,7 @@ export class Registry {
     const def = policyOf(at.def);
     const decide: Decide = (current) => {
       checkPreconditions(at.def, current, { ...(uid && { uid }), ...(resourceVersion && { resourceVersion }) });
-      const next = deepClone(current.object);
+      const next = copyOf(current.object);
       action.apply(next, input, c);
       return this.#withAlongside(def, settled(def, next));
     };

@@ -2,7 +2,8 @@
  * What a write makes of an object, as pure functions over the kind's own policy: Kubernetes' BeforeCreate, BeforeUpdate
  * and BeforeDelete. The order is always: system metadata, defaults, the kind's preparation, validation.
  */
-import { deepClone, deepEqual } from "../api/equal.ts";
+import { copyOf } from "../api/apply/track.ts";
+import { deepEqual } from "../api/equal.ts";
 import type { ApiObject, ObjectMeta } from "../api/object.ts";
 import { apiVersionOf } from "../api/object.ts";
 import type { RequestContext, ResourceDef, Subresource } from "../api/resource.ts";
@@ -103,7 +104,7 @@ export function settled(def: ResourceDef, next: ApiObject): Settled {
 
 export function beforeDelete(def: ResourceDef, current: Entry, o: DeleteOptions, c: RequestContext): Settled {
   checkPreconditions(def, current, o.preconditions ?? {});
-  const next = deepClone(current.object);
+  const next = copyOf(current.object);
   const meta = next.metadata;
   const grace = Math.max(0, def.gracePeriodSeconds?.(current.object, o.gracePeriodSeconds) ?? 0);
   setPropagation(def, meta, o.propagationPolicy);

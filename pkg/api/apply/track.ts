@@ -1,5 +1,5 @@
 /** Keeps `metadata.managedFields` true: who wrote what stands in an object. */
-import { deepEqual } from "../equal.ts";
+import { deepClone, deepEqual } from "../equal.ts";
 import type { ApiObject } from "../object.ts";
 import type { ResourceDef } from "../resource.ts";
 import { rfc3339 } from "../../util/clock.ts";
@@ -51,6 +51,14 @@ export function contentOf(o: DeepReadonly<ApiObject>): Content {
     ...owned
   } = metadata;
   return { metadata: owned, ...rest };
+}
+
+/** A copy that may be changed. Entries of managedFields are shared, as nobody changes them. */
+export function copyOf(o: DeepReadonly<ApiObject>): ApiObject {
+  const { managedFields, ...metadata } = o.metadata;
+  const copy = deepClone({ ...o, metadata }) as ApiObject;
+  setEntries(copy, managedFields ?? []);
+  return copy;
 }
 
 export interface Update {
