@@ -12,8 +12,10 @@ import {
 import { type AddressInfo, connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { PassThrough } from "node:stream";
 import { text } from "node:stream/consumers";
 import { promisify } from "node:util";
+import { KubeConfig, PortForward } from "client-node-1";
 import { WebSocket, WebSocketServer } from "ws";
 import { Harness } from "../../pkg/agent/testing/harness.ts";
 import { TestApi } from "../harness/https.ts";
@@ -220,6 +222,32 @@ describe("proxy to a node", () => {
     expect(pods.items.map((p) => p.metadata.name)).toEqual(["web"]);
     expect((await api.ask("/api/v1/nodes/node-1:22/proxy/")).json()).toMatchObject({ code: 400 });
     expect((await api.ask("/api/v1/nodes/none/proxy/")).json()).toMatchObject({ code: 404 });
+  });
+});
+
+describe("client-node", () => {
+  const kubeconfig = () => {
+    const config = new KubeConfig();
+    config.loadFromFile(api.kubeconfig(directory));
+    return config;
+  };
+
+  test("forwards a port over WebSocket channels", async () => {
+    const [input, output, errors] = [new PassThrough(), new PassThrough(), new PassThrough()];
+    const forward = new PortForward(kubeconfig());
+    const ws = await forward.portForward("default", "web", [7], output, errors, input);
+    input.write("to and fro");
+    const said = await new Promise((resolve) => output.once("data", (d: Buffer) => resolve(d.toString())));
+    if (typeof ws !== "function" && ws) ws.close();
+    expect(said).toBe("to and fro");
+  });
+
+  test("is told of a port where nobody listens", async () => {
+    const errors = new PassThrough();
+    const told = new Promise((resolve) => errors.once("data", (d: Buffer) => resolve(d.toString())));
+    const forward = new PortForward(kubeconfig());
+    await forward.portForward("default", "web", [1], new PassThrough(), errors, new PassThrough());
+    expect(await told).toMatch(/error forwarding port 1 to pod web: .*connection refused/);
   });
 });
 

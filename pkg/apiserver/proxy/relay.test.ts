@@ -68,7 +68,9 @@ describe("whatever the other side does", () => {
   });
 
   const port = (server: { address(): unknown }) => (server.address() as AddressInfo).port;
-  const to = () => ({ path: "/", base: "/base", dial: () => Promise.resolve(connect(port(far), "127.0.0.1")) });
+  const dial = () => Promise.resolve(connect(port(far), "127.0.0.1"));
+  let dialing: () => Promise<Socket> = dial;
+  const to = () => ({ path: "/", base: "/base", dial: () => dialing() });
 
   async function serve(req: IncomingMessage, res: ServerResponse): Promise<void> {
     try {
@@ -123,5 +125,23 @@ describe("whatever the other side does", () => {
     near.once("request", () => req.destroy());
     req.end();
     expect(await closed).toBe("closed");
+  });
+
+  test("L3 the client goes while the other side is dialled: what was dialled is closed", async () => {
+    behave = () => {};
+    let dialled: Socket | undefined;
+    const req = request({ port: port(near), host: "127.0.0.1", agent: false }).on("error", () => {});
+    const done = new Promise<void>((resolve) => {
+      dialing = async () => {
+        near.closeAllConnections();
+        dialled = await dial();
+        dialled.once("close", () => resolve());
+        return dialled;
+      };
+    });
+    req.end();
+    await done;
+    dialing = dial;
+    expect(dialled?.destroyed).toBe(true);
   });
 });

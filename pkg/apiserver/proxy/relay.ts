@@ -121,6 +121,10 @@ export const pairs = (answer: IncomingMessage): Header[] =>
 
 async function begin(to: Destination, req: IncomingMessage, more: readonly Header[]) {
   const socket = await to.dial();
+  if (req.socket.destroyed) {
+    socket.destroy();
+    throw unreachable(new Error("the client has gone"));
+  }
   const headers = [...passedOn(req.rawHeaders, PRIVATE), ...forwarded(req), ...more];
   return httpRequest({
     createConnection: () => socket,
