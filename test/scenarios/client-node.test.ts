@@ -260,7 +260,7 @@ describe("leader election", () => {
       renewTime: renewed,
       leaseTransitions = 0,
     } = lease.spec ?? {};
-    const expired = now.getTime() - (renewed?.getTime() ?? 0) > leaseDurationSeconds * 1000;
+    const expired = now.getTime() - new Date(renewed ?? 0).getTime() > leaseDurationSeconds * 1000;
     if (holderIdentity !== me && !expired) return false;
     const transitions = holderIdentity === me ? leaseTransitions : leaseTransitions + 1;
     const body = { metadata: lease.metadata ?? {}, spec: { ...spec, leaseTransitions: transitions } };
