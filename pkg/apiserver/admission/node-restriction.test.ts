@@ -2,7 +2,7 @@ import { describe, expect, test } from "@jest/globals";
 import type { Pod } from "../../api/generated/types.ts";
 import { nodes } from "../../api/kinds/core/node.ts";
 import { pods } from "../../api/kinds/core/pod.ts";
-import { nodeRestriction, refuseTokenOf } from "./node-restriction.ts";
+import { checkEvictor, nodeRestriction, refuseTokenOf } from "./node-restriction.ts";
 import { type Asked, admit, request, viewOf } from "./testing/requests.ts";
 
 const user = { name: "system:node:n1", groups: ["system:nodes"] };
@@ -200,4 +200,12 @@ describe("a node asks for a token", () => {
   test("for a Pod that is not there", () => {
     expect(() => ask({ ...web, name: "none" })).toThrow('pods "none" not found');
   });
+});
+
+test("a node evicts only what runs there", () => {
+  expect(() => checkEvictor(user, pod({}))).not.toThrow();
+  expect(() => checkEvictor({ name: "drainer", groups: [] }, pod({ nodeName: "n2" }))).not.toThrow();
+  expect(() => checkEvictor(user, pod({ nodeName: "n2" }))).toThrow(
+    'pods "web" is forbidden: node n1 can only evict pods with spec.nodeName set to itself',
+  );
 });

@@ -14,8 +14,9 @@ import type {
 import { pods } from "../../api/kinds/core/pod.ts";
 import { nodes } from "../../api/kinds/core/node.ts";
 import { nameOf, uidOf } from "../../api/object.ts";
+import type { User } from "../../api/rbac/attributes.ts";
 import { MIRROR_ANNOTATION, collectReferences } from "../../api/pod-references.ts";
-import { notFound } from "../../api/status.ts";
+import { ApiError, notFound } from "../../api/status.ts";
 import type { DeepReadonly } from "../../util/types.ts";
 import type { AdmissionPlugin, AdmissionRequest, ClusterView } from "../admission.ts";
 import { nodeIdentity } from "../auth/node-authorizer.ts";
@@ -215,9 +216,11 @@ export function refuseTokenOf(
   return `audience ${JSON.stringify(audience)} not found in pod spec volume, ${who}`;
 }
 
-/** Of a node's wish to evict: a Pod that runs there. */
-export function refuseEvictionBy(node: string, pod: DeepReadonly<Pod>): Refusal {
-  return pod.spec?.nodeName === node
-    ? undefined
-    : `node ${node} can only evict pods with spec.nodeName set to itself (${nameOf(pod)} is not)`;
+/** Of a node's wish to evict: a Pod that runs there. Throws Forbidden. */
+export function checkEvictor(user: User, pod: DeepReadonly<Pod>): void {
+  const node = nodeIdentity(user);
+  if (node === undefined || (node !== "" && pod.spec?.nodeName === node)) return;
+  const name = nameOf(pod);
+  const why = `node ${node} can only evict pods with spec.nodeName set to itself`;
+  throw new ApiError("Forbidden", `pods ${JSON.stringify(name)} is forbidden: ${why}`, { name, kind: "pods" });
 }

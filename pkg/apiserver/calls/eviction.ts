@@ -15,6 +15,7 @@ import { ApiError, badRequest, conflict, isReason, type Status } from "../../api
 import type { DeleteOptions } from "../../client/client.ts";
 import { rfc3339 } from "../../util/clock.ts";
 import type { DeepReadonly } from "../../util/types.ts";
+import { checkEvictor } from "../admission/node-restriction.ts";
 import type { CallHandler, VirtualRequest } from "../virtual.ts";
 
 type Budget = DeepReadonly<PodDisruptionBudget>;
@@ -31,6 +32,7 @@ export const evict: CallHandler = async (target, input, r) => {
   if (eviction.metadata.name && eviction.metadata.name !== name) {
     throw badRequest("name in URL does not match name in Eviction object");
   }
+  checkEvictor(r.context.user, target as DeepReadonly<Pod>);
   const options = deleteOptionsOf(eviction, r);
   let pod = target as DeepReadonly<Pod>;
   for (let attempt = 1; ; attempt++) {
