@@ -43,6 +43,7 @@ describe("expressions hold", () => {
     "self.?nope.orValue('d') == 'd' && self.?name.orValue('d') == 'web' && optional.none().hasValue() == false",
     "timestamp('2024-01-02T03:04:05Z').getFullYear() == 2024 && duration('90m').getHours() == 1",
     "timestamp('2024-01-02T00:00:00Z') - timestamp('2024-01-01T00:00:00Z') == duration('24h')",
+    "['1.1.1.1'].all(ip, isIP(ip) && ip == '1.1.1.1') && ['a'].exists(format, format == 'a') && [1].all(cel, cel == 1)",
     // Strings
     "'a,b'.split(',') == ['a', 'b'] && ['a', 'b'].join('-') == 'a-b' && 'aXa'.replace('a', 'b') == 'bXb'",
     "'aaa'.replace('a', 'b', 2) == 'bba' && 'abc'.reverse() == 'cba' && 'abc'.charAt(1) == 'b'",
@@ -55,7 +56,18 @@ describe("expressions hold", () => {
     "[1, 2, 3].isSorted() && ![2, 1].isSorted() && [1, 2].sum() == 3 && [1.5, 1.0].sum() == 2.5",
     "[3, 1, 2].min() == 1 && ['a', 'c'].max() == 'c' && [1, 2, 1].indexOf(1) == 0 && [1, 2, 1].lastIndexOf(1) == 2",
     "sets.contains([1, 2], [2]) && sets.equivalent([1, 1], [1]) && sets.intersects([1], [1, 2]) && !sets.intersects([1], [2])",
+    "[3, 1, 1].distinct() == [3, 1] && [2, 1].sort() == [1, 2] && [1, 2].reverse() == [2, 1] && [1, 2, 3].slice(1, 2) == [2]",
+    "[[1], [2, [3]]].flatten() == [1, 2, [3]] && [[1], [[2]]].flatten(2) == [1, 2] && lists.range(3) == [0, 1, 2]",
+    "self.tags.all(i, t, i < 2 && t != '') && self.tags.exists(i, t, i == 1 && t == 'b') && ['a'].existsOne(i, t, t == 'a')",
+    "self.tags.transformList(i, t, string(i) + t) == ['0a', '1b'] && [1, 2].transformList(i, v, v > 1, v * 2) == [4]",
+    "{'a': 1}.transformMap(k, v, v + 1) == {'a': 2} && {'a': 1, 'b': 2}.transformMap(k, v, v > 1, k) == {'b': 'b'}",
+    "{'a': 1}.all(k, v, k == 'a' && v == 1) && self.nested.list.exists(i, e, e.v == 2 && i == 1)",
     // Kubernetes' types
+    "semver('1.10.0').isGreaterThan(semver('1.9.0')) && semver('1.0.0-rc.1').isLessThan(semver('1.0.0'))",
+    "semver('1.0.0-rc.2').compareTo(semver('1.0.0-rc.10')) == -1 && semver('v1.02', true) == semver('1.2.0') && !isSemver('v1.0')",
+    "semver('1.2.3').major() == 1 && semver('1.2.3').minor() == 2 && semver('1.2.3').patch() == 3 && isSemver('v1', true)",
+    "!format.dns1123Label().validate('web').hasValue() && format.dns1123Label().validate('A').value().size() == 1",
+    "format.named('uuid').hasValue() && !format.named('nope').hasValue() && format.date().validate('2024-13-01').hasValue()",
     "quantity('1Gi').isGreaterThan(quantity('1G')) && quantity('500m').add(quantity('0.5')) == quantity('1')",
     "isQuantity('1Ki') && !isQuantity('1Kx') && quantity('50k').isInteger() && quantity('50k').asInteger() == 50000",
     "quantity('1').compareTo(quantity('2')) == -1 && quantity('-1').sign() == -1 && quantity('3').sub(1) == quantity('2')",
@@ -78,6 +90,7 @@ describe("what goes wrong", () => {
     ["true &&\n  1 + 'a'", "ERROR: <input>:2:3: no such overload: int + string\n |   1 + 'a'\n | ..^"],
     ["self.x.nope()", "no matching overload"],
     ["has(1 + 2)", "has() invalid argument"],
+    ["self.all(1, v, true)", "argument must be a simple name"],
   ])("%s cannot be compiled", (expression, why) => {
     const failing = () => compile(expression, { self: "dyn" });
     expect(failing).toThrow(CelCompileError);
@@ -98,6 +111,9 @@ describe("what goes wrong", () => {
     ["'a'.matches('(')", "invalid regular expression"],
     ["'%d'.format(['x']) == ''", "integer clause can only be used on integers"],
     ["9223372036854775807 + 1 > 0", "integer overflow"],
+    ["semver('1.x').major() == 1", 'invalid semantic version "1.x"'],
+    ["[1].slice(0, 2) == []", "cannot slice(0, 2), list is length 1"],
+    ["self.tags.all(i, t, self.nope == t)", "no such key: nope"],
   ])("%s has no value", (expression, why) => {
     expect(() => evaluate(expression)).toThrow(CelEvaluationError);
     expect(() => evaluate(expression)).toThrow(why);
@@ -110,6 +126,8 @@ describe("what goes wrong", () => {
       "self.l.map(a, self.l.map(b, a * b)).size() == 1000",
       "self.l.exists(a, self.l.exists(b, a + b < 0)) || true",
       "self.l.all(a, self.s.matches('^x+$'))",
+      "self.l.all(i, a, self.l.exists(j, b, a + b < 0) || true)",
+      "lists.range(1000).map(i, lists.range(1000)).size() > 0",
     ]) {
       const program = compile(expression, { self: "dyn" });
       expect(() => program.evaluate({ self: toDynamic(list) }, newBudget(100_000))).toThrow(BudgetError);

@@ -1,4 +1,4 @@
-/** The functions that Kubernetes has beyond CEL's own: on strings, lists and sets; those of its types are in types/. */
+/** The functions that Kubernetes has beyond CEL's own: those on strings and sets, and the list of all others. */
 import type { Environment } from "@marcbachmann/cel-js";
 import { compileRegexp, RegexpError } from "../../util/regexp.ts";
 import { meter } from "./budget.ts";
@@ -6,11 +6,13 @@ import { define } from "./define.ts";
 import { equalValues } from "./equal.ts";
 import { formatString } from "./format.ts";
 import { SAFE_MATCHES } from "./instrument.ts";
+import { registerLists } from "./lists.ts";
+import { registerNamedFormats } from "./named-formats.ts";
 import { registerNetworkTypes } from "./network.ts";
 import { registerQuantity } from "./quantity.ts";
+import { registerSemver } from "./semver.ts";
+import { registerTwoVariableLoops } from "./two-variables.ts";
 import { registerUrl } from "./url.ts";
-
-type Ordered = string | number | bigint | boolean | { valueOf(): number | bigint };
 
 /** Returns `env`. */
 export function registerLibrary(env: Environment): Environment {
@@ -20,6 +22,9 @@ export function registerLibrary(env: Environment): Environment {
   registerQuantity(env);
   registerUrl(env);
   registerNetworkTypes(env);
+  registerSemver(env);
+  registerNamedFormats(env);
+  registerTwoVariableLoops(env);
   return env;
 }
 
@@ -67,41 +72,6 @@ function replaceSome(s: string, from: string, to: string, limit: bigint): string
   const done = Math.min(Number(limit), parts.length - 1);
   const head = parts.slice(0, done + 1).join(to);
   return [head, ...parts.slice(done + 1)].join(from);
-}
-
-function registerLists(env: Environment): void {
-  define(env, "list.isSorted(): bool", (list: readonly Ordered[]) =>
-    list.every((item, i) => i === 0 || (list[i - 1] ?? item) <= item),
-  );
-  define(env, "list<T>.sum(): T", sum);
-  define(env, "list<T>.min(): T", (list: readonly Ordered[]) => extreme("min", list, (a, b) => a < b));
-  define(env, "list<T>.max(): T", (list: readonly Ordered[]) => extreme("max", list, (a, b) => a > b));
-  define(env, "list.indexOf(dyn): int", (list: readonly unknown[], value: unknown) =>
-    BigInt(list.findIndex((item) => equalValues(item, value))),
-  );
-  define(env, "list.lastIndexOf(dyn): int", (list: readonly unknown[], value: unknown) =>
-    BigInt(list.findLastIndex((item) => equalValues(item, value))),
-  );
-}
-
-interface Addable {
-  addDuration(other: unknown): Addable;
-}
-
-/** Of nothing: the integer zero, for the type is not known here. */
-function sum(list: readonly (number | bigint | Addable)[]): unknown {
-  const [first, ...rest] = list;
-  if (first === undefined) return 0n;
-  return rest.reduce((total: number | bigint | Addable, item) => {
-    if (typeof total === "bigint") return total + BigInt(item as bigint);
-    return typeof total === "number" ? total + Number(item) : total.addDuration(item);
-  }, first);
-}
-
-function extreme(name: string, list: readonly Ordered[], better: (a: Ordered, b: Ordered) => boolean): Ordered {
-  const [first, ...rest] = list;
-  if (first === undefined) throw new RangeError(`${name} called on empty list`);
-  return rest.reduce((best, item) => (better(item, best) ? item : best), first);
 }
 
 class SetsNamespace {}
