@@ -92,6 +92,8 @@ export interface View {
   /** Both give a new object with apiVersion and kind set; metadata passes unchanged. Total: they never throw. */
   readonly toStored: (o: ApiObject) => ApiObject;
   readonly fromStored: (o: DeepReadonly<ApiObject>) => ApiObject;
+  /** The names that field selectors use here, and the stored kind's names for them. Default: the same. */
+  readonly fieldLabels?: Readonly<Record<string, string>>;
 }
 
 export interface ResourceDef<T extends ApiObject = ApiObject> {

@@ -73,7 +73,7 @@ export class Reader {
   async list(asked: ResourceDef, namespace: string, params: Params): Promise<EntryList> {
     const def = policyOf(asked);
     const o = parseListOptions(params);
-    const selection = select(def, { namespace, ...params });
+    const selection = select(asked, { namespace, ...params });
     const prefix = prefixOf(def, selection.namespace);
     const after = o.continue && prefix + o.continue.after;
     const exact = o.match === "Exact" || (o.match === "" && o.limit > 0 && o.resourceVersion > "0");
@@ -101,7 +101,7 @@ export class Reader {
   async watch(asked: ResourceDef, namespace: string, params: Params): Promise<Watcher> {
     const def = policyOf(asked);
     const o = parseWatchOptions(params);
-    const selection = select(def, { namespace, ...params });
+    const selection = select(asked, { namespace, ...params });
     const initial = o.sendInitialEvents ?? (o.resourceVersion === "" || o.resourceVersion === "0");
     if (!(await this.#ready(o.resourceVersion))) {
       throw new ApiError("ServiceUnavailable", "the watch cache is behind the store, try again", {

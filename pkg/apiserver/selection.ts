@@ -1,4 +1,5 @@
 /** Which objects of a kind a list or watch wants: namespace, name, label and field selectors in one predicate. */
+import { has } from "../api/equal.ts";
 import type { ApiObject } from "../api/object.ts";
 import type { ResourceDef } from "../api/resource.ts";
 import {
@@ -8,7 +9,9 @@ import {
   parseFieldSelector,
   parseLabelSelector,
 } from "../api/selectors.ts";
+import { badRequest } from "../api/status.ts";
 import type { DeepReadonly } from "../util/types.ts";
+import { policyOf } from "./view.ts";
 
 export interface Selection {
   /** "" means all namespaces. */
@@ -22,11 +25,12 @@ export interface Selection {
 
 /** Throws BadRequest for a selector that cannot be parsed or a field the kind does not offer. */
 export function select(
-  def: ResourceDef,
+  asked: ResourceDef,
   o: { namespace?: string | undefined; labelSelector?: string | undefined; fieldSelector?: string | undefined },
 ): Selection {
   const labels = parseLabelSelector(o.labelSelector ?? "");
-  const fields = parseFieldSelector(o.fieldSelector ?? "");
+  const def = policyOf(asked);
+  const fields = parseFieldSelector(o.fieldSelector ?? "").map((f) => ({ ...f, field: storedLabel(asked, f.field) }));
   const byFields = compileFieldSelector(fields, def);
   const namespace = def.namespaced ? (o.namespace ?? "") : "";
   return {
@@ -38,6 +42,14 @@ export function select(
       byFields(object) &&
       (labels.length === 0 || matchesLabels(labels, object.metadata.labels)),
   };
+}
+
+/** What the stored kind calls a field that a view has its own name for. */
+function storedLabel({ view }: ResourceDef, field: string): string {
+  const labels = view?.fieldLabels;
+  if (!labels || field === "metadata.name" || field === "metadata.namespace") return field;
+  if (has(labels, field)) return labels[field] ?? field;
+  throw badRequest(`field label not supported: ${field}`);
 }
 
 /** The most selective first: a name, then any other field, then the namespace. */

@@ -63,20 +63,20 @@ test("kubectl get shows the same of both", () => {
 });
 
 test("selectors have the names of this version", () => {
-  expect(Object.keys(newStyleEvents.selectableFields).sort()).toEqual([
-    "reason",
-    "regarding.apiVersion",
-    "regarding.fieldPath",
-    "regarding.kind",
-    "regarding.name",
-    "regarding.namespace",
-    "regarding.resourceVersion",
-    "regarding.uid",
-    "reportingController",
-    "type",
-  ]);
-  expect(newStyleEvents.selectableFields["regarding.name"]?.(here)).toBe("web");
-  expect(newStyleEvents.selectableFields["reportingController"]?.(here)).toBe("scheduler");
+  const labels = newStyleEvents.view?.fieldLabels ?? {};
+  expect(labels).toEqual({
+    reason: "reason",
+    "regarding.apiVersion": "involvedObject.apiVersion",
+    "regarding.fieldPath": "involvedObject.fieldPath",
+    "regarding.kind": "involvedObject.kind",
+    "regarding.name": "involvedObject.name",
+    "regarding.namespace": "involvedObject.namespace",
+    "regarding.resourceVersion": "involvedObject.resourceVersion",
+    "regarding.uid": "involvedObject.uid",
+    reportingController: "reportingComponent",
+    type: "type",
+  });
+  expect(Object.values(labels).filter((label) => !(label in events.selectableFields))).toEqual([]);
 });
 
 describe("a new event is refused without", () => {

@@ -49,13 +49,14 @@ function fromCore(o: DeepReadonly<ApiObject>): EventsV1Event {
   } as EventsV1Event;
 }
 
-/** The fields of core's selectors, under the names here. */
-const SELECTABLE = Object.entries(events.selectableFields).flatMap(([label, get]) => {
-  if (label === "source") return [];
-  const [first = "", ...rest] = label.split(".");
-  const here = [FROM_CORE.get(first) ?? first, ...rest].join(".");
-  return [[here, (o: DeepReadonly<EventsV1Event>) => get(toCore(o))] as const];
-});
+/** The labels of core's field selectors, by their names here. */
+const FIELD_LABELS: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.keys(events.selectableFields).flatMap((label) => {
+    if (label === "source") return [];
+    const [first = "", ...rest] = label.split(".");
+    return [[[FROM_CORE.get(first) ?? first, ...rest].join("."), label]];
+  }),
+);
 
 export const newStyleEvents: ResourceDef<EventsV1Event> = {
   group: "events.k8s.io",
@@ -72,8 +73,8 @@ export const newStyleEvents: ResourceDef<EventsV1Event> = {
     ...(next.eventTime || old ? [] : [required("eventTime")]),
     ...(events.validate?.(toCore(next), old && toCore(old)) ?? []),
   ],
-  view: { of: events as unknown as ResourceDef, toStored: toCore, fromStored: fromCore },
+  view: { of: events as unknown as ResourceDef, toStored: toCore, fromStored: fromCore, fieldLabels: FIELD_LABELS },
   subresources: {},
-  selectableFields: Object.fromEntries(SELECTABLE),
+  selectableFields: {},
   columns: events.columns.map((c): Column<EventsV1Event> => ({ ...c, cell: (o, now) => c.cell(toCore(o), now) })),
 };
