@@ -131,7 +131,7 @@ export class AgentProxy {
     const headers = { ...req.headers, host: `${target.host}:${target.port}` };
     delete headers.authorization;
     const { answer, upstream, upstreamHead } = await this.#upgrade(target, { method: req.method ?? "GET", headers });
-    await tie(socket, upstream, { answer: statusLine(answer, pairs(answer)), head, upstreamHead });
+    await tie(socket, upstream, { answer: statusLine(answer, pairs(answer.rawHeaders)), head, upstreamHead });
   }
 
   /** A connection to a Pod's port ({@link dialTarget}), as plain bytes. Rejects with ApiError. */

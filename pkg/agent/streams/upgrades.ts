@@ -18,6 +18,9 @@ import { CHANNEL_PROTOCOLS, channelRemote } from "./websocket.ts";
 /** SPDY frames in WebSocket messages. No token of HTTP's grammar: `ws` must not see it. */
 const TUNNEL = `SPDY/3.1+${FORWARD_PROTOCOL}`;
 
+/** A message is in memory as a whole; clients send some 32 KiB at a time. */
+const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
+
 /** As `upgrade` events come. */
 export interface Upgrade {
   readonly req: IncomingMessage;
@@ -41,7 +44,12 @@ export class Upgrades implements Disposable {
     this.#clock = clock;
     this.#broke = broke;
     this.#spdy = new SpdyServer(clock);
-    this.#sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, handleProtocols: () => false });
+    this.#sockets = new WebSocketServer({
+      noServer: true,
+      perMessageDeflate: false,
+      handleProtocols: () => false,
+      maxPayload: MAX_MESSAGE_BYTES,
+    });
   }
 
   [Symbol.dispose](): void {

@@ -89,6 +89,21 @@ describe("P1 round trip", () => {
     );
   });
 
+  test("DeleteOptions, of any group: what is said is there, a grace of zero too", () => {
+    const options = {
+      gracePeriodSeconds: 0,
+      propagationPolicy: "Background",
+      preconditions: { uid: "u" },
+      dryRun: ["All"],
+    };
+    for (const apiVersion of ["v1", "apps/v1", "meta.k8s.io/v1"]) {
+      const object = { apiVersion, kind: "DeleteOptions", ...options };
+      const decoded = decodeProtobuf(encodeProtobuf(object));
+      expect(decoded).toEqual(object);
+      expect(strictDecode("DeleteOptions", decoded)).toMatchObject({ unknown: [], errors: [] });
+    }
+  });
+
   test("what was a Pod is a Pod: no field is unknown, none of a wrong type", () => {
     fc.assert(
       fc.property(messageArbitrary(mustMessage("core/v1.Pod"), 5), (fields) => {

@@ -36,9 +36,13 @@ const PRIVATE = /^(authorization|x-remote-.*|impersonate-.*|expect)$/;
 
 type Header = readonly [name: string, value: string];
 
+/** Raw headers, as they came. */
+export const pairs = (raw: readonly string[]): Header[] =>
+  raw.flatMap((name, i): Header[] => (i % 2 === 0 ? [[name, raw[i + 1] ?? ""]] : []));
+
 /** What goes on of raw headers: what the message itself says, not what was said about the connection. */
 export function passedOn(rawHeaders: readonly string[], drop: RegExp = /^$/): Header[] {
-  const headers = rawHeaders.flatMap((name, i): Header[] => (i % 2 === 0 ? [[name, rawHeaders[i + 1] ?? ""]] : []));
+  const headers = pairs(rawHeaders);
   const named = headers.flatMap(([name, value]) =>
     /^connection$/i.test(name) ? value.toLowerCase().split(/\s*,\s*/) : [],
   );
@@ -91,7 +95,7 @@ export async function relayUpgrade(
     request.end();
   });
   if (upstream) {
-    return tie(socket, upstream, { answer: statusLine(answer, pairs(answer)), head, upstreamHead });
+    return tie(socket, upstream, { answer: statusLine(answer, pairs(answer.rawHeaders)), head, upstreamHead });
   }
   socket.write(statusLine(answer, [...answerHeaders(answer, to.base), ["Connection", "close"]]));
   await pipeline(answer, socket).catch(() => socket.destroy());
@@ -115,9 +119,6 @@ export function statusLine(answer: IncomingMessage, headers: readonly Header[]):
   const lines = headers.map(([name, value]) => `${name}: ${value}\r\n`);
   return `HTTP/1.1 ${answer.statusCode} ${answer.statusMessage}\r\n${lines.join("")}\r\n`;
 }
-
-export const pairs = (answer: IncomingMessage): Header[] =>
-  answer.rawHeaders.flatMap((name, i): Header[] => (i % 2 === 0 ? [[name, answer.rawHeaders[i + 1] ?? ""]] : []));
 
 async function begin(to: Destination, req: IncomingMessage, more: readonly Header[]) {
   const socket = await to.dial();
