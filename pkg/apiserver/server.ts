@@ -55,6 +55,8 @@ export interface ApiServerOptions {
   readonly log: Logger;
   readonly resources?: readonly ResourceDef[];
   readonly plugins?: readonly AdmissionPlugin[];
+  /** Pods get a token of their ServiceAccount. Default: no; it needs somebody to issue it (auth/open.ts). */
+  readonly mountTokens?: boolean;
   readonly watchQueueLimit?: number;
 }
 
@@ -85,7 +87,9 @@ export class ApiServer implements Handler {
     this.cache = new WatchCache({ ...o, resources, log: log.child({ component: "watch-cache" }) });
     const storage = new Storage(store, this.cache);
     this.view = clusterView(this.cache, storage);
-    const plugins = o.plugins ?? defaultPlugins({ clock, random, log, resources: () => this.resources.all });
+    const { mountTokens = false } = o;
+    const kinds = () => this.resources.all;
+    const plugins = o.plugins ?? defaultPlugins({ clock, random, log, resources: kinds, mountTokens });
     const admission = new Admission(plugins, this.view);
     this.#reader = new Reader({ store, storage, cache: this.cache, clock });
     this.#registry = new Registry({ storage, cache: this.cache, random, admission, resources });

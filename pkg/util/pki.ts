@@ -202,3 +202,9 @@ export async function ensureSigningKey(dir: string, name: string): Promise<strin
   await replaceFile(file, key, 0o600);
   return key;
 }
+
+/** The organizations (groups, in Kubernetes) that a PEM certificate request asks to be in. Rejects what is none. */
+export async function requestedOrganizations(pem: string): Promise<readonly string[]> {
+  const x509 = await library();
+  return new x509.Pkcs10CertificateRequest(pem).subjectName.getField("O");
+}

@@ -3,6 +3,7 @@ import type { ResourceDef } from "../../api/resource.ts";
 import type { Clock, Random } from "../../util/clock.ts";
 import type { Logger } from "../../util/log.ts";
 import type { AdmissionPlugin } from "../admission.ts";
+import { certificateApproval, certificateSigning, certificateSubjectRestriction } from "./certificates.ts";
 import { defaultIngressClass, defaultStorageClass } from "./default-classes.ts";
 import { defaultTolerationSeconds } from "./default-tolerations.ts";
 import { limitRanger } from "./limit-ranger.ts";
@@ -25,10 +26,9 @@ export interface PluginOptions {
   readonly log: Logger;
   /** All kinds served at this moment. */
   readonly resources: () => readonly ResourceDef[];
+  /** Whether Pods get a token of their ServiceAccount: off where nobody would issue it. */
+  readonly mountTokens: boolean;
 }
-
-/** No agent mounts projected volumes yet. */
-const MOUNT_TOKEN = false;
 
 export function defaultPlugins(o: PluginOptions): readonly AdmissionPlugin[] {
   const builtIn = [
@@ -36,12 +36,15 @@ export function defaultPlugins(o: PluginOptions): readonly AdmissionPlugin[] {
     limitRanger,
     rbacEscalation,
     nodeRestriction,
-    serviceAccount({ random: o.random, mountToken: MOUNT_TOKEN }),
+    serviceAccount({ random: o.random, mountToken: o.mountTokens }),
     podSecurity,
     priority,
     defaultTolerationSeconds,
     defaultStorageClass,
     runtimeClass,
+    certificateApproval,
+    certificateSigning,
+    certificateSubjectRestriction,
     defaultIngressClass,
   ];
   const withKinds = { ...o, equivalents: equivalentsIn(o.resources) };
