@@ -14,6 +14,8 @@ export interface CustomSchema {
   decode(input: unknown): Decoded;
   /** Fills in the schema's defaults, in place. */
   setDefaults(o: ApiObject): void;
+  /** With the defaults that came into the schema after it was written; the same object where none is missing. */
+  filledIn(o: DeepReadonly<ApiObject>): DeepReadonly<ApiObject>;
   /** All that the schema says of values, CEL rules included. */
   validate(next: DeepReadonly<ApiObject>, old?: DeepReadonly<ApiObject>): readonly FieldError[];
   readonly mergeType: MergeType;

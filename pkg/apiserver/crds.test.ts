@@ -237,11 +237,18 @@ describe("from definition to objects", () => {
     const fresh = await client.resource(crds).get(`things.${group}`);
     const schema = {
       type: "object",
-      properties: { spec: { type: "object", properties: { n: { type: "integer", minimum: 5 } } } },
+      properties: {
+        spec: {
+          type: "object",
+          properties: { n: { type: "integer", minimum: 5 }, since: { type: "string", default: "now" } },
+        },
+      },
     };
     const versions = [{ name: "v1", served: true, storage: true, schema: { openAPIV3Schema: schema } }];
     await client.resource(crds).update({ ...fresh, spec: { ...fresh.spec, versions } });
     await expect(resource.create(thing("new", 1))).rejects.toMatchObject({ reason: "Invalid" });
+    expect(await resource.get("old")).toMatchObject({ spec: { n: 1, since: "now" } });
+    expect((await resource.list()).items).toMatchObject([{ spec: { n: 1, since: "now" } }]);
     const patched = await resource.patch("old", "application/merge-patch+json", { metadata: { labels: { a: "b" } } });
     expect(patched.metadata.labels).toEqual({ a: "b" });
   });

@@ -16,8 +16,10 @@ export class Entry {
   readonly object: DeepReadonly<ApiObject>;
   readonly revision: Revision;
   #json: Buffer | undefined;
-  /** As other versions or groups of the kind show it. */
-  #views: Map<ResourceDef, Entry> | undefined;
+  /** As other versions or groups of the kind show it, or a newer schema. Definitions come and go. */
+  #views: WeakMap<ResourceDef, Entry> | undefined;
+  /** Shows it as it is. */
+  #plain: ResourceDef | undefined;
 
   constructor(key: string, object: DeepReadonly<ApiObject>, revision: Revision) {
     const { apiVersion = "", kind = "", metadata, ...rest } = object;
@@ -28,12 +30,16 @@ export class Entry {
 
   /** As `def` shows it; itself unless that is a view of what is stored. */
   as(def: ResourceDef): Entry {
+    if (def === this.#plain) return this;
     const known = this.#views?.get(def);
     if (known) return known;
     const object = viewed(def, this.object);
-    if (object === this.object) return this;
+    if (object === this.object) {
+      this.#plain = def;
+      return this;
+    }
     const entry = new Entry(this.key, object, this.revision);
-    this.#views ??= new Map();
+    this.#views ??= new WeakMap();
     this.#views.set(def, entry);
     return entry;
   }

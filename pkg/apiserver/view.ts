@@ -32,8 +32,12 @@ function merged(def: ResourceDef, stored: ResourceDef): ResourceDef {
 
 /** A stored object as `def` shows it: the same object where nothing is to be changed. */
 export function viewed(def: ResourceDef, stored: DeepReadonly<ApiObject>): DeepReadonly<ApiObject> {
-  if (def.view) return def.view.fromStored(stored);
-  // Written when another version of a custom resource was the stored one.
+  const shown = def.view ? def.view.fromStored(stored) : inVersion(def, stored);
+  return def.custom ? def.custom.filledIn(shown) : shown;
+}
+
+/** It may have been written when another version of a custom resource was the stored one. */
+function inVersion(def: ResourceDef, stored: DeepReadonly<ApiObject>): DeepReadonly<ApiObject> {
   const apiVersion = apiVersionOf(def);
   return stored.apiVersion === apiVersion ? stored : { ...stored, apiVersion };
 }

@@ -2,16 +2,17 @@
 import type { MergeType } from "../apply/merge-type.ts";
 import { newBudget } from "../cel/budget.ts";
 import type { CustomSchema } from "../custom-schema.ts";
+import { deepClone } from "../equal.ts";
 import type { ApiObject } from "../object.ts";
 import type { FieldError } from "../status.ts";
 import type { DeepReadonly } from "../../util/types.ts";
-import { applyDefaults } from "./defaults.ts";
+import { applyDefaults, lacksDefaults } from "./defaults.ts";
 import { validateInvariants } from "./invariants.ts";
 import { mergeTypeOf } from "./merge-type.ts";
 import { decodeCustom } from "./prune.ts";
 import { publishObject, type Published } from "./publish.ts";
 import { compileRules, hasRules, type Rules } from "./rules.ts";
-import type { Schema } from "./schema.ts";
+import { type Schema, someSchema } from "./schema.ts";
 import { NO_FIELD, validateValue } from "./validate.ts";
 
 /** `metadata`: how metadata merges on server-side apply. */
@@ -20,11 +21,18 @@ export function customSchema(schema: Schema, gvk: Published, metadata: MergeType
   // An object's metadata has defaults of nobody but the server.
   const defaulted: Schema = { ...schema, properties };
   const embedded: Schema = { ...schema, type: "object", "x-kubernetes-embedded-resource": true };
+  const presets = someSchema(defaulted, (s) => s.default !== undefined);
   const ruled = hasRules(schema);
   let rules: Rules | undefined;
   return {
     decode: (input) => decodeCustom(schema, input),
     setDefaults: (o) => applyDefaults(defaulted, o),
+    filledIn(o) {
+      if (!presets || !lacksDefaults(defaulted, o)) return o;
+      const filled = deepClone(o) as ApiObject;
+      applyDefaults(defaulted, filled);
+      return filled;
+    },
     validate: (next, old) => validate(next, old).map(named),
     mergeType: mergeTypeOf(embedded, metadata),
     openApi: (dialect) => publishObject(schema, gvk, dialect),

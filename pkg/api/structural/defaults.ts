@@ -14,9 +14,24 @@ export function applyDefaults(schema: Schema | undefined, value: unknown): void 
   }
   if (!isObject(value)) return;
   for (const [key, child] of Object.entries(schema.properties ?? {})) {
-    if (child.default === undefined) continue;
-    const absent = !has(value, key) || value[key] === undefined || (value[key] === null && !child.nullable);
-    if (absent) define(value, key, deepClone(child.default));
+    if (isMissing(value, key, child)) define(value, key, deepClone(child.default));
   }
   for (const [key, item] of Object.entries(value)) applyDefaults(childOf(schema, key), item);
+}
+
+/** Whether {@link applyDefaults} would change it. */
+export function lacksDefaults(schema: Schema | undefined, value: unknown): boolean {
+  if (!schema) return false;
+  if (Array.isArray(value)) return value.some((item) => lacksDefaults(schema.items, item));
+  if (!isObject(value)) return false;
+  const { properties = {} } = schema;
+  return (
+    Object.keys(properties).some((key) => isMissing(value, key, properties[key])) ||
+    Object.entries(value).some(([key, item]) => lacksDefaults(childOf(schema, key), item))
+  );
+}
+
+function isMissing(value: Readonly<Record<string, unknown>>, key: string, child: Schema | undefined): boolean {
+  if (child?.default === undefined) return false;
+  return !has(value, key) || value[key] === undefined || (value[key] === null && !child.nullable);
 }

@@ -412,7 +412,9 @@ describe("pruning and defaults", () => {
 
   test("defaults, within defaults and within what is there", () => {
     const o = widget({ a: null, nullable: null, map: { m: {} }, l: [{ v: 1 }, {}] });
+    const read = schema.filledIn(o);
     schema.setDefaults(o);
+    expect(read).toEqual(o);
     expect(o).toEqual(widget({ a: "x", nullable: null, o: { b: 1 }, map: { m: { v: 7 } }, l: [{ v: 1 }, { v: 7 }] }));
   });
 
@@ -434,6 +436,7 @@ describe("pruning and defaults", () => {
       fc.property(spec, (s) => {
         const once = schema.decode(widget(s)).value as ApiObject;
         schema.setDefaults(once);
+        expect(schema.filledIn(once)).toBe(once);
         const twice = schema.decode(once);
         schema.setDefaults(twice.value as ApiObject);
         expect(twice.unknown).toEqual([]);
