@@ -4,6 +4,7 @@ import type { HostAlias, Pod, PodSecurityContext, PodSpec } from "../generated/t
 import { dnsLabel, dnsSubdomain, type NameCheck, qualifiedName } from "../names.ts";
 import { validateContainers, validateId } from "./container.ts";
 import { checked, checkedRequired, each, type FieldErrors, invalidValue, oneOf, required, unique } from "./field.ts";
+import { validateIp } from "./ip.ts";
 import { validateLabels } from "./meta.ts";
 import { validateAffinity, validateSpread, validateTolerations } from "./placement.ts";
 import { validateQuantities, validateRequirements } from "./resources.ts";
@@ -81,18 +82,6 @@ function validateHostAliases(list: readonly DeepReadonly<HostAlias>[] | undefine
     ...validateIp(a.ip, `${at}.ip`),
     ...each(`${at}.hostnames`, a.hostnames, (name, i) => checked(i, name, dnsSubdomain)),
   ]);
-}
-
-const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
-
-function validateIp(ip: string | undefined, field: string): FieldErrors {
-  if (ip && (IPV4.test(ip) || isIpv6(ip))) return [];
-  return [invalidValue(field, ip ?? "", "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)")];
-}
-
-/** The URL parser knows the grammar of RFC 4291, `::ffff:1.2.3.4` included. */
-function isIpv6(ip: string): boolean {
-  return /^[0-9a-fA-F:.]+$/.test(ip) && URL.canParse(`http://[${ip}]/`);
 }
 
 function validateSecurity(s: DeepReadonly<PodSecurityContext> | undefined, field: string): FieldErrors {
