@@ -87,6 +87,28 @@ describe("a Service's addresses", () => {
     ).rejects.toThrow("provided port is already allocated");
   });
 
+  it("have a port where balancers ask, if traffic stays on the node", async () => {
+    const { spec } = await create("local", { type: "LoadBalancer", externalTrafficPolicy: "Local" });
+    const health = spec?.healthCheckNodePort;
+    expect(health).toBeGreaterThanOrEqual(30_000);
+    expect(health).not.toBe(spec?.ports?.[0]?.nodePort);
+    const taken = { type: "NodePort", ports: [{ port: 80, nodePort: health ?? 0 }] };
+    await expect(create("thief", taken)).rejects.toThrow("provided port is already allocated");
+    const patched = await api().patch("local", "application/merge-patch+json", { spec: { type: "ClusterIP" } });
+    expect(patched.spec?.healthCheckNodePort).toBeUndefined();
+    expect((await create("thief", taken)).spec?.ports?.[0]?.nodePort).toBe(health);
+  });
+
+  it("are of the one family that the cluster has", async () => {
+    await expect(create("six", { ipFamilies: ["IPv6"] })).rejects.toThrow(
+      'spec.ipFamilies[0]: Invalid value: "IPv6": not configured on this cluster',
+    );
+    await expect(create("both", { ipFamilyPolicy: "RequireDualStack" })).rejects.toThrow(
+      'spec.ipFamilyPolicy: Invalid value: "RequireDualStack": this cluster is not configured for dual-stack services',
+    );
+    expect((await create("either", { ipFamilyPolicy: "PreferDualStack" })).spec?.ipFamilies).toEqual(["IPv4"]);
+  });
+
   it("are none for a headless Service or an ExternalName", async () => {
     const { spec } = await create("peers", { clusterIP: "None" });
     expect(spec?.clusterIP).toBe("None");

@@ -3,11 +3,11 @@
  * Service, under a key that must not exist yet: so no two Services ever have the same, however many servers there are.
  * A ClusterIP is an IPAddress object, as in Kubernetes; a node port is a key of its own.
  */
-import type { Service, ServicePort } from "../../api/generated/types.ts";
+import type { Service, ServicePort, ServiceSpec } from "../../api/generated/types.ts";
 import { ipAddresses } from "../../api/kinds/networking/ipaddress.ts";
 import { type ApiObject, apiVersionOf, nameOf, namespaceOf } from "../../api/object.ts";
 import type { ResourceDef } from "../../api/resource.ts";
-import { isHeadless, needsClusterIp, needsNodePorts, NODE_PORTS } from "../../api/service.ts";
+import { isHeadless, needsClusterIp, needsHealthCheckPort, needsNodePorts, NODE_PORTS } from "../../api/service.ts";
 import { type FieldError, invalid } from "../../api/status.ts";
 import { type Cidr, contains, parseCidr, parseIp } from "../../api/validation/ip.ts";
 import { type Random, rfc3339 } from "../../util/clock.ts";
@@ -58,7 +58,8 @@ function heldBy(service: DeepReadonly<Service> | undefined): Held {
   if (!spec) return { ips: [], ports: [] };
   const ips = needsClusterIp(spec) && !isHeadless(spec) ? (spec.clusterIPs ?? []) : [];
   const ports = needsNodePorts(spec) ? (spec.ports ?? []).flatMap((p) => p.nodePort || []) : [];
-  return { ips, ports: [...new Set(ports)] };
+  const health = needsHealthCheckPort(spec) && spec.healthCheckNodePort ? [spec.healthCheckNodePort] : [];
+  return { ips, ports: [...new Set([...ports, ...health])] };
 }
 
 /** What other Services have, as far as this server knows: enough to choose by; the transaction decides. */
@@ -79,6 +80,7 @@ function allocateIp(
 ): void {
   const { spec } = service;
   if (!spec || !needsClusterIp(spec) || isHeadless(spec)) return;
+  refuseOtherFamilies(service, spec, o.cidr);
   const given = spec.clusterIP;
   if (!given) {
     const ip = freeIp(o.cidr, o.taken, o.random);
@@ -94,6 +96,17 @@ function allocateIp(
     throw refuse(service, at, [given], `failed to allocate IP ${given}: ${why}`);
   }
   if (o.taken.has(given)) throw refuse(service, at, [given], alreadyAllocated(`IP ${given}`, "provided IP"));
+}
+
+/** There is one range, so there is one family. */
+function refuseOtherFamilies(service: Service, spec: ServiceSpec, { family }: Cidr): void {
+  if (spec.ipFamilyPolicy === "RequireDualStack") {
+    const why = "this cluster is not configured for dual-stack services";
+    throw refuse(service, "spec.ipFamilyPolicy", spec.ipFamilyPolicy, why);
+  }
+  const other = (spec.ipFamilies ?? []).findIndex((f) => f !== family);
+  if (other < 0) return;
+  throw refuse(service, `spec.ipFamilies[${other}]`, spec.ipFamilies?.[other], "not configured on this cluster");
 }
 
 /** A random one, then the next free one: what was used lately is not given out at once again. */
@@ -115,7 +128,23 @@ function ipv4(bits: bigint): string {
 
 function allocatePorts(service: Service, taken: ReadonlySet<number>, random: Random): void {
   const { spec } = service;
-  if (!spec || !needsNodePorts(spec)) return;
+  if (!spec) return;
+  const own = needsNodePorts(spec) ? allocateNodePorts(service, spec, taken, random) : new Map<number, ServicePort>();
+  if (!needsHealthCheckPort(spec)) return;
+  // Where balancers ask whether this node has a Pod of the Service.
+  const asked = spec.healthCheckNodePort;
+  if (asked && taken.has(asked)) {
+    throw refuse(service, "spec.healthCheckNodePort", asked, "provided port is already allocated");
+  }
+  spec.healthCheckNodePort = asked || freePort(taken, own, random);
+}
+
+function allocateNodePorts(
+  service: Service,
+  spec: ServiceSpec,
+  taken: ReadonlySet<number>,
+  random: Random,
+): ReadonlyMap<number, ServicePort> {
   const own = new Map<number, ServicePort>();
   (spec.ports ?? []).forEach((p, i) => {
     if (!p.nodePort) return;
@@ -132,6 +161,7 @@ function allocatePorts(service: Service, taken: ReadonlySet<number>, random: Ran
     p.nodePort = sibling?.nodePort ?? freePort(taken, own, random);
     own.set(p.nodePort, p);
   }
+  return own;
 }
 
 function freePort(taken: ReadonlySet<number>, own: ReadonlyMap<number, unknown>, random: Random): number {
