@@ -292,6 +292,16 @@ describe("from definition to objects", () => {
     await until(`others.${group}`, (c) => condition(c, "Established")?.status === "True");
   });
 
+  test("of those that come at once one gets the name", async () => {
+    const group = "race.example.com";
+    const plurals = ["as", "bs", "cs", "ds"];
+    await Promise.all(plurals.map((plural) => client.resource(crds).create(simple(group, { kind: "Thing", plural }))));
+    const all = await Promise.all(plurals.map((plural) => client.resource(crds).get(`${plural}.${group}`)));
+    const accepted = all.map((crd) => condition(crd as CustomResourceDefinition, "NamesAccepted")?.status);
+    expect(accepted.filter((status) => status === "True")).toHaveLength(1);
+    expect(accepted.filter((status) => status === "False")).toHaveLength(3);
+  });
+
   test("a server that starts serves what was established before, and so does one beside it", async () => {
     const group = "restart.example.com";
     await client.resource(crds).create(simple(group));

@@ -10,6 +10,7 @@ import { deepClone, semanticEqual } from "../api/equal.ts";
 import type {
   CustomResourceDefinition,
   CustomResourceDefinitionCondition as Condition,
+  CustomResourceDefinitionNames as Names,
 } from "../api/generated/types.ts";
 import { isTrue, setCondition } from "../api/kinds/apiextensions/conditions.ts";
 import { customResourceDefs } from "../api/kinds/apiextensions/custom-resources.ts";
@@ -61,6 +62,7 @@ export class CustomResources {
   readonly #served = new Map<string, Served>();
   /** The revision of each CRD that has been looked at. */
   readonly #seen = new Map<string, Revision>();
+  readonly #accepted = new Map<string, Names>();
   readonly #queue = new Set<string>();
   readonly #abort = new AbortController();
   readonly #running: Promise<void>[] = [];
@@ -167,6 +169,7 @@ export class CustomResources {
     const next = deepClone(crd) as CustomResourceDefinition;
     const now = rfc3339(this.#o.clock.now());
     const accepted = acceptNames(crd, this.#taken(crd));
+    this.#accepted.set(name, accepted.names);
     next.status = { ...next.status, acceptedNames: accepted.names };
     setCondition(next, accepted.condition, now);
     setCondition(next, established(crd, accepted.condition), now);
@@ -178,23 +181,16 @@ export class CustomResources {
     if (crd.metadata.deletionTimestamp) await this.#finish(name);
   }
 
-  #taken(crd: Crd) {
-    const group = crd.spec.group;
-    const builtIn = this.#o.table.builtIn
-      .filter((d) => d.group === group)
-      .map((d) => ({ ...d, listKind: `${d.kind}List` }));
-    const others = [...this.#all()]
-      .map((e) => e.object as Crd)
-      .filter((c) => c.spec.group === group && c.metadata.name !== crd.metadata.name);
+  #taken({ metadata, spec }: Crd) {
+    const builtIn = this.#o.table.builtIn.filter((d) => d.group === spec.group);
+    const names = new Map<string, DeepReadonly<Names> | undefined>();
+    for (const { object } of this.#all()) names.set(object.metadata.name ?? "", (object as Crd).status?.acceptedNames);
+    // What this server has accepted a moment ago may not be in the cache yet.
+    for (const [name, accepted] of this.#accepted) names.set(name, accepted);
+    const others = [...names].filter(([name]) => name !== metadata.name && name.endsWith(`.${spec.group}`));
     return takenBy([
-      ...builtIn.map(({ plural, singular, shortNames, kind, listKind }) => ({
-        plural,
-        singular,
-        shortNames,
-        kind,
-        listKind,
-      })),
-      ...others.flatMap((c) => c.status?.acceptedNames ?? []),
+      ...builtIn.map((d) => ({ ...namesOf(d), listKind: `${d.kind}List` })),
+      ...others.flatMap(([, accepted]) => accepted ?? []),
     ]);
   }
 
@@ -225,6 +221,8 @@ export class CustomResources {
   #forget(name: string): void {
     this.#unserve(name);
     this.#seen.delete(name);
+    this.#accepted.delete(name);
+    for (const waiter of this.#waiting) if (waiter.name === name) waiter.wake();
     // The names it had are free now.
     const group = name.slice(name.indexOf(".") + 1);
     for (const { object } of this.#all()) {
@@ -255,23 +253,14 @@ export class CustomResources {
   }
 
   async #deleteObjects({ stored }: Served): Promise<void> {
-    const cache = this.#o.cache.resource(stored);
-    // All there is: no new one comes any more (D3), and what was acknowledged before is here.
-    await this.#o.cache.fresh();
-    const left = [...cache.entries()].filter((e) => e.object.metadata.deletionTimestamp === undefined);
-    const [def] = this.#o.table.all.filter((d) => d === stored || d.view?.of === stored);
-    if (!def) return;
-    for (const { object } of left) {
-      const { name = "", namespace } = object.metadata;
-      await this.#o.client
-        .resource(def, namespace)
-        .delete(name)
-        .catch((error: unknown) => {
-          if (!isReason(error, "NotFound")) throw error;
-        });
-    }
+    const def = this.#o.table.all.find((d) => d === stored || d.view?.of === stored);
+    if (def) await this.#o.client.resource(def).deleteCollection();
     await this.#o.cache.fresh();
   }
+}
+
+function namesOf({ plural, singular, shortNames, kind }: ResourceDef): Names {
+  return { plural, singular, shortNames: [...shortNames], kind };
 }
 
 /** Once Established, always: names that conflict later are told, but what is served goes on. */
