@@ -3,6 +3,7 @@
  * agents, joined by function calls. Nothing waits for real time, and chance comes from a seed, so a run can be repeated.
  */
 import { type AgentOptions, runAgent } from "../../pkg/agent/agent.ts";
+import type { User } from "../../pkg/apiserver/handler.ts";
 import { ApiServer } from "../../pkg/apiserver/server.ts";
 import type { Container, CoreV1Event, Node, Pod, PodSpec } from "../../pkg/api/generated/types.ts";
 import type { ApiObject, WatchEvent } from "../../pkg/api/object.ts";
@@ -28,24 +29,33 @@ export type NodeSpec = Partial<Pick<AgentOptions, "labels" | "taints" | "extende
 };
 
 /** The way to the API server, which can be cut, and where calls can be made to fail. */
-class Wire implements Transport {
+class Wire {
   server: ApiServer | undefined;
+  /** Told of every call that is made as somebody. */
+  seen: (user: User, c: Call) => void = () => {};
   /** Open watches of all clients. */
   watches = 0;
   /** Throw to refuse the call; give a function to be called when it has succeeded, and throw there to lose the answer. */
   fault: (c: Call) => void | (() => void) = () => {};
 
-  async call(c: Call, signal?: AbortSignal): Promise<unknown> {
-    const lose = this.fault(c);
-    const answer = await this.#reach().call(c, signal);
-    lose?.();
-    return answer;
+  /** Default: as the server itself. */
+  as(user?: User): Transport {
+    return {
+      call: async (c, signal) => {
+        const lose = this.#ask(user, c);
+        const answer = await this.#reach(user).call(c, signal);
+        lose?.();
+        return answer;
+      },
+      watch: (c, signal) => this.#watch(user, c, signal),
+    };
   }
 
-  async *watch(c: Call, signal: AbortSignal): AsyncGenerator<WatchEvent<ApiObject>> {
+  async *#watch(user: User | undefined, c: Call, signal: AbortSignal): AsyncGenerator<WatchEvent<ApiObject>> {
+    if (user) this.seen(user, c);
     this.watches++;
     try {
-      for await (const event of this.#reach().watch(c, signal)) {
+      for await (const event of this.#reach(user).watch(c, signal)) {
         this.fault(c);
         yield event;
       }
@@ -54,10 +64,20 @@ class Wire implements Transport {
     }
   }
 
-  #reach(): Transport {
-    if (!this.server) throw new ApiError("ServiceUnavailable", "connection refused");
-    return this.server.transport();
+  #ask(user: User | undefined, c: Call): void | (() => void) {
+    if (user) this.seen(user, c);
+    return this.fault(c);
   }
+
+  #reach(user: User | undefined): Transport {
+    if (!this.server) throw new ApiError("ServiceUnavailable", "connection refused");
+    return this.server.transport(user);
+  }
+}
+
+/** As the components of a real cluster are known. */
+function component(name: string, ...groups: string[]): User {
+  return { name: `system:${name}`, groups: [...groups, "system:authenticated"] };
 }
 
 /** One machine: its runtime lives on when its agent is killed. */
@@ -106,7 +126,7 @@ export class SimulatedCluster implements AsyncDisposable {
 
   private constructor(seed: number) {
     this.random = seededRandom(seed);
-    this.client = new Client(this.#ours, "test");
+    this.client = new Client(this.#ours.as(), "test");
   }
 
   /** With this many plain nodes. Resolves when they are Ready. */
@@ -114,10 +134,13 @@ export class SimulatedCluster implements AsyncDisposable {
     const cluster = new SimulatedCluster(o.seed ?? 1);
     await cluster.startApiServer();
     const { signal } = cluster.#stop;
-    const parts = (name: string) => ({ ...cluster.#parts(), client: new Client(cluster.wire, name) });
+    const parts = (name: string, user: string) => ({
+      ...cluster.#parts(),
+      client: new Client(cluster.wire.as(component(user)), name),
+    });
     cluster.#loops = [
-      runScheduler(parts("default-scheduler"), signal),
-      runControllers(parts("kube-controller-manager"), signal),
+      runScheduler(parts("default-scheduler", "kube-scheduler"), signal),
+      runControllers(parts("kube-controller-manager", "kube-controller-manager"), signal),
     ];
     for (let n = 1; n <= (o.nodes ?? 1); n++) cluster.addNode(`node-${n}`);
     await cluster.untilNodesReady();
@@ -136,7 +159,7 @@ export class SimulatedCluster implements AsyncDisposable {
     });
     const agent = {
       ...this.#parts(),
-      client: new Client(this.wire, "kubelet"),
+      client: new Client(this.wire.as(component(`node:${name}`, "system:nodes")), "kubelet"),
       runtime,
       nodeName: name,
       address: `192.168.${n >> 8}.${n & 255}`,
