@@ -109,7 +109,13 @@ export class Cluster {
     const [pki, key, api] = await Promise.all([
       ensurePki(o.home.pki, CERTS, systemClock),
       ensureSigningKey(o.home.pki, "service-account"),
-      ApiServer.open({ store, clock: systemClock, random: systemRandom, log: log.child({ component: "apiserver" }) }),
+      ApiServer.open({
+        store,
+        clock: systemClock,
+        random: systemRandom,
+        log: log.child({ component: "apiserver" }),
+        mountTokens: true,
+      }),
     ]);
     undo.push(() => api.close());
     const { certs, caCert } = pki;

@@ -14,7 +14,7 @@ import {
 import { RESTART_BACKOFF, ranLong, specHash } from "./restart.ts";
 
 /** What waits for somebody to create a ConfigMap is tried more often than what loads a registry or the daemon. */
-const CONFIG_BACKOFF = { initialMs: 1_000, maxMs: 10_000 };
+const CONFIG_BACKOFF = { initialMs: 200, maxMs: 10_000 };
 const QUICK: ReadonlySet<string> = new Set([
   "CreateContainerConfigError",
   "FailedMount",
