@@ -147,6 +147,39 @@ describe("a user without rights", () => {
   });
 });
 
+describe("a stream into a container", () => {
+  const headers = {
+    Connection: "Upgrade",
+    Upgrade: "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+    "Sec-WebSocket-Protocol": "v5.channel.k8s.io",
+  };
+  const path = `${core}/pods/none/exec?command=id&stdout=1`;
+  const allow = async (verb: string) => {
+    await create(`${rbac}/namespaces/default/roles`, {
+      metadata: { name: verb },
+      rules: [{ verbs: [verb], apiGroups: [""], resources: ["pods/exec"] }],
+    });
+    await create(`${rbac}/namespaces/default/rolebindings`, {
+      metadata: { name: verb },
+      roleRef: roleRef("Role", verb),
+      subjects: [{ kind: "User", name: "eve" }],
+    });
+  };
+
+  test("needs the right to create one, though a WebSocket only gets; and comes before all else", async () => {
+    const refused = (verb: string) =>
+      `403 pods "none" is forbidden: User "eve" cannot ${verb} resource "pods/exec" in API group "" in the namespace "default"`;
+    expect(await message(path, { headers, as: undefined })).toBe("401 Unauthorized");
+    expect(await message(path, { headers, as: eve })).toBe(refused("get"));
+    await allow("get");
+    expect(await message(path, { headers, as: eve })).toBe(refused("create"));
+    await allow("create");
+    expect(await message(path, { headers, as: eve })).toBe('404 pods "none" not found');
+  });
+});
+
 describe("nobody", () => {
   test.each<[string, Asked]>([
     ["no credentials", { as: undefined }],
