@@ -3,12 +3,12 @@ import { newBudget, type Budget } from "../../api/cel/budget.ts";
 import { CelCompileError, CelEvaluationError, compile, type Program } from "../../api/cel/cel.ts";
 import { toDynamic } from "../../api/cel/values.ts";
 import type { MatchCondition } from "../../api/generated/types.ts";
-import type { ApiObject } from "../../api/object.ts";
 import type { ResourceDef } from "../../api/resource.ts";
 import type { DeepReadonly } from "../../util/types.ts";
 import type { AdmissionRequest, ClusterView } from "../admission.ts";
 import { namespaces } from "./refs.ts";
 import { isResource } from "./refuse.ts";
+import { kindShown, type Shown } from "./shown.ts";
 
 const VARIABLES = {
   object: "dyn",
@@ -48,12 +48,7 @@ function tryCompile(expression: string, returns: "bool" | "string" | "dyn"): Pro
 }
 
 /** `object` and `oldObject` are as `def` shows them. */
-export function bindingsOf(
-  r: AdmissionRequest,
-  def: ResourceDef,
-  shown: { readonly object: DeepReadonly<ApiObject> | undefined; readonly old: DeepReadonly<ApiObject> | undefined },
-  view: ClusterView,
-): Bindings {
+export function bindingsOf(r: AdmissionRequest, def: ResourceDef, shown: Shown, view: ClusterView): Bindings {
   const cluster = isResource(r, "", "namespaces") || r.namespace === "";
   const namespace = cluster ? undefined : view.get(namespaces, "", r.namespace);
   return {
@@ -67,18 +62,19 @@ export function bindingsOf(
 
 /** `admission.k8s.io/v1` AdmissionRequest, but for the objects and its uid. */
 export function requestOf(r: AdmissionRequest, def: ResourceDef) {
-  const kindOf = (d: ResourceDef) => ({ group: d.group, version: d.version, kind: d.kind });
   const resourceOf = (d: ResourceDef) => ({ group: d.group, version: d.version, resource: d.plural });
   const { name: username, ...user } = r.user;
+  // A Namespace counts as being in itself.
+  const namespace = isResource(r, "", "namespaces") ? r.name : r.namespace;
   return {
-    kind: kindOf(def),
+    kind: kindShown(def, r),
     resource: resourceOf(def),
     ...(r.subresource && { subResource: r.subresource }),
-    requestKind: kindOf(r.def),
+    requestKind: kindShown(r.def, r),
     requestResource: resourceOf(r.def),
     ...(r.subresource && { requestSubResource: r.subresource }),
     name: r.name,
-    ...(r.namespace && { namespace: r.namespace }),
+    ...(namespace && { namespace }),
     operation: r.operation,
     userInfo: { username, ...user },
     dryRun: r.dryRun,

@@ -14,7 +14,7 @@ import { bindingsOf } from "../expressions.ts";
 import { type Criteria, type Equivalents, isExempt, matched } from "../matching.ts";
 import { policies, policyBindings } from "../refs.ts";
 import { forbidden } from "../refuse.ts";
-import { shownAs } from "../webhooks/ask.ts";
+import { shownAs } from "../shown.ts";
 import { type Violation, violationsOf } from "./evaluate.ts";
 import { paramsOf } from "./params.ts";
 

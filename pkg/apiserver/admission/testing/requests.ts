@@ -23,7 +23,7 @@ export function request(asked: Asked): AdmissionRequest & { readonly warnings: s
   const warnings: string[] = [];
   return {
     operation: "CREATE",
-    def: { group, version, kind, plural, namespaced } as ResourceDef,
+    def: { group, version, kind, plural, namespaced, subresources: {} } as unknown as ResourceDef,
     namespace: namespaced ? "default" : "",
     name: rest.object?.metadata.name ?? rest.old?.metadata.name ?? "",
     subresource: "",

@@ -5,23 +5,14 @@ import type { Clock, Random } from "../../../util/clock.ts";
 import type { Logger } from "../../../util/log.ts";
 import type { DeepReadonly } from "../../../util/types.ts";
 import type { AdmissionRequest, ClusterView } from "../../admission.ts";
-import { viewed } from "../../view.ts";
 import { newUid } from "../../write-policy.ts";
 import { bindingsOf, conditionsHold } from "../expressions.ts";
 import { type Equivalents, matched } from "../matching.ts";
 import { forbidden } from "../refuse.ts";
+import { shownAs } from "../shown.ts";
 import { post } from "./call.ts";
 import { endpointOf } from "./endpoint.ts";
-import {
-  callFailure,
-  denial,
-  InvalidAnswer,
-  noDryRun,
-  readAnswer,
-  type ReviewAnswer,
-  reviewOf,
-  type Shown,
-} from "./review.ts";
+import { callFailure, denial, InvalidAnswer, noDryRun, readAnswer, type ReviewAnswer, reviewOf } from "./review.ts";
 
 export type Webhook = DeepReadonly<MutatingWebhook | ValidatingWebhook>;
 
@@ -30,11 +21,6 @@ export interface WebhookOptions {
   readonly random: Random;
   readonly log: Logger;
   readonly equivalents: Equivalents;
-}
-
-/** The objects of a request as a webhook that knows them as `def` sees them. */
-export function shownAs(def: ResourceDef, r: AdmissionRequest): Shown {
-  return { object: r.object && viewed(def, r.object), old: r.old && viewed(def, r.old) };
 }
 
 /** The kind under which the webhook wants to see this request, if it does. Throws Forbidden when its conditions fail. */

@@ -1,5 +1,4 @@
 /** Mutating and validating admission webhooks: the cluster's own rules, asked of programs outside. */
-import { decodeObject } from "../../../api/decode.ts";
 import { deepClone, semanticEqual } from "../../../api/equal.ts";
 import type { MutatingWebhook } from "../../../api/generated/types.ts";
 import type { ApiObject } from "../../../api/object.ts";
@@ -8,9 +7,10 @@ import type { ResourceDef } from "../../../api/resource.ts";
 import { ApiError } from "../../../api/status.ts";
 import type { DeepReadonly } from "../../../util/types.ts";
 import type { AdmissionPlugin, AdmissionRequest, ClusterView } from "../../admission.ts";
-import { policyOf, toStored, viewed } from "../../view.ts";
+import { policyOf } from "../../view.ts";
 import { isExempt } from "../matching.ts";
 import { mutatingWebhooks, validatingWebhooks } from "../refs.ts";
+import { shownAs, unshown } from "../shown.ts";
 import { ask, interest, type WebhookOptions } from "./ask.ts";
 
 type Hook = DeepReadonly<MutatingWebhook>;
@@ -77,9 +77,8 @@ async function askToChange(
 function patch(r: AdmissionRequest, object: ApiObject, def: ResourceDef, operations: readonly unknown[]): boolean {
   const before = deepClone(object);
   try {
-    const decoded = decodeObject<ApiObject>(def, applyJsonPatch(viewed(def, object), operations), "Ignore").object;
-    decoded.apiVersion ??= viewed(def, object).apiVersion ?? "";
-    replace(object, toStored(def, decoded));
+    const { object: shown } = shownAs(def, r);
+    replace(object, unshown(def, r, object, applyJsonPatch(shown, operations)));
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     throw new ApiError("InternalError", `Internal error occurred: ${why}`, { causes: [{ message: why }] });

@@ -1,18 +1,12 @@
 /** The question a webhook is asked, and what its answer means. */
 import { deepClone } from "../../../api/equal.ts";
-import type { ApiObject } from "../../../api/object.ts";
 import type { ResourceDef } from "../../../api/resource.ts";
 import { ApiError, badRequest, type Status } from "../../../api/status.ts";
-import type { DeepReadonly } from "../../../util/types.ts";
 import type { AdmissionRequest } from "../../admission.ts";
 import { requestOf } from "../expressions.ts";
+import type { Shown } from "../shown.ts";
 
 const API_VERSION = "admission.k8s.io/v1";
-
-export interface Shown {
-  readonly object: DeepReadonly<ApiObject> | undefined;
-  readonly old: DeepReadonly<ApiObject> | undefined;
-}
 
 export function reviewOf(uid: string, r: AdmissionRequest, def: ResourceDef, shown: Shown) {
   return {

@@ -3,6 +3,7 @@ import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { Pod } from "../../../api/generated/types.ts";
 import type { ApiObject } from "../../../api/object.ts";
+import { deployments } from "../../../api/kinds/apps/deployment.ts";
 import { pods } from "../../../api/kinds/core/pod.ts";
 import type { ResourceDef } from "../../../api/resource.ts";
 import { seededRandom, systemClock } from "../../../util/clock.ts";
@@ -269,6 +270,33 @@ describe("mutating webhooks", () => {
     const r = ask();
     expect(await admit(mutating(plugin), r, viewOf(configuration(refs.mutatingWebhooks, ...hooks)))).toBeUndefined();
     expect(seen).toEqual(["hook saw 0", "hook saw 1", "plugin", "hook saw 2"]);
+  });
+
+  test("a scale is shown, and changed, as a Scale", async () => {
+    respond = allow(patch({ op: "replace", path: "/spec/replicas", value: 2 }));
+    const object = {
+      metadata: { name: "web", namespace: "default" },
+      spec: { replicas: 7, paused: true },
+    } as ApiObject;
+    const r = {
+      ...ask({ operation: "UPDATE", subresource: "scale", object }),
+      def: deployments as unknown as ResourceDef,
+    };
+    const scales = hook({
+      rules: [{ operations: ["*"], apiGroups: ["*"], apiVersions: ["*"], resources: ["*/scale"] }],
+    });
+    expect(await admit(mutating(), r, viewOf(configuration(refs.mutatingWebhooks, scales)))).toBeUndefined();
+    expect(reviews).toMatchObject([
+      {
+        request: {
+          kind: { group: "autoscaling", version: "v1", kind: "Scale" },
+          resource: { group: "apps", version: "v1", resource: "deployments" },
+          subResource: "scale",
+          object: { apiVersion: "autoscaling/v1", kind: "Scale", spec: { replicas: 7 } },
+        },
+      },
+    ]);
+    expect(r.object).toMatchObject({ spec: { replicas: 2, paused: true } });
   });
 
   test.each<[string, object, RegExp]>([
