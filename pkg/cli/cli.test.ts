@@ -4,8 +4,10 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough, Readable, Writable } from "node:stream";
+import { ensurePolicy } from "../apiserver/auth/ensure-policy.ts";
 import { listen } from "../apiserver/http.ts";
 import { ApiServer } from "../apiserver/server.ts";
+import { Client } from "../client/client.ts";
 import { readKubeconfig, singleKubeconfig, writeKubeconfig } from "../client/kubeconfig.ts";
 import { MemoryStore } from "../store/memory.ts";
 import { systemClock, systemRandom } from "../util/clock.ts";
@@ -28,6 +30,7 @@ beforeAll(async () => {
   );
   const store = new MemoryStore();
   const api = await ApiServer.open({ store, clock: systemClock, random: systemRandom, log: silent });
+  await ensurePolicy(new Client(api.transport(), "test"), api.view);
   const tls = { ...server, clientCa: ca.cert };
   const listener = await listen(api, { host: HOST, port: 0, tls, agentTls: { ...admin, ca: ca.cert }, log: silent });
   const connection = { server: listener.url, ca: ca.cert, ...admin };
@@ -303,6 +306,27 @@ describe("the rest", () => {
     );
     expect((await cli("api-resources")).out).toMatch(/^pods +po +v1 +true +Pod$/m);
     expect((await cli("version")).out).toMatch(/^Client Version: v[\d.]+\nServer Version: v1\.36\.\d\+mini-kube\n$/);
+  });
+
+  test("auth: who one is, what one may; tokens to be somebody else for a while", async () => {
+    expect((await cli("auth whoami")).out).toMatch(/^ATTRIBUTE +VALUE\nUsername +admin\nGroups +\[system:masters /);
+    expect(await cli("auth can-i create po")).toEqual({ code: 0, out: "yes\n", err: "" });
+    expect((await cli("auth can-i --list")).out).toMatch(/^RESOURCES +NON-RESOURCE URLS +RESOURCE NAMES +VERBS$/m);
+    await cli("create sa robot");
+    const token = (await cli("create token robot --duration=20m")).out.trim();
+    const config = readKubeconfig(join(home, "kubeconfig"));
+    const robot = { ...config, users: [{ name: "test", user: { token } }] };
+    const kubeconfig = file("robot", JSON.stringify(robot));
+    const as = (line: string) => cli(`${line} --kubeconfig ${kubeconfig}`);
+    expect((await as("auth whoami")).out).toMatch(/^Username +system:serviceaccount:default:robot$/m);
+    expect(await as("auth can-i get pods/web --subresource=log")).toEqual({ code: 1, out: "no\n", err: "" });
+    expect(await as("auth can-i get /metrics -q")).toEqual({ code: 1, out: "", err: "" });
+    expect((await as("get pods")).err).toContain(
+      'User "system:serviceaccount:default:robot" cannot list resource "pods"',
+    );
+    expect((await cli("create token robot --duration=soon")).err).toContain("--duration soon");
+    expect((await cli("create token robot --duration=5m")).err).toContain("less than 10 minutes");
+    expect((await cli("create token nobody")).err).toContain('serviceaccounts "nobody" not found');
   });
 
   test("config keeps secrets, and changes the namespace only to one that exists", async () => {

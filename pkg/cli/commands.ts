@@ -91,6 +91,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import("./commands/api-resources.ts"),
   },
   {
+    name: "auth",
+    group: CLUSTER,
+    summary: "Ask who you are, and what you may do",
+    load: () => import("./commands/auth.ts"),
+  },
+  {
     name: "config",
     group: CLUSTER,
     summary: "Show the kubeconfig, choose a namespace",

@@ -9,6 +9,7 @@ import { readManifests } from "../manifests.ts";
 import { type CommandModule, examples, type Run } from "../command.ts";
 import type { Session } from "../session.ts";
 import { addWriteFlags, isDry, tell, type WriteFlags, writeOptions } from "../writes.ts";
+import { defineToken } from "./create-token.ts";
 import { collect } from "./get.ts";
 
 interface Options extends WriteFlags {
@@ -44,10 +45,12 @@ export const command: CommandModule = {
           "mini-kube create configmap conf --from-literal=key=value --from-file=app.conf",
           "mini-kube create secret generic login --from-literal=password=s3cret",
           "mini-kube create serviceaccount robot",
+          "mini-kube create token robot --duration=24h                   to act as it",
         ),
       )
       .action(run(createFromFiles));
     defineGenerators(c, run);
+    defineToken(c, run);
   },
 };
 
