@@ -73,7 +73,9 @@ function readTags(dir) {
     for (const line of readFileSync(join(dir, file), "utf8").split("\n")) {
       struct = /^type (\w+) struct/.exec(line)?.[1] ?? struct;
       const [, declared = "", tag = ""] = /^\s+(.+?)\s+`(.*)`/.exec(line) ?? [];
-      const name = /protobuf:"[^"]*\bname=(\w+)/.exec(tag)?.[1];
+      // An embedded struct may go by its type's name.
+      const embedded = /^[A-Z]\w*$/.test(declared) && tag.includes("protobuf:") ? lowerFirst(declared) : undefined;
+      const name = /protobuf:"[^"]*\bname=(\w+)/.exec(tag)?.[1] ?? embedded;
       if (name === undefined) continue;
       const [jsonName = "", ...options] = (/json:"([^"]*)"/.exec(tag)?.[1] ?? name).split(",");
       tags.set(`${struct}.${name}`, {
@@ -84,6 +86,8 @@ function readTags(dir) {
   }
   return tags;
 }
+
+const lowerFirst = (text) => text.charAt(0).toLowerCase() + text.slice(1);
 
 const FIELD = /^\s+(optional|repeated|map<string, )\s*([\w.]+)>? (\w+) = (\d+)/;
 

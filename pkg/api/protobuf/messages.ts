@@ -59,7 +59,7 @@ Endpoints metadata=1:meta/v1.ObjectMeta subsets=2:[]EndpointSubset
 EnvFromSource prefix?=1:string configMapRef=2:ConfigMapEnvSource secretRef=3:SecretEnvSource
 EnvVar name=1:string value?=2:string valueFrom=3:EnvVarSource
 EnvVarSource fieldRef=1:ObjectFieldSelector resourceFieldRef=2:ResourceFieldSelector configMapKeyRef=3:ConfigMapKeySelector secretKeyRef=4:SecretKeySelector fileKeyRef=5:FileKeySelector
-EphemeralContainer ephemeralContainerCommon=1:EphemeralContainerCommon targetContainerName?=2:string
+EphemeralContainer =1:EphemeralContainerCommon targetContainerName?=2:string
 EphemeralContainerCommon name=1:string image?=2:string command=3:[]string args=4:[]string workingDir?=5:string ports=6:[]ContainerPort envFrom=19:[]EnvFromSource env=7:[]EnvVar resources=8:ResourceRequirements resizePolicy=23:[]ContainerResizePolicy restartPolicy=24:string restartPolicyRules=25:[]ContainerRestartRule volumeMounts=9:[]VolumeMount volumeDevices=21:[]VolumeDevice livenessProbe=10:Probe readinessProbe=11:Probe startupProbe=22:Probe lifecycle=12:Lifecycle terminationMessagePath?=13:string terminationMessagePolicy?=20:string imagePullPolicy?=14:string securityContext=15:SecurityContext stdin?=16:bool stdinOnce?=17:bool tty?=18:bool
 EphemeralVolumeSource volumeClaimTemplate=1:PersistentVolumeClaimTemplate
 Event metadata=1:meta/v1.ObjectMeta involvedObject=2:ObjectReference reason?=3:string message?=4:string source=5:EventSource firstTimestamp=6:meta/v1.Time lastTimestamp=7:meta/v1.Time count?=8:int32 type?=9:string eventTime=10:meta/v1.MicroTime series=11:EventSeries action?=12:string related=13:ObjectReference reportingComponent=14:string reportingInstance=15:string
