@@ -1,5 +1,5 @@
+import { toleratesAny } from "../../api/tolerations.ts";
 import { pass, reject, type SchedulerPlugin } from "../framework.ts";
-import { toleratesAny } from "./tolerations.ts";
 
 const VERDICT = reject("node(s) were unschedulable", false);
 const CORDON = { key: "node.kubernetes.io/unschedulable", effect: "NoSchedule" };

@@ -1,7 +1,7 @@
 import type { Toleration } from "../../api/generated/types.ts";
+import { toleratesAny } from "../../api/tolerations.ts";
 import type { DeepReadonly } from "../../util/types.ts";
 import { pass, reject, type SchedulerPlugin } from "../framework.ts";
-import { toleratesAny } from "./tolerations.ts";
 
 /** Taints keep Pods away (NoSchedule, NoExecute), or make a node less liked (PreferNoSchedule). */
 export const taintToleration: SchedulerPlugin<readonly DeepReadonly<Toleration>[]> = {

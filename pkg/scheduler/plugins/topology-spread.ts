@@ -1,13 +1,13 @@
 import type { TopologySpreadConstraint } from "../../api/generated/types.ts";
 import { namespaceOf } from "../../api/object.ts";
 import { fromLabelSelector, matchesLabels, type Selector } from "../../api/selectors.ts";
+import { matchesNode } from "../../api/node-selection.ts";
+import { toleratesAny } from "../../api/tolerations.ts";
 import type { DeepReadonly } from "../../util/types.ts";
 import { pass, reject, type SchedulerPlugin } from "../framework.ts";
 import type { NodeInfo } from "../node-info.ts";
 import { labelRequirements, type PodInfo } from "../pod-info.ts";
 import type { Snapshot } from "../snapshot.ts";
-import { matchesNode } from "./node-affinity.ts";
-import { toleratesAny } from "./tolerations.ts";
 
 const SKEWED = reject("node(s) didn't match pod topology spread constraints", true);
 const NO_LABEL = reject("node(s) didn't match pod topology spread constraints (missing required label)", false);

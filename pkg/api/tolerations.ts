@@ -1,5 +1,6 @@
-import type { Taint, Toleration } from "../../api/generated/types.ts";
-import type { DeepReadonly } from "../../util/types.ts";
+/** Which taints keep a Pod away. Pure. */
+import type { DeepReadonly } from "../util/types.ts";
+import type { Taint, Toleration } from "./generated/types.ts";
 
 type Tolerations = readonly DeepReadonly<Toleration>[];
 
