@@ -154,8 +154,13 @@ const CLAIM_NAMES = ["persistentvolumeclaims", "requests.storage"] as const;
 const OF_CLASS = ".storageclass.storage.k8s.io/";
 const CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class";
 
+/** By the annotation that was there before the field. */
+export function storageClassOf(claim: DeepReadonly<PersistentVolumeClaim>): string | undefined {
+  return claim.metadata.annotations?.[CLASS_ANNOTATION] ?? claim.spec?.storageClassName;
+}
+
 function claimUsage(claim: DeepReadonly<PersistentVolumeClaim>): ResourceList {
-  const storageClass = claim.metadata.annotations?.[CLASS_ANNOTATION] ?? claim.spec?.storageClassName;
+  const storageClass = storageClassOf(claim);
   const asked = parseList(claim.spec?.resources?.requests).get("storage");
   const usage = new Map([
     ["count/persistentvolumeclaims", count(1)],

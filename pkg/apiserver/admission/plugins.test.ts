@@ -3,6 +3,7 @@ import type { ApiObject } from "../../api/object.ts";
 import type { Pod } from "../../api/generated/types.ts";
 import { seededRandom } from "../../util/clock.ts";
 import type { AdmissionPlugin } from "../admission.ts";
+import { claimResize } from "./claim-resize.ts";
 import { defaultIngressClass, defaultStorageClass } from "./default-classes.ts";
 import { defaultTolerationSeconds } from "./default-tolerations.ts";
 import { limitRanger } from "./limit-ranger.ts";
@@ -324,6 +325,35 @@ const rows: readonly Row[] = [
     'namespaces "kube-system" is forbidden: this namespace may not be deleted',
   ],
 ];
+
+const claim = (storage: string, phase = "Bound"): ApiObject =>
+  here("data", { spec: { storageClassName: "s", resources: { requests: { storage } } }, status: { phase } });
+const growing = (allowVolumeExpansion: boolean) => [
+  [refs.storageClasses, named("s", { provisioner: "p", allowVolumeExpansion })] as const,
+];
+
+test.each<[string, ApiObject, ApiObject, readonly Placed[], string | undefined]>([
+  ["may", claim("1Gi"), claim("2Gi"), growing(true), undefined],
+  ["may shrink as far as admission is concerned", claim("2Gi"), claim("1Gi"), [], undefined],
+  [
+    "may not, by its class",
+    claim("1Gi"),
+    claim("2Gi"),
+    growing(false),
+    "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize",
+  ],
+  [
+    "may not before it is bound",
+    claim("1Gi", "Pending"),
+    claim("2Gi"),
+    growing(true),
+    "Only bound persistent volume claims can be expanded",
+  ],
+])("a claim that grows %s", async (_, old, object, cluster, why) => {
+  const r = request({ plural: "persistentvolumeclaims", operation: "UPDATE", old, object });
+  const expected = why && `persistentvolumeclaims "data" is forbidden: ${why}`;
+  expect(await admit(claimResize, r, viewOf(...cluster))).toBe(expected);
+});
 
 describe("plugins", () => {
   test.each(rows)("%s", async (_, plugin, asked, cluster, expected) => {

@@ -4,6 +4,7 @@ import type { Clock, Random } from "../../util/clock.ts";
 import type { Logger } from "../../util/log.ts";
 import type { AdmissionPlugin } from "../admission.ts";
 import { certificateApproval, certificateSigning, certificateSubjectRestriction } from "./certificates.ts";
+import { claimResize } from "./claim-resize.ts";
 import { defaultIngressClass, defaultStorageClass } from "./default-classes.ts";
 import { defaultTolerationSeconds } from "./default-tolerations.ts";
 import { limitRanger } from "./limit-ranger.ts";
@@ -41,6 +42,7 @@ export function defaultPlugins(o: PluginOptions): readonly AdmissionPlugin[] {
     priority,
     defaultTolerationSeconds,
     defaultStorageClass,
+    claimResize,
     runtimeClass,
     certificateApproval,
     certificateSigning,
