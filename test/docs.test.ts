@@ -1,0 +1,42 @@
+import { describe, expect, test } from "@jest/globals";
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+
+/** What the documentation says of the tests is true. */
+const root = resolve(import.meta.dirname, "..");
+const page = join(root, "docs/wire.md");
+
+/** `[name](path.test.ts) “title”, “title”`: each title with the last file named before it, across the lines of an item. */
+function citations(markdown: string): { file: string; title: string }[] {
+  const found: { file: string; title: string }[] = [];
+  for (const item of markdown.split(/^- \[/m).slice(1)) {
+    let file = "";
+    for (const [, path, title] of item.replace(/\s+/g, " ").matchAll(/\]\(([^)]+\.test\.ts)\)|“([^”]+)”/g)) {
+      if (path !== undefined) file = resolve(dirname(page), path);
+      else if (title !== undefined) found.push({ file, title });
+    }
+  }
+  return found;
+}
+
+describe("docs/wire.md", () => {
+  const markdown = readFileSync(page, "utf8");
+  const cited = citations(markdown);
+
+  test("every item is ticked by a test", () => {
+    const items = markdown.split(/^- /m).slice(1);
+    expect(items.length).toBeGreaterThan(50);
+    expect(items.filter((item) => !item.startsWith("[x] "))).toEqual([]);
+    expect(items.filter((item) => citations(`- ${item}`).length === 0)).toEqual([]);
+  });
+
+  test.each(cited.map(({ file, title }) => [file.slice(root.length + 1), title] as const))(
+    "%s has “%s”",
+    (file, title) => {
+      const path = join(root, file);
+      expect(existsSync(path)).toBe(true);
+      // As a test's or a group's name, plain or of a table.
+      expect(readFileSync(path, "utf8").includes(`"${title}"`)).toBe(true);
+    },
+  );
+});
