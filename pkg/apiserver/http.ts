@@ -153,7 +153,10 @@ class Front {
     try {
       await visit.identify();
       const request = parseRequest(req.method ?? "GET", urlOf(req), undefined);
-      if (request) await this.#authorizeUpgrade(visit, request.call);
+      if (request) {
+        await this.#authorizeUpgrade(visit, request.call);
+        this.#checkPlace(request.call);
+      }
       const verb = request && this.#connect(request.call);
       if (!request || !verb) throw badRequest("this address takes no upgrade");
       socket.once("close", () => visit.end(SWITCHING_PROTOCOLS));
@@ -175,6 +178,13 @@ class Front {
     const a = attributesOf(visit.user, call);
     await visit.authorize(a, call.version);
     if (a.verb === "get" && STREAMS.has(a.subresource)) await visit.authorize({ ...a, verb: "create" }, call.version);
+  }
+
+  /** A right in one namespace says nothing of what lies in none, whatever address it is asked for by. */
+  #checkPlace({ group, version, resource, namespace }: Call): void {
+    const def = this.#api.find(group, version, resource);
+    if (!def || def.namespaced || namespace === undefined) return;
+    throw new ApiError("NotFound", "the server could not find the requested resource");
   }
 
   #visit(req: IncomingMessage): Visit {
@@ -208,6 +218,7 @@ class Front {
       return this.#document(req, res);
     }
     await visit.authorize(attributesOf(visit.user, request.call), request.call.version);
+    this.#checkPlace(request.call);
     const connect = this.#connect(request.call);
     if (connect) return this.#connects.request(connect, request, req, res);
     const view = {

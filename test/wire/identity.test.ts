@@ -133,6 +133,22 @@ describe("a user without rights", () => {
     }
   });
 
+  test("with everything in one namespace, has nothing of what lies in none", async () => {
+    await bind("all", "cluster-admin", { kind: "User", name: "eve" });
+    await create("/api/v1/nodes", { metadata: { name: "n1" } });
+    const node = "/api/v1/namespaces/default/nodes";
+    for (const path of [`${node}/n1`, node, `${node}/n1/proxy/metrics`, `${node}?watch=1&timeoutSeconds=1`]) {
+      expect((await api.ask(path, { as: eve })).code).toBe(404);
+    }
+    expect((await api.ask(`${node}/n1`, { as: eve, method: "DELETE" })).code).toBe(404);
+    expect((await api.ask("/api/v1/nodes/n1", { as: eve })).code).toBe(403);
+    expect((await api.ask("/api/v1/namespaces//secrets", { as: eve })).code).toBe(403);
+    expect((await api.ask("/api/v1/namespaces/default%2F..%2Fkube-system/secrets", { as: eve })).code).toBe(403);
+    expect((await api.ask("/api/v1/namespaces/default/../kube-system/secrets", { as: eve })).code).toBe(403);
+    await api.ok("/api/v1/nodes/n1", { method: "DELETE" });
+    await remove(`${rbac}/namespaces/default/rolebindings/all`);
+  });
+
   test("cannot give what she lacks", async () => {
     await bind("self", "admin", { kind: "User", name: "eve" });
     const role = { metadata: { name: "r" }, rules: [{ verbs: ["get"], apiGroups: [""], resources: ["nodes"] }] };
