@@ -138,6 +138,8 @@ export interface ResourceDef<T extends ApiObject = ApiObject> {
   readonly warnings?: (o: DeepReadonly<T>) => readonly string[];
   /** Told to whoever uses this version: `example.com/v1beta1 Widget is deprecated`. */
   readonly deprecated?: string;
+  /** Whether metadata.generation counts the changes of what is wanted; default: where there is a status to lag behind. */
+  readonly generations?: boolean;
   /** What becomes of dependents when a delete does not say; default is Background. */
   readonly defaultPropagation?: "Orphan";
   /** Of these, the oldest are removed by the API server when there are more (Events). */

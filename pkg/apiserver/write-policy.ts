@@ -169,9 +169,9 @@ function isFinished(def: ResourceDef, o: ApiObject): boolean {
   );
 }
 
-/** Built-in kinds count generations if they report a status: others have nobody who could lag behind. */
+/** Only kinds that report a status, and a few others that clients expect it of. */
 function countsGenerations(def: ResourceDef): boolean {
-  return def.custom !== undefined || def.subresources["status"]?.type === "part";
+  return def.generations ?? (def.custom !== undefined || def.subresources["status"]?.type === "part");
 }
 
 function bumpGeneration(meta: ObjectMeta): void {

@@ -58,6 +58,7 @@ export const validatingAdmissionPolicies: ResourceDef<ValidatingAdmissionPolicy>
   shortNames: [],
   categories: ["api-extensions"],
   namespaced: false,
+  generations: true,
   schema: "ValidatingAdmissionPolicy",
   setDefaults: (o) => defaultPolicy((o.spec ??= {})),
   prepareForCreate(o) {
@@ -93,6 +94,7 @@ export const mutatingAdmissionPolicies: ResourceDef<MutatingAdmissionPolicy> = {
   shortNames: [],
   categories: ["api-extensions"],
   namespaced: false,
+  generations: true,
   schema: "MutatingAdmissionPolicy",
   setDefaults: (o) => defaultPolicy((o.spec ??= {})),
   validate: (next) => validateMutatingPolicy(next.spec ?? {}),
@@ -120,6 +122,7 @@ export const validatingAdmissionPolicyBindings: ResourceDef<ValidatingAdmissionP
   shortNames: [],
   categories: ["api-extensions"],
   namespaced: false,
+  generations: true,
   schema: "ValidatingAdmissionPolicyBinding",
   setDefaults(o) {
     o.spec ??= { policyName: "", validationActions: [] };
@@ -143,6 +146,7 @@ export const mutatingAdmissionPolicyBindings: ResourceDef<MutatingAdmissionPolic
   shortNames: [],
   categories: ["api-extensions"],
   namespaced: false,
+  generations: true,
   schema: "MutatingAdmissionPolicyBinding",
   setDefaults: defaultBinding,
   validate: ({ spec = {} }) => validateBinding(spec),

@@ -21,6 +21,7 @@ export const validatingWebhookConfigurations: ResourceDef<ValidatingWebhookConfi
   shortNames: [],
   categories: ["api-extensions"],
   namespaced: false,
+  generations: true,
   schema: "ValidatingWebhookConfiguration",
   setDefaults: (o) => o.webhooks?.forEach(defaultWebhook),
   validate: (next) => validateWebhooks(next.webhooks),
@@ -38,6 +39,7 @@ export const mutatingWebhookConfigurations: ResourceDef<MutatingWebhookConfigura
   shortNames: [],
   categories: ["api-extensions"],
   namespaced: false,
+  generations: true,
   schema: "MutatingWebhookConfiguration",
   setDefaults(o) {
     for (const h of o.webhooks ?? []) {

@@ -21,6 +21,7 @@ export const apiServices: ResourceDef<APIService> = {
   shortNames: [],
   categories: ["api-extensions"],
   namespaced: false,
+  generations: false,
   schema: "APIService",
   validateName: pathSegment,
   setDefaults(o) {

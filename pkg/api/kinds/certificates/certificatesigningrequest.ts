@@ -20,6 +20,7 @@ export const certificateSigningRequests: ResourceDef<CertificateSigningRequest> 
   shortNames: ["csr"],
   categories: [],
   namespaced: false,
+  generations: false,
   schema: "CertificateSigningRequest",
   validateName: pathSegment,
   setDefaults(o) {

@@ -21,6 +21,7 @@ export const namespaces: ResourceDef<Namespace> = {
   shortNames: ["ns"],
   categories: [],
   namespaced: false,
+  generations: false,
   schema: "Namespace",
   validateName: dnsLabel,
   setDefaults: labelWithName,

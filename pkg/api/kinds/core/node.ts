@@ -28,6 +28,7 @@ export const nodes: ResourceDef<Node> = {
   shortNames: ["no"],
   categories: [],
   namespaced: false,
+  generations: false,
   schema: "Node",
   setDefaults,
   prepareForUpdate: (next, old) => keep(next, old, "status"),

@@ -16,6 +16,7 @@ export const persistentVolumes: ResourceDef<PersistentVolume> = {
   shortNames: ["pv"],
   categories: [],
   namespaced: false,
+  generations: false,
   schema: "PersistentVolume",
   setDefaults(o) {
     const spec = (o.spec ??= {});

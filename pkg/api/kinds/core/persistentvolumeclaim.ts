@@ -16,6 +16,7 @@ export const persistentVolumeClaims: ResourceDef<PersistentVolumeClaim> = {
   shortNames: ["pvc"],
   categories: [],
   namespaced: true,
+  generations: false,
   schema: "PersistentVolumeClaim",
   setDefaults(o) {
     defaultClaimSpec((o.spec ??= {}));

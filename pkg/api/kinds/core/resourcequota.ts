@@ -16,6 +16,7 @@ export const resourceQuotas: ResourceDef<ResourceQuota> = {
   shortNames: ["quota"],
   categories: [],
   namespaced: true,
+  generations: false,
   schema: "ResourceQuota",
   setDefaults(o) {
     o.spec ??= {};

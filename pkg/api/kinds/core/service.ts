@@ -17,6 +17,7 @@ export const services: ResourceDef<Service> = {
   shortNames: ["svc"],
   categories: ["all"],
   namespaced: true,
+  generations: false,
   schema: "Service",
   validateName: dns1035Label,
   setDefaults: setServiceDefaults,

@@ -35,6 +35,7 @@ export const endpointSlices: ResourceDef<EndpointSlice> = {
   shortNames: [],
   categories: [],
   namespaced: true,
+  generations: true,
   schema: "EndpointSlice",
   setDefaults(o) {
     for (const p of o.ports ?? []) {

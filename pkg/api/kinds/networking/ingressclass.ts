@@ -27,6 +27,7 @@ export const ingressClasses: ResourceDef<IngressClass> = {
   shortNames: [],
   categories: [],
   namespaced: false,
+  generations: true,
   schema: "IngressClass",
   setDefaults(o) {
     o.spec ??= {};

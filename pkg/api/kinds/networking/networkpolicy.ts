@@ -20,6 +20,7 @@ export const networkPolicies: ResourceDef<NetworkPolicy> = {
   shortNames: ["netpol"],
   categories: [],
   namespaced: true,
+  generations: true,
   schema: "NetworkPolicy",
   setDefaults(o) {
     const spec = (o.spec ??= {});
