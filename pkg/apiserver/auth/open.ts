@@ -4,6 +4,7 @@ import type { ApiServer } from "../server.ts";
 import { reviewHandlers } from "../virtual/reviews.ts";
 import { Access } from "./access.ts";
 import type { TokenAuthenticator } from "./authentication.ts";
+import { bootstrapTokenAuthenticator } from "./bootstrap-token.ts";
 import { JwtKey } from "./jwt.ts";
 import { ServiceAccountTokens } from "./service-account-tokens.ts";
 import { tokenRequestHandler } from "./token-request.ts";
@@ -24,7 +25,11 @@ export function openAccess(api: ApiServer, o: OpenAccessOptions): Access {
     view,
     key,
     caughtUp: () => cache.fresh(),
-    tokens: [(token, audiences) => accounts.authenticate(token, audiences), ...(o.tokens ?? [])],
+    tokens: [
+      (token, audiences) => accounts.authenticate(token, audiences),
+      bootstrapTokenAuthenticator(view, clock),
+      ...(o.tokens ?? []),
+    ],
   });
   api.calls.set("serviceaccounts/token", tokenRequestHandler(accounts, o.random));
   for (const [kind, handler] of reviewHandlers(access)) api.virtual.set(kind, handler);
