@@ -1,11 +1,19 @@
 /** CEL over a request: what expressions of webhooks and policies may speak of. */
 import { newBudget, type Budget } from "../../api/cel/budget.ts";
-import { CelCompileError, CelEvaluationError, compile, type Program } from "../../api/cel/cel.ts";
+import {
+  CelCompileError,
+  CelEvaluationError,
+  compileIn,
+  environmentWith,
+  newEnvironment,
+  type Program,
+} from "../../api/cel/cel.ts";
 import { toDynamic } from "../../api/cel/values.ts";
 import type { MatchCondition } from "../../api/generated/types.ts";
 import type { ResourceDef } from "../../api/resource.ts";
 import type { DeepReadonly } from "../../util/types.ts";
 import type { AdmissionRequest, ClusterView } from "../admission.ts";
+import { AUTHORIZER_TYPE, authorizerOf, registerAuthorizer } from "./authorizer.ts";
 import { namespaces } from "./refs.ts";
 import { isResource } from "./refuse.ts";
 import { kindShown, type Shown } from "./shown.ts";
@@ -17,7 +25,10 @@ const VARIABLES = {
   params: "dyn",
   namespaceObject: "dyn",
   variables: "dyn",
+  authorizer: AUTHORIZER_TYPE,
 } as const;
+
+export type Returns = "bool" | "string" | "dyn";
 
 export type Bindings = Readonly<Partial<Record<keyof typeof VARIABLES, unknown>>>;
 
@@ -25,8 +36,21 @@ export type Bindings = Readonly<Partial<Record<keyof typeof VARIABLES, unknown>>
 const compiled = new Map<string, Program | CelCompileError>();
 const KEPT = 2_000;
 
+let environment: ReturnType<typeof newEnvironment> | undefined;
+
+/** Why the expression cannot be evaluated, if so. */
+export function whyNot(expression: string, returns: Returns): string | undefined {
+  try {
+    programOf(expression, returns);
+    return undefined;
+  } catch (error) {
+    if (error instanceof CelCompileError) return error.message;
+    throw error;
+  }
+}
+
 /** Throws {@link CelCompileError}. */
-function programOf(expression: string, returns: "bool" | "string" | "dyn"): Program {
+function programOf(expression: string, returns: Returns): Program {
   const key = `${returns} ${expression}`;
   let found = compiled.get(key);
   if (!found) {
@@ -38,9 +62,10 @@ function programOf(expression: string, returns: "bool" | "string" | "dyn"): Prog
   return found;
 }
 
-function tryCompile(expression: string, returns: "bool" | "string" | "dyn"): Program | CelCompileError {
+function tryCompile(expression: string, returns: Returns): Program | CelCompileError {
   try {
-    return compile(expression, VARIABLES, returns);
+    environment ??= environmentWith(VARIABLES, registerAuthorizer(newEnvironment()));
+    return compileIn(environment, expression, returns);
   } catch (error) {
     if (error instanceof CelCompileError) return error;
     throw error;
@@ -57,6 +82,7 @@ export function bindingsOf(r: AdmissionRequest, def: ResourceDef, shown: Shown, 
     request: toDynamic(requestOf(r, def)),
     namespaceObject: toDynamic(namespace ?? null),
     params: null,
+    authorizer: authorizerOf(r, view),
   };
 }
 
@@ -90,12 +116,7 @@ const OPTIONS: Readonly<Record<AdmissionRequest["operation"], string>> = {
 };
 
 /** The value; an Error that quotes the expression when it has none. BudgetError passes. */
-export function evaluate(
-  expression: string,
-  returns: "bool" | "string" | "dyn",
-  bindings: Bindings,
-  budget: Budget,
-): unknown {
+export function evaluate(expression: string, returns: Returns, bindings: Bindings, budget: Budget): unknown {
   try {
     return programOf(expression, returns).evaluate(bindings, budget);
   } catch (error) {

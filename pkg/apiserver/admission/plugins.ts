@@ -7,6 +7,7 @@ import { certificateApproval, certificateSigning, certificateSubjectRestriction 
 import { claimResize } from "./claim-resize.ts";
 import { defaultIngressClass, defaultStorageClass } from "./default-classes.ts";
 import { defaultTolerationSeconds } from "./default-tolerations.ts";
+import { expressionCheck } from "./expression-check.ts";
 import { limitRanger } from "./limit-ranger.ts";
 import { equivalentsIn } from "./matching.ts";
 import { namespaceLifecycle } from "./namespace-lifecycle.ts";
@@ -54,6 +55,7 @@ export function defaultPlugins(o: PluginOptions): readonly AdmissionPlugin[] {
     ...builtIn,
     mutatingWebhook(withKinds, builtIn),
     serviceAddresses(o),
+    expressionCheck,
     validatingPolicy(withKinds),
     validatingWebhook(withKinds),
     // Last: what it charges must not be refused by anybody else.

@@ -4,6 +4,7 @@ import { configMaps } from "../../../api/kinds/core/configmap.ts";
 import { deployments } from "../../../api/kinds/apps/deployment.ts";
 import type { ResourceDef } from "../../../api/resource.ts";
 import { ApiError } from "../../../api/status.ts";
+import { expressionCheck } from "../expression-check.ts";
 import * as refs from "../refs.ts";
 import { admit, type Asked, type Placed, request, viewOf } from "../testing/requests.ts";
 import { validatingPolicy } from "./plugin.ts";
@@ -86,6 +87,33 @@ describe("a policy", () => {
         binding(),
       ],
       `${DENIED}not you`,
+    ],
+    [
+      "of what the user may do, and he may not",
+      [
+        policy([
+          {
+            expression:
+              "authorizer.group('apps').resource('deployments').namespace('default').check('scale').allowed()",
+            message: "not yours to scale",
+          },
+        ]),
+        binding(),
+      ],
+      `${DENIED}not yours to scale`,
+    ],
+    [
+      "of what an account may do with this very object",
+      [
+        policy([
+          {
+            expression:
+              "authorizer.serviceAccount('default', 'x').requestResource.check('get').allowed() || !authorizer.path('/healthz').check('get').allowed()",
+          },
+        ]),
+        binding(),
+      ],
+      undefined,
     ],
     [
       "whose condition is false",
@@ -192,5 +220,55 @@ describe("parameters", () => {
     expect(await admit(plugin, ask(), viewOf(unknown, bound({ name: "w" })))).toBe(
       `${DENIED}failed to configure binding: paramKind kind \`x.io/v1, Kind=Widget\` not known`,
     );
+  });
+});
+
+describe("expressions", () => {
+  const write = (plural: string, object: object, old?: object) =>
+    admit(
+      expressionCheck,
+      request({
+        group: "admissionregistration.k8s.io",
+        kind: "K",
+        plural,
+        namespaced: false,
+        operation: old ? "UPDATE" : "CREATE",
+        object: { metadata: { name: "p" }, ...object } as ApiObject,
+        ...(old && { old: { metadata: { name: "p" }, ...old } as ApiObject }),
+      }),
+      viewOf(),
+    );
+
+  test("that are none are refused where they are written", async () => {
+    const spec = {
+      validations: [{ expression: "object.spec.replicas >", messageExpression: "1 + 1" }],
+      matchConditions: [{ name: "m", expression: "'text'" }],
+      variables: [{ name: "v", expression: "nobody.knows" }],
+    };
+    const refused = await write("validatingadmissionpolicies", { spec });
+    expect(refused).toMatch(/^K.admissionregistration.k8s.io "p" is invalid: \[/);
+    for (const field of [
+      "validations[0].expression",
+      "validations[0].messageExpression",
+      "matchConditions[0].expression",
+      "variables[0].expression",
+    ]) {
+      expect(refused).toContain(`spec.${field}: Invalid value: `);
+    }
+    expect(await write("validatingadmissionpolicies", { spec: { ...spec, paramKind: {} } }, { spec })).toBeUndefined();
+  });
+
+  test("of webhooks too", async () => {
+    const webhooks = [
+      {
+        matchConditions: [
+          { name: "m", expression: "request.userInfo.username" },
+          { name: "n", expression: "size(1)" },
+        ],
+      },
+    ];
+    const refused = await write("mutatingwebhookconfigurations", { webhooks });
+    expect(refused).toContain("webhooks[0].matchConditions[1].expression: Invalid value: ");
+    expect(refused).not.toContain("matchConditions[0]");
   });
 });
