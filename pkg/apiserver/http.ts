@@ -22,6 +22,7 @@ import { openAccess } from "./auth/open.ts";
 import { attributesOf } from "./auth/request-attributes.ts";
 import { Visit } from "./auth/visit.ts";
 import { Documents } from "./documents.ts";
+import { Health } from "./health.ts";
 import { withBody } from "./body.ts";
 import { answerForm } from "./negotiate.ts";
 import { Connects, type ConnectVerb } from "./proxy/connects.ts";
@@ -109,6 +110,7 @@ class Front {
   readonly #o: ListenOptions;
   readonly #address: string;
   readonly #documents: Documents;
+  readonly #health: Health;
   readonly #access: Access;
   readonly #visits = new WeakMap<IncomingMessage, Visit>();
   /** Sockets that are no longer the HTTP server's. */
@@ -119,6 +121,7 @@ class Front {
     this.#connects = new Connects({ transport: api.transport(), agents, random: systemRandom });
     this.#o = o;
     this.#address = `${o.host}:${o.port}`;
+    this.#health = new Health([{ name: "store", run: () => api.reachStore(), readyOnly: true }], api.clock);
     this.#documents = new Documents(api.resources, this.#address);
     this.#access = o.access ?? openAccess(api, { key: newSigningKey(), random: systemRandom });
   }
@@ -130,7 +133,12 @@ class Front {
       this.#visit(req).endsWith(res);
       next();
     });
-    app.get(["/healthz", "/livez", "/readyz", "/healthz/*check", "/livez/*check", "/readyz/*check"], health);
+    app.get(
+      ["/healthz", "/livez", "/readyz", "/healthz/*check", "/livez/*check", "/readyz/*check"],
+      (req, res, next) => {
+        this.#health.answer(req, res).catch(next);
+      },
+    );
     app.get("/version", (req, res, next) => this.#document(req, res).catch(next));
     app.use((req, res, next) => {
       this.#answer(req, res).catch(next);
@@ -256,14 +264,6 @@ class Front {
     if ((sub.verbs as readonly string[]).includes(call.verb)) return call.subresource as ConnectVerb;
     throw new ApiError("MethodNotAllowed", "the server does not allow this method on the requested resource");
   }
-}
-
-function health(req: IncomingMessage, res: ServerResponse): void {
-  const url = urlOf(req);
-  const [, name = "", check] = url.pathname.split("/");
-  const verbose = url.searchParams.has("verbose") && check === undefined;
-  res.writeHead(200, { "Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff" });
-  res.end(verbose ? `[+]ping ok\n[+]store ok\n${name} check passed\n` : "ok");
 }
 
 function refuseUpgrade(socket: Duplex, error: ApiError): void {

@@ -3,6 +3,7 @@
  */
 import { fieldManagerErrors, managerOfUserAgent } from "../api/apply/field-manager.ts";
 import type { FieldValidation } from "../api/decode.ts";
+import { notHonoured } from "../api/not-honoured.ts";
 import type { ApiObject } from "../api/object.ts";
 import { parseApiVersion } from "../api/object.ts";
 import type { ResourceDef, Subresource } from "../api/resource.ts";
@@ -149,7 +150,8 @@ export class ApiServer implements Handler {
   }
 
   async #written(call: Call, caller: Caller, { def, entry }: Extract<Answer, { type: "object" }>): Promise<void> {
-    for (const warning of def.warnings?.(entry.object) ?? []) caller.warn(warning);
+    const wanted = call.subresource === undefined && call.verb !== "delete" ? notHonoured(def, entry.object) : [];
+    for (const warning of [...(def.warnings?.(entry.object) ?? []), ...wanted]) caller.warn(warning);
     // A CRD is answered when it is served, so that its objects can follow at once.
     const isCrd = def.plural === "customresourcedefinitions" && call.subresource === undefined;
     if (!isCrd || call.cause?.component === CRD_COMPONENT) return;
@@ -166,6 +168,11 @@ export class ApiServer implements Handler {
     } catch (error) {
       throw apiErrorOf(error);
     }
+  }
+
+  /** Rejects when the store does not answer. */
+  async reachStore(): Promise<void> {
+    if (!(await this.cache.fresh())) throw new ApiError("ServiceUnavailable", "the watch cache is behind the store");
   }
 
   find(group: string, version: string, plural: string): ResourceDef | undefined {
