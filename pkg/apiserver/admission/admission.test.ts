@@ -83,7 +83,7 @@ test("namespaces that everything stands on stay", async () => {
 });
 
 describe("quota", () => {
-  test("is charged with the object, and refuses what is too much", async () => {
+  test("is charged with the object, and refuses what is too much (Q2)", async () => {
     await quotas().create(quota({ pods: "2", "requests.cpu": "1" }));
     await podsOf().create(pod("a", { requests: { cpu: "600m" } }));
     expect((await quotas().get("q")).status).toEqual({
@@ -100,7 +100,7 @@ describe("quota", () => {
     });
   });
 
-  test("a dry run charges nothing", async () => {
+  test("a dry run charges nothing (Q2)", async () => {
     await quotas().create(quota({ pods: "1" }));
     await podsOf().create(pod("a"), { dryRun: true });
     expect((await quotas().get("q")).status).toEqual({});
@@ -114,7 +114,7 @@ describe("quota", () => {
     );
   });
 
-  test("is never exceeded by many creating at once, through two servers", async () => {
+  test("is never exceeded by many creating at once, through two servers (Q1)", async () => {
     servers.push(await open());
     await quotas().create(quota({ pods: "20" }));
     await servers[1]?.cache.fresh();

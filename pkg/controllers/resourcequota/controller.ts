@@ -1,7 +1,7 @@
 /**
  * Finds what was freed: counts what a ResourceQuota's objects use, and writes it down. Admission charges a quota in the
  * transaction that makes an object, so a count of all objects, taken after the quota was read and written only if nobody
- * has charged it since, is never too low.
+ * has charged it since, is never too low (Q3 of apiserver/admission/quota).
  */
 import type { Pod } from "../../api/generated/types.ts";
 import { resourceQuotas } from "../../api/kinds/core/resourcequota.ts";

@@ -1,7 +1,10 @@
 /**
  * ResourceQuota: the charge is written in the transaction that writes the object, under the condition that nobody else has
- * charged the quota since it was read. So a quota is never exceeded, however many servers and clients create at once.
- * What is freed is for the quota controller to find.
+ * charged the quota since it was read.
+ *
+ *  Q1  A quota is never exceeded by what is written after it, however many servers and clients write at once.
+ *  Q2  It is charged if and only if the object is written.
+ *  Q3  What is freed is found by the quota controller, whose count is never too low.
  */
 import type { Pod, ResourceQuota } from "../../../api/generated/types.ts";
 import { type ApiObject, nameOf } from "../../../api/object.ts";
