@@ -1,6 +1,10 @@
 import { describe, expect, test } from "@jest/globals";
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
+import { NOT_HONOURED, notHonoured, resourceName } from "../pkg/api/not-honoured.ts";
+import type { ResourceDef } from "../pkg/api/resource.ts";
+import { resources } from "../pkg/api/table.ts";
+import { podFields, withTables } from "./docs/api-tables.ts";
 
 /** What the documentation says of the tests is true. */
 const root = resolve(import.meta.dirname, "..");
@@ -39,4 +43,30 @@ describe("docs/wire.md", () => {
       expect(readFileSync(path, "utf8").includes(`"${title}"`)).toBe(true);
     },
   );
+});
+
+describe("docs/api.md", () => {
+  const markdown = readFileSync(join(root, "docs/api.md"), "utf8");
+
+  test("says what the table of kinds says; npm run docs writes it anew", () => {
+    expect(markdown).toBe(withTables(markdown, resources));
+  });
+
+  test("what it calls not honoured is a kind, and warned of", () => {
+    const byName = new Map(resources.map((d) => [resourceName(d), d]));
+    expect(Object.keys(NOT_HONOURED).filter((name) => !byName.has(name))).toEqual([]);
+    const warnings = (name: string, object: object) =>
+      notHonoured(byName.get(name) as ResourceDef, { metadata: {}, ...object });
+    for (const [name, what] of Object.entries(NOT_HONOURED)) expect(warnings(name, {})[0]).toContain(what);
+    const spec = { hostIPC: true, containers: [{ name: "c", lifecycle: {} }] };
+    expect(warnings("pods", { spec })).toEqual([
+      "spec.hostIPC: not supported yet, ignored",
+      "spec.containers[0].lifecycle: not supported yet, ignored",
+    ]);
+    const template = { spec: { jobTemplate: { spec: { template: { spec } } } } };
+    expect(warnings("cronjobs.batch", template).at(-1)).toBe(
+      "spec.jobTemplate.spec.template.spec.containers[0].lifecycle: not supported yet, ignored",
+    );
+    expect(podFields().length).toBeGreaterThan(20);
+  });
 });

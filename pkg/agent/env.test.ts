@@ -8,7 +8,7 @@ import { type ConfigSource, type EnvInput, expand, type Lookup, resolveEnv } fro
 import type { Pod } from "./facts.ts";
 import type { ProjectionInput, TokenSource } from "./projection.ts";
 import { Harness, podOf } from "./testing/harness.ts";
-import { unsupportedFields } from "./unsupported.ts";
+import { unsupportedFields } from "../api/unsupported.ts";
 import { mountsOf, prepareVolumes, removeVolumes } from "./volumes.ts";
 
 const objects: Record<string, ConfigSource> = {

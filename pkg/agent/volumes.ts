@@ -8,7 +8,7 @@ import { writeAtomically } from "./atomic-files.ts";
 import { ConfigError } from "./env.ts";
 import type { Container, Pod } from "./facts.ts";
 import { descending, filesOf, type ProjectionInput, referencesOf, sourcesOf } from "./projection.ts";
-import { unsupportedVolume } from "./unsupported.ts";
+import { unsupportedVolume } from "../api/unsupported.ts";
 
 type AnyVolume = DeepReadonly<Volume>;
 

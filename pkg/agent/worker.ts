@@ -22,7 +22,7 @@ import { StatusWriter } from "./status-writer.ts";
 import { PodSteps, type PodState, type Step } from "./steps.ts";
 import { READ_LIMIT_MS, withinLimit } from "./time-limit.ts";
 import { statusEvents } from "./transitions.ts";
-import { unsupportedFields } from "./unsupported.ts";
+import { unsupportedFields } from "../api/unsupported.ts";
 
 /** One change of a Pod makes several events: wait this long for the others before asking the runtime. */
 const SETTLE_MS = 20;

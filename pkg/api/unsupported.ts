@@ -1,5 +1,11 @@
-/** What a Pod asks for and this agent does not do yet. Pure. One Warning event names it all: nothing is ignored silently. */
-import { type Container, containersOf, initContainersOf, type Pod } from "./facts.ts";
+/**
+ * What a Pod asks for and agents do not do yet. The API server warns whoever writes it, and a Warning event of the Pod
+ * names it all: nothing is ignored silently.
+ */
+import type { DeepReadonly } from "../util/types.ts";
+import type { Container as ApiContainer, PodSpec } from "./generated/types.ts";
+
+type Container = DeepReadonly<ApiContainer>;
 
 const VOLUME_TYPES: ReadonlySet<string> = new Set([
   "name",
@@ -20,8 +26,7 @@ export function unsupportedVolume(v: object): string | undefined {
 }
 
 /** Field paths in the order of the spec; empty for most Pods. */
-export function unsupportedFields(pod: Pod): readonly string[] {
-  const { spec } = pod;
+export function unsupportedFields({ spec }: { readonly spec?: DeepReadonly<PodSpec> }): readonly string[] {
   if (!spec) return [];
   const security = spec.securityContext;
   const found = [
@@ -34,8 +39,12 @@ export function unsupportedFields(pod: Pod): readonly string[] {
     ...present("spec.securityContext", security ?? {}, ["fsGroup", "sysctls", "seLinuxOptions", "appArmorProfile"]),
     ...seccomp("spec.securityContext", security?.seccompProfile),
   ];
-  const inits = initContainersOf(pod).flatMap((c, n) => ofContainer(`spec.initContainers[${n}]`, c, true));
-  return [...found, ...inits, ...containersOf(pod).flatMap((c, n) => ofContainer(`spec.containers[${n}]`, c, false))];
+  const inits = (spec.initContainers ?? []).flatMap((c, n) => ofContainer(`spec.initContainers[${n}]`, c, true));
+  return [
+    ...found,
+    ...inits,
+    ...(spec.containers ?? []).flatMap((c, n) => ofContainer(`spec.containers[${n}]`, c, false)),
+  ];
 }
 
 function emptyDir(path: string, v: { readonly medium?: string; readonly sizeLimit?: string } = {}): string[] {

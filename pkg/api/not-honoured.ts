@@ -1,0 +1,63 @@
+/**
+ * What is stored and served though it does not do, or not fully do, what it does in Kubernetes. Whoever writes such an
+ * object is told in a Warning; docs/api.md lists it all. Who teaches the cluster one of these takes its row away.
+ */
+import type { DeepReadonly } from "../util/types.ts";
+import type { PodSpec } from "./generated/types.ts";
+import type { ApiObject } from "./object.ts";
+import type { ResourceDef } from "./resource.ts";
+import { unsupportedFields } from "./unsupported.ts";
+
+/** `PLURAL` or `PLURAL.GROUP` → what does not happen. */
+export const NOT_HONOURED: Readonly<Record<string, string>> = {
+  "deployments.apps": "no ReplicaSets are made of it",
+  "statefulsets.apps": "no Pods are made of it",
+  "daemonsets.apps": "no Pods are made of it",
+  "jobs.batch": "no Pods are made of it",
+  "cronjobs.batch": "no Jobs are made of it",
+  "horizontalpodautoscalers.autoscaling": "nothing is scaled by it",
+  services: "it has an address, but nothing sent there arrives",
+  "ingresses.networking.k8s.io": "nothing is routed by it",
+  "networkpolicies.networking.k8s.io": "nothing is kept out by it",
+  persistentvolumes: "no claim is bound to it",
+  persistentvolumeclaims: "it is not bound to a volume",
+  "storageclasses.storage.k8s.io": "no volumes are made by it",
+  "volumeattachments.storage.k8s.io": "nothing is attached by it",
+  "certificatesigningrequests.certificates.k8s.io": "an approval is kept, but nothing is signed",
+  "runtimeclasses.node.k8s.io": "Pods of it run in Docker's own runtime",
+  "flowschemas.flowcontrol.apiserver.k8s.io": "requests are not sorted by it",
+  "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io": "requests are not queued by it",
+  "apiservices.apiregistration.k8s.io": "requests are not handed on to other servers",
+};
+
+export const resourceName = (def: Pick<ResourceDef, "group" | "plural">): string =>
+  def.group ? `${def.plural}.${def.group}` : def.plural;
+
+/** Where Pods' specs are within the kinds that have them. */
+const POD_SPECS: Readonly<Record<string, readonly string[]>> = {
+  pods: [],
+  podtemplates: ["template"],
+  replicationcontrollers: ["spec", "template"],
+  "deployments.apps": ["spec", "template"],
+  "replicasets.apps": ["spec", "template"],
+  "statefulsets.apps": ["spec", "template"],
+  "daemonsets.apps": ["spec", "template"],
+  "jobs.batch": ["spec", "template"],
+  "cronjobs.batch": ["spec", "jobTemplate", "spec", "template"],
+};
+
+/** What to tell whoever has written this object. */
+export function notHonoured(def: ResourceDef, object: DeepReadonly<ApiObject>): readonly string[] {
+  const name = resourceName(def);
+  const missing = NOT_HONOURED[name];
+  const path = POD_SPECS[name];
+  const fields = path ? unsupportedFields(at(object, path)) : [];
+  return [
+    ...(missing === undefined ? [] : [`${name} are kept but not acted on yet: ${missing}`]),
+    ...fields.map((field) => `${[...(path ?? []), field].join(".")}: not supported yet, ignored`),
+  ];
+}
+
+function at(object: object, path: readonly string[]): { readonly spec?: DeepReadonly<PodSpec> } {
+  return path.reduce((o, step) => (o as Readonly<Record<string, object | undefined>>)[step] ?? {}, object);
+}
