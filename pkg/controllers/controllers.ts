@@ -4,8 +4,10 @@ import { ServedKinds } from "../informer/served-kinds.ts";
 import { together } from "../reconcile/scope.ts";
 import type { ControllerParts } from "./parts.ts";
 import { runClusterRoleAggregation } from "./clusterrole-aggregation/controller.ts";
+import { runDeployments } from "./deployment/controller.ts";
 import { runDisruptionController } from "./disruption/controller.ts";
 import { runGarbageCollector } from "./garbagecollector/controller.ts";
+import { runJobs } from "./job/controller.ts";
 import { runNamespaceController } from "./namespace/controller.ts";
 import { runNamespaceDefaults } from "./namespacedefaults/controller.ts";
 import { runReplicaSets, runReplicationControllers } from "./replicaset/controller.ts";
@@ -19,8 +21,10 @@ const controllers: readonly ((o: ControllerParts, signal: AbortSignal) => Promis
   runGarbageCollector,
   runServiceAccountTokens,
   runClusterRoleAggregation,
+  runDeployments,
   runReplicaSets,
   runReplicationControllers,
+  runJobs,
   runResourceQuotaController,
   runDisruptionController,
 ];
