@@ -6,6 +6,9 @@ import type { ControllerParts } from "./parts.ts";
 import { runClusterRoleAggregation } from "./clusterrole-aggregation/controller.ts";
 import { runDeployments } from "./deployment/controller.ts";
 import { runDisruptionController } from "./disruption/controller.ts";
+import { runEndpointsController } from "./endpoints/controller.ts";
+import { runEndpointSliceController } from "./endpointslice/controller.ts";
+import { runEndpointSliceMirroring } from "./endpointslice/mirroring.ts";
 import { runGarbageCollector } from "./garbagecollector/controller.ts";
 import { runJobs } from "./job/controller.ts";
 import { runNamespaceController } from "./namespace/controller.ts";
@@ -13,6 +16,7 @@ import { runNamespaceDefaults } from "./namespacedefaults/controller.ts";
 import { runReplicaSets, runReplicationControllers } from "./replicaset/controller.ts";
 import { runResourceQuotaController } from "./resourcequota/controller.ts";
 import { runServiceAccountTokens } from "./serviceaccount-token/controller.ts";
+import { runStatefulSets } from "./statefulset/controller.ts";
 
 /** Each runs until the signal aborts. */
 const controllers: readonly ((o: ControllerParts, signal: AbortSignal) => Promise<void>)[] = [
@@ -24,9 +28,13 @@ const controllers: readonly ((o: ControllerParts, signal: AbortSignal) => Promis
   runDeployments,
   runReplicaSets,
   runReplicationControllers,
+  runStatefulSets,
   runJobs,
   runResourceQuotaController,
   runDisruptionController,
+  runEndpointsController,
+  runEndpointSliceController,
+  runEndpointSliceMirroring,
 ];
 
 export interface ControllersOptions extends InformersOptions {
