@@ -91,7 +91,7 @@ function subresource(
       return sub.verbs.map((verb) => ({
         action: "connect",
         method: METHOD[verb],
-        gvk: gvkOf(def),
+        gvk: { ...gvkOf(def), kind: connectKind(def, name) },
         answer: { type: "string" },
         suffix,
       }));
@@ -106,6 +106,22 @@ function pathItem(def: ResourceDef, operations: readonly Operation[], parameters
     ...Object.fromEntries(served.map((o) => [o.method, operation(def, o)])),
     parameters: [...parameters, query("pretty", "string", "If 'true', then the output is pretty printed.")],
   };
+}
+
+const CONNECTIONS: Readonly<Record<string, string>> = {
+  attach: "Attach",
+  exec: "Exec",
+  portforward: "PortForward",
+  proxy: "Proxy",
+};
+
+/**
+ * Not the object's own kind: clients look at any PATCH operation of that to learn what a patch of it takes, and that of a
+ * proxy takes nothing.
+ */
+function connectKind(def: ResourceDef, name: string): string {
+  const how = CONNECTIONS[name];
+  return how === undefined ? def.kind : `${def.kind}${how}Options`;
 }
 
 /** What an operation is as a verb of the kind. */

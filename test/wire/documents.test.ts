@@ -194,15 +194,24 @@ describe("OpenAPI", () => {
     }
   });
 
-  test("a patch says that it takes fieldValidation, and of which kind it is", async () => {
-    const { paths } = (await ask("/openapi/v3/apis/apps/v1")).json<Document>();
-    const patch = paths["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"]?.["patch"];
-    expect(patch?.["x-kubernetes-group-version-kind"]).toEqual({ group: "apps", version: "v1", kind: "Deployment" });
-    const here = paths["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"] as {
-      parameters?: { name: string }[];
-    };
-    const names = [...(patch?.parameters ?? []), ...(here.parameters ?? [])].map((p) => p.name);
-    expect(names).toEqual(expect.arrayContaining(["fieldValidation", "dryRun", "fieldManager", "force"]));
+  test("every patch of a kind says that it takes fieldValidation: clients look at any of them", async () => {
+    const { paths: documents } = (await ask("/openapi/v3")).json<{
+      paths: Record<string, { serverRelativeURL: string }>;
+    }>();
+    const kinds = new Set<string>();
+    for (const { serverRelativeURL } of Object.values(documents)) {
+      for (const item of Object.values((await ask(serverRelativeURL)).json<Document>().paths)) {
+        const patch = item["patch"];
+        const gvk = patch?.["x-kubernetes-group-version-kind"] as { kind: string } | undefined;
+        if (!patch || !gvk || gvk.kind.endsWith("Options")) continue;
+        const shared = (item as { parameters?: { name: string }[] }).parameters ?? [];
+        kinds.add(gvk.kind);
+        expect([...(patch.parameters ?? []), ...shared].map((p) => p.name)).toEqual(
+          expect.arrayContaining(["fieldValidation", "dryRun", "fieldManager", "force"]),
+        );
+      }
+    }
+    expect([...kinds]).toEqual(expect.arrayContaining(["Pod", "Service", "Deployment", "Scale", "ConfigMap"]));
   });
 
   test("schemas carry kinds, descriptions, merge keys and list types", async () => {
