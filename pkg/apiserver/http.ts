@@ -18,6 +18,7 @@ import { AgentProxy, type AgentTls } from "./agent-proxy.ts";
 import { bodyOf, includeObject, send, sendError } from "./answers.ts";
 import type { Access } from "./auth/access.ts";
 import type { Audit } from "./auth/audit.ts";
+import { connectOptions } from "./admission/connect-options.ts";
 import { openAccess } from "./auth/open.ts";
 import { attributesOf } from "./auth/request-attributes.ts";
 import { Visit } from "./auth/visit.ts";
@@ -26,7 +27,7 @@ import { Health } from "./health.ts";
 import { withBody } from "./body.ts";
 import { answerForm } from "./negotiate.ts";
 import { Connects, type ConnectVerb } from "./proxy/connects.ts";
-import { parseRequest, urlOf } from "./request.ts";
+import { type ParsedRequest, parseRequest, urlOf } from "./request.ts";
 import type { ApiServer } from "./server.ts";
 import { apiErrorOf } from "./storage.ts";
 import { streamWatch } from "./watch-stream.ts";
@@ -167,6 +168,7 @@ class Front {
       }
       const verb = request && this.#connect(request.call);
       if (!request || !verb) throw badRequest("this address takes no upgrade");
+      await this.#admitConnect(visit, request);
       socket.once("close", () => visit.end(SWITCHING_PROTOCOLS));
       await this.#connects.upgrade(verb, request, { req, socket, head });
     } catch (error) {
@@ -228,7 +230,10 @@ class Front {
     await visit.authorize(attributesOf(visit.user, request.call), request.call.version);
     this.#checkPlace(request.call);
     const connect = this.#connect(request.call);
-    if (connect) return this.#connects.request(connect, request, req, res);
+    if (connect) {
+      await this.#admitConnect(visit, request);
+      return this.#connects.request(connect, request, req, res);
+    }
     const view = {
       form: answerForm(req.headers.accept),
       include: includeObject(request.query.get("includeObject") ?? undefined),
@@ -254,6 +259,14 @@ class Front {
     const body = bodyOf(answer, view);
     visit.answers(body);
     await send(req, res, body, { code, form: view.form, warnings });
+  }
+
+  /** A connection changes things too. */
+  async #admitConnect(visit: Visit, { call, query, rest }: ParsedRequest): Promise<void> {
+    const def = this.#api.find(call.group, call.version, call.resource);
+    const asked = { query, ...(rest !== undefined && { path: rest }) };
+    const options = def && connectOptions(def, call.subresource ?? "", asked);
+    if (options) await this.#api.admitConnect(call, options, { user: visit.user, warn: () => {} });
   }
 
   /** What this call wants to be connected with, if its subresource is for that. Throws MethodNotAllowed. */

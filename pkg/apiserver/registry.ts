@@ -234,6 +234,8 @@ export class Registry {
   /** POST (or PUT) of another kind that changes the object. */
   async act(at: Address, name: string, action: Action, body: unknown, c: WriteContext): Promise<Entry> {
     const input = decode(action.input, body, c);
+    const operation = action.verb === "create" ? "CREATE" : "UPDATE";
+    await this.admit(at, { operation, name, subresource: subresourceOf(at.def, action), object: input }, c);
     const { uid, resourceVersion } = input.metadata;
     const def = policyOf(at.def);
     const decide: Decide = (current) => {
@@ -270,6 +272,18 @@ export class Registry {
     if (decision.verdict !== "remove") return { ...decision, alongside };
     const ops = [...alongside.ops, ...this.#admission.removed(def, decision.last)];
     return { ...decision, alongside: { ...alongside, ops } };
+  }
+
+  /** Asks the plugins about what writes no object of its own: an action, a call, a connection. */
+  async admit(
+    at: Address,
+    o: { operation: Operation; name: string; subresource: string; object: ApiObject },
+    c: WriteContext,
+  ): Promise<void> {
+    const request = { ...this.#request(at, o.operation, c, o), name: o.name };
+    await this.#admission.mutate(request);
+    const { done } = await this.#admission.validate(request, 1);
+    done?.();
   }
 
   #request(
@@ -337,6 +351,10 @@ export class Registry {
 }
 
 const within = (part: PartOf | undefined) => ({ subresource: part?.name ?? "", part: part?.part });
+
+function subresourceOf(def: ResourceDef, action: Action): string {
+  return Object.keys(def.subresources).find((name) => def.subresources[name] === action) ?? "";
+}
 
 const isDeleted = (e: Entry) => e.object.metadata.deletionTimestamp !== undefined;
 

@@ -175,6 +175,17 @@ export class ApiServer implements Handler {
     if (!(await this.cache.fresh())) throw new ApiError("ServiceUnavailable", "the watch cache is behind the store");
   }
 
+  /** What admission says of a connection that is about to be made. Rejects with ApiError only. */
+  async admitConnect(call: Call, options: ApiObject, caller: Caller): Promise<void> {
+    try {
+      const { name = "", subresource = "" } = call;
+      const c = this.#context({ ...call, params: {} }, caller);
+      await this.#registry.admit(this.#address(call), { operation: "CONNECT", name, subresource, object: options }, c);
+    } catch (error) {
+      throw apiErrorOf(error);
+    }
+  }
+
   find(group: string, version: string, plural: string): ResourceDef | undefined {
     return this.resources.find(group, version, plural);
   }
@@ -283,6 +294,8 @@ export class ApiServer implements Handler {
       throw new ApiError("ServiceUnavailable", `nobody answers ${def.plural}/${call.subresource ?? ""} here`);
     const input = decode(sub.input, call.body, c);
     const target = await this.#reader.get(def, namespace, name, {});
+    const { subresource = "" } = call;
+    await this.#registry.admit(at, { operation: "CREATE", name, subresource, object: input }, c);
     const value = await handler(target.object, input, this.#virtualRequest(call, at, c));
     return { type: "value", value, created: true };
   }

@@ -1,6 +1,10 @@
 /** The chain in an API server, from the client's side. */
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import type { Pod, ResourceQuota } from "../../api/generated/types.ts";
+import {
+  validatingAdmissionPolicies,
+  validatingAdmissionPolicyBindings,
+} from "../../api/kinds/admissionregistration/admissionpolicy.ts";
 import { limitRanges } from "../../api/kinds/core/limitrange.ts";
 import { namespaces } from "../../api/kinds/core/namespace.ts";
 import { pods } from "../../api/kinds/core/pod.ts";
@@ -13,7 +17,9 @@ import { MemoryStore } from "../../store/memory.ts";
 import { seededRandom } from "../../util/clock.ts";
 import { FakeClock } from "../../util/fake-clock.ts";
 import { silent } from "../../util/log.ts";
+import type { ResourceDef } from "../../api/resource.ts";
 import { ApiServer } from "../server.ts";
+import { connectOptions } from "./connect-options.ts";
 
 let store: MemoryStore;
 let servers: ApiServer[];
@@ -245,4 +251,72 @@ describe("eviction", () => {
       message: "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
     });
   });
+});
+
+describe("what writes no object of its own is asked about too", () => {
+  const deny = async (operation: string, resource: string, expression: string) => {
+    const rule = { operations: [operation], apiGroups: [""], apiVersions: ["v1"], resources: [resource] };
+    const spec = { matchConstraints: { resourceRules: [rule] }, validations: [{ expression, message: "no" }] };
+    await client.resource(validatingAdmissionPolicies).create({ metadata: { name: "p" }, spec });
+    const bound = { policyName: "p", validationActions: ["Deny"] };
+    await client.resource(validatingAdmissionPolicyBindings).create({ metadata: { name: "p" }, spec: bound });
+  };
+  const REFUSED = "ValidatingAdmissionPolicy 'p' with binding 'p' denied request: no";
+
+  test("a binding, as a Binding", async () => {
+    await deny("CREATE", "pods/binding", "object.kind != 'Binding' || object.target.name != 'bad'");
+    await podsOf().create(pod("a"));
+    const bind = (name: string) =>
+      podsOf().subresource("a", "binding", {
+        apiVersion: "v1",
+        kind: "Binding",
+        metadata: { name: "a" },
+        target: { kind: "Node", name },
+      });
+    expect((await failure(bind("bad"))).message).toContain(REFUSED);
+    expect(await bind("good")).toMatchObject({ status: "Success" });
+  });
+
+  test("an eviction, as an Eviction", async () => {
+    await deny("CREATE", "pods/eviction", "request.kind.kind != 'Eviction' || request.kind.group != 'policy'");
+    await podsOf().create(pod("a"));
+    const body = { apiVersion: "policy/v1", kind: "Eviction", metadata: { name: "a" } };
+    expect((await failure(podsOf().subresource("a", "eviction", body))).message).toContain(REFUSED);
+    expect((await podsOf().get("a")).metadata.deletionTimestamp).toBeUndefined();
+  });
+
+  test("a connection, by its options", async () => {
+    await deny("CONNECT", "pods/exec", "!(object.command.exists(c, c == 'sh')) || !object.tty");
+    const exec = (query: string) => {
+      const options = connectOptions(pods as unknown as ResourceDef, "exec", { query: new URLSearchParams(query) });
+      if (!options) throw new Error("exec has options");
+      const call = {
+        verb: "create",
+        group: "",
+        version: "v1",
+        resource: "pods",
+        namespace: "default",
+        name: "a",
+      } as const;
+      const caller = { user: { name: "alice", groups: [] }, warn: () => {} };
+      return (servers[0] as ApiServer).admitConnect({ ...call, subresource: "exec" }, options, caller);
+    };
+    expect(await failure(exec("command=sh&tty=true"))).toMatchObject({
+      code: 422,
+      message: `pods "a" is forbidden: ${REFUSED}`,
+    });
+    await expect(exec("command=ls&command=-l&tty=true")).resolves.toBeUndefined();
+  });
+});
+
+test.each<[string, string, object | undefined]>([
+  ["exec", "command=ls&command=-l&stdout=1&tty=false", { kind: "PodExecOptions", command: ["ls", "-l"], stdout: true }],
+  ["attach", "container=c&stdin=true", { kind: "PodAttachOptions", container: "c", stdin: true }],
+  ["portforward", "ports=80&ports=443", { kind: "PodPortForwardOptions", ports: [80, 443] }],
+  ["proxy", "", { kind: "PodProxyOptions", path: "/x" }],
+  ["log", "follow=true", undefined],
+])("options of %s", (subresource, query, expected) => {
+  const asked = { query: new URLSearchParams(query), path: "/x" };
+  const options = connectOptions(pods as unknown as ResourceDef, subresource, asked);
+  expect(options).toEqual(expected && { apiVersion: "v1", metadata: {}, ...expected });
 });

@@ -21,14 +21,39 @@ function facetIn(def: ResourceDef, r: AdmissionRequest): Facet | undefined {
 
 /** What the objects are. */
 export function kindShown(def: ResourceDef, r: AdmissionRequest): { group: string; version: string; kind: string } {
-  const { group, version, kind } = facetIn(def, r)?.of ?? def;
+  const { group, version, kind } = refShown(def, r);
   return { group, version, kind };
+}
+
+function refShown(def: ResourceDef, r: AdmissionRequest): Pick<ResourceDef, "group" | "version" | "kind"> {
+  const sub = def.subresources[r.subresource];
+  switch (sub?.type) {
+    case "facet":
+      return sub.of;
+    case "action":
+    case "call":
+      return sub.input;
+    case "connect":
+      return { group: "", version: "v1", kind: r.object?.kind ?? "" };
+    case "part":
+    case undefined:
+      return def;
+  }
 }
 
 export function shownAs(def: ResourceDef, r: AdmissionRequest): Shown {
   const facet = facetIn(def, r);
-  const show = (o: DeepReadonly<ApiObject>) => (facet ? readFacet(facet, viewed(def, o)) : viewed(def, o));
+  const show = (o: DeepReadonly<ApiObject>) => {
+    if (facet) return readFacet(facet, viewed(def, o));
+    return isOther(def, r) ? o : viewed(def, o);
+  };
   return { object: r.object && show(r.object), old: r.old && show(r.old) };
+}
+
+/** An input of another kind (`Binding`, `Eviction`, `PodExecOptions`): it is no view of anything. */
+function isOther(def: ResourceDef, r: AdmissionRequest): boolean {
+  const type = def.subresources[r.subresource]?.type;
+  return type === "action" || type === "call" || type === "connect";
 }
 
 function readFacet(facet: Facet, o: DeepReadonly<ApiObject>): ApiObject {
@@ -37,6 +62,7 @@ function readFacet(facet: Facet, o: DeepReadonly<ApiObject>): ApiObject {
 
 /** The stored form of the request's object after somebody made `wanted` of what he was shown. Throws ApiError. */
 export function unshown(def: ResourceDef, r: AdmissionRequest, object: ApiObject, wanted: unknown): ApiObject {
+  if (isOther(def, r)) return wanted as ApiObject;
   const facet = facetIn(def, r);
   const decoded = decodeObject<ApiObject>(facet?.of ?? def, wanted, "Ignore").object;
   if (!facet) return toStored(def, decoded);

@@ -30,7 +30,7 @@ export function validatingPolicy(o: PolicyOptions): AdmissionPlugin {
   return {
     name: "ValidatingAdmissionPolicy",
     validate(r, view) {
-      if (isExempt(r) || r.operation === "CONNECT") return;
+      if (isExempt(r)) return;
       const all = [...view.list(policies)];
       if (all.length === 0) return;
       const bound = [...view.list(policyBindings)];

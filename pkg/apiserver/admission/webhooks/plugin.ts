@@ -24,7 +24,7 @@ export function mutatingWebhook(o: WebhookOptions, before: readonly AdmissionPlu
   return {
     name: "MutatingAdmissionWebhook",
     mutate(r, view) {
-      if (isExempt(r) || r.operation === "CONNECT") return;
+      if (isExempt(r)) return;
       const hooks = [...view.list(mutatingWebhooks)].flatMap((c) => c.webhooks ?? []);
       if (hooks.length > 0) return mutate(hooks, r, view, o, before);
     },
@@ -83,7 +83,7 @@ function patch(r: AdmissionRequest, object: ApiObject, def: ResourceDef, operati
     const why = error instanceof Error ? error.message : String(error);
     throw new ApiError("InternalError", `Internal error occurred: ${why}`, { causes: [{ message: why }] });
   }
-  policyOf(r.def).setDefaults?.(object);
+  if (r.def.subresources[r.subresource]?.type === "part" || r.subresource === "") policyOf(r.def).setDefaults?.(object);
   return !semanticEqual(before, object);
 }
 
@@ -99,7 +99,7 @@ export function validatingWebhook(o: WebhookOptions): AdmissionPlugin {
   return {
     name: "ValidatingAdmissionWebhook",
     validate(r, view) {
-      if (isExempt(r) || r.operation === "CONNECT") return;
+      if (isExempt(r)) return;
       const hooks = [...view.list(validatingWebhooks)].flatMap((c) => c.webhooks ?? []);
       const wanted = hooks.flatMap((hook) => {
         const def = interest(hook, r, view, o);
