@@ -5,7 +5,7 @@ import { deployments } from "../../pkg/api/kinds/apps/deployment.ts";
 import { replicaSets } from "../../pkg/api/kinds/apps/replicaset.ts";
 import { condition } from "../../pkg/api/pod.ts";
 import type { DeepReadonly } from "../../pkg/util/types.ts";
-import { isReady, SimulatedCluster } from "../harness/simulated.ts";
+import { SimulatedCluster } from "../harness/simulated.ts";
 
 const MERGE = "application/merge-patch+json";
 const labels = { app: "web" };
@@ -75,13 +75,14 @@ const sizes = (sets: readonly DeepReadonly<ReplicaSet>[]) => sets.map((rs) => [r
 test("ten replicas are rolled out, back and further, never too many and never too few", async () => {
   await using c = await SimulatedCluster.start({ nodes: 3 });
   const web = new Web(c);
-  await web.create(deployment(10, { strategy: { rollingUpdate: { maxSurge: 3, maxUnavailable: 2 } } }));
+  const strategy = { rollingUpdate: { maxSurge: 3, maxUnavailable: 2 } };
+  await web.create(deployment(10, { strategy, minReadySeconds: 5 }));
   expect((await web.progressing())?.reason).toBe("NewReplicaSetAvailable");
   let [most, fewest] = [0, 10];
   const watch = async () => {
     const pods = (await c.pods()).filter((p) => p.metadata.deletionTimestamp === undefined);
     most = Math.max(most, pods.length);
-    fewest = Math.min(fewest, pods.filter(isReady).length);
+    fewest = Math.min(fewest, (await web.get()).status?.availableReplicas ?? 0);
     return (await web.sets()).every((rs) => rs.spec?.replicas === (revision(rs) === 2 ? 10 : 0));
   };
   await web.change({ template: template("2") }, { annotations: { "kubernetes.io/change-cause": "version 2" } });
