@@ -2,7 +2,6 @@ import { describe, expect, test } from "@jest/globals";
 import type { CertificateSigningRequest, ClusterRole, ClusterRoleBinding } from "../../api/generated/types.ts";
 import { clusterRoles } from "../../api/kinds/rbac/role.ts";
 import { clusterRoleBindings } from "../../api/kinds/rbac/rolebinding.ts";
-import type { ResourceRef } from "../../api/resource.ts";
 import { certificateApproval, certificateSigning, certificateSubjectRestriction } from "./certificates.ts";
 import { admit, type Placed, request, viewOf } from "./testing/requests.ts";
 
@@ -25,8 +24,8 @@ function rights(verb: string, ...signers: string[]): Placed[] {
     subjects: [{ kind: "User", apiGroup: "rbac.authorization.k8s.io", name: "alice" }],
   };
   return [
-    [clusterRoles as unknown as ResourceRef, role],
-    [clusterRoleBindings as unknown as ResourceRef, binding],
+    [clusterRoles, role],
+    [clusterRoleBindings, binding],
   ];
 }
 

@@ -1,10 +1,10 @@
 /** PersistentVolumeClaimResize: a claim grows only if its class says that its volumes can. */
 import type { PersistentVolumeClaim } from "../../api/generated/types.ts";
+import { storageClasses } from "../../api/kinds/storage/storageclass.ts";
 import { storageClassOf } from "../../api/quota/usage.ts";
 import { parseList, ZERO } from "../../api/resource-list.ts";
 import type { DeepReadonly } from "../../util/types.ts";
 import type { AdmissionPlugin } from "../admission.ts";
-import { storageClasses } from "./refs.ts";
 import { forbidden, isResource } from "./refuse.ts";
 
 type Claim = DeepReadonly<PersistentVolumeClaim>;

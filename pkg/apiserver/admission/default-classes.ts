@@ -1,9 +1,10 @@
 /** DefaultStorageClass and DefaultIngressClass: the class of what names none. */
 import type { Ingress, PersistentVolumeClaim } from "../../api/generated/types.ts";
+import { ingressClasses } from "../../api/kinds/networking/ingressclass.ts";
+import { storageClasses } from "../../api/kinds/storage/storageclass.ts";
 import { type ApiObject, nameOf } from "../../api/object.ts";
 import type { DeepReadonly } from "../../util/types.ts";
 import type { AdmissionPlugin, AdmissionRequest } from "../admission.ts";
-import { ingressClasses, storageClasses } from "./refs.ts";
 import { isResource } from "./refuse.ts";
 
 const STORAGE_DEFAULTS = [

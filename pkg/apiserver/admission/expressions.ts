@@ -1,5 +1,6 @@
 /** CEL over a request: what expressions of webhooks and policies may speak of. */
 import { newBudget, type Budget } from "../../api/cel/budget.ts";
+import { namespaces } from "../../api/kinds/core/namespace.ts";
 import {
   CelCompileError,
   CelEvaluationError,
@@ -14,7 +15,6 @@ import type { ResourceDef } from "../../api/resource.ts";
 import type { DeepReadonly } from "../../util/types.ts";
 import type { AdmissionRequest, ClusterView } from "../admission.ts";
 import { AUTHORIZER_TYPE, authorizerOf, registerAuthorizer } from "./authorizer.ts";
-import { namespaces } from "./refs.ts";
 import { isResource } from "./refuse.ts";
 import { kindShown, type Shown } from "./shown.ts";
 

@@ -1,10 +1,10 @@
 /** LimitRange: what containers get that ask for nothing, and what nobody may ask for. */
 import type { Container, LimitRange, LimitRangeItem, PersistentVolumeClaim, Pod } from "../../api/generated/types.ts";
+import { limitRanges } from "../../api/kinds/core/limitrange.ts";
 import { formatQuantity, type Quantity } from "../../api/quantity.ts";
 import { parseList, podResources, type ResourceList } from "../../api/resource-list.ts";
 import type { DeepReadonly } from "../../util/types.ts";
 import type { AdmissionPlugin, AdmissionRequest } from "../admission.ts";
-import { limitRanges } from "./refs.ts";
 import { createsPod, forbidden, isResource } from "./refuse.ts";
 
 const ANNOTATION = "kubernetes.io/limit-ranger";

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import type { ResourceDef } from "../../api/resource.ts";
+import { namespaces } from "../../api/kinds/core/namespace.ts";
 import { type Criteria, equivalentsIn, isExempt, matched, type Rule } from "./matching.ts";
-import * as refs from "./refs.ts";
 import { type Asked, request, viewOf } from "./testing/requests.ts";
 
 const rule = (resources: string[], rest: Partial<Rule> = {}): Rule => ({
@@ -12,7 +12,7 @@ const rule = (resources: string[], rest: Partial<Rule> = {}): Rule => ({
   ...rest,
 });
 const labelled = (labels: Record<string, string>) => ({ metadata: { name: "x", namespace: "default", labels } });
-const view = viewOf([refs.namespaces, { metadata: { name: "default", labels: { env: "prod" } } }]);
+const view = viewOf([namespaces, { metadata: { name: "default", labels: { env: "prod" } } }]);
 const matches = (c: Partial<Criteria>, asked: Asked) =>
   matched({ rules: [rule(["*"])], ...c }, request(asked), view, () => []) !== undefined;
 

@@ -1,11 +1,11 @@
 /** Which requests a webhook or a policy is about. */
 import type { RuleWithOperations } from "../../api/generated/types.ts";
+import { namespaces } from "../../api/kinds/core/namespace.ts";
 import type { ApiObject } from "../../api/object.ts";
 import type { ResourceDef } from "../../api/resource.ts";
 import { fromLabelSelector, type LabelSelectorObject, matchesLabels } from "../../api/selectors.ts";
 import type { DeepReadonly } from "../../util/types.ts";
 import type { AdmissionRequest, ClusterView } from "../admission.ts";
-import { namespaces } from "./refs.ts";
 import { isResource } from "./refuse.ts";
 
 export type Rule = DeepReadonly<RuleWithOperations & { resourceNames?: string[] }>;

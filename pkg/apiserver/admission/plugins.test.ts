@@ -1,5 +1,11 @@
 import { describe, expect, test } from "@jest/globals";
 import type { ApiObject } from "../../api/object.ts";
+import { limitRanges } from "../../api/kinds/core/limitrange.ts";
+import { serviceAccounts } from "../../api/kinds/core/serviceaccount.ts";
+import { ingressClasses } from "../../api/kinds/networking/ingressclass.ts";
+import { runtimeClasses } from "../../api/kinds/node/runtimeclass.ts";
+import { priorityClasses } from "../../api/kinds/scheduling/priorityclass.ts";
+import { storageClasses } from "../../api/kinds/storage/storageclass.ts";
 import type { Pod } from "../../api/generated/types.ts";
 import { seededRandom } from "../../util/clock.ts";
 import type { AdmissionPlugin } from "../admission.ts";
@@ -9,7 +15,6 @@ import { defaultTolerationSeconds } from "./default-tolerations.ts";
 import { limitRanger } from "./limit-ranger.ts";
 import { namespaceLifecycle } from "./namespace-lifecycle.ts";
 import { priority } from "./priority.ts";
-import * as refs from "./refs.ts";
 import { runtimeClass } from "./runtime-class.ts";
 import { serviceAccount } from "./service-account.ts";
 import { admit, type Asked, type Placed, request, viewOf } from "./testing/requests.ts";
@@ -32,7 +37,7 @@ type Row = readonly [
   expected: string | object,
 ];
 
-const range = (...limits: object[]) => [refs.limitRanges, here("r", { spec: { limits } })] as const;
+const range = (...limits: object[]) => [limitRanges, here("r", { spec: { limits } })] as const;
 const FORBIDDEN = 'pods "web" is forbidden: ';
 
 const rows: readonly Row[] = [
@@ -162,12 +167,7 @@ const rows: readonly Row[] = [
     "ServiceAccount: pull secrets of the account; it wants no token",
     accounts,
     { plural: "pods", object: pod({ serviceAccountName: "robot" }) },
-    [
-      [
-        refs.serviceAccounts,
-        here("robot", { imagePullSecrets: [{ name: "reg" }], automountServiceAccountToken: false }),
-      ],
-    ],
+    [[serviceAccounts, here("robot", { imagePullSecrets: [{ name: "reg" }], automountServiceAccountToken: false })]],
     { spec: { imagePullSecrets: [{ name: "reg" }], containers: [{ name: "c" }] } },
   ],
   [
@@ -203,8 +203,8 @@ const rows: readonly Row[] = [
     priority,
     { plural: "pods", object: pod() },
     [
-      [refs.priorityClasses, named("a", { value: 20, globalDefault: true })],
-      [refs.priorityClasses, named("b", { value: 10, globalDefault: true, preemptionPolicy: "Never" })],
+      [priorityClasses, named("a", { value: 20, globalDefault: true })],
+      [priorityClasses, named("b", { value: 10, globalDefault: true, preemptionPolicy: "Never" })],
     ],
     { spec: { priority: 10, priorityClassName: "b", preemptionPolicy: "Never" } },
   ],
@@ -226,7 +226,7 @@ const rows: readonly Row[] = [
     "Priority: a number of one's own",
     priority,
     { plural: "pods", object: pod({ priorityClassName: "high", priority: 7 }) },
-    [[refs.priorityClasses, named("high", { value: 1000 })]],
+    [[priorityClasses, named("high", { value: 1000 })]],
     `${FORBIDDEN}the integer value of priority (7) must not be provided in pod spec; priority admission controller computed 1000 from the given PriorityClass name`,
   ],
   [
@@ -238,7 +238,7 @@ const rows: readonly Row[] = [
       namespaced: false,
       object: named("b", { value: 1, globalDefault: true }),
     },
-    [[refs.priorityClasses, named("a", { value: 20, globalDefault: true })]],
+    [[priorityClasses, named("a", { value: 20, globalDefault: true })]],
     'priorityclasses.scheduling.k8s.io "b" is forbidden: PriorityClass a is already marked as default. Only one default can exist',
   ],
   [
@@ -246,7 +246,7 @@ const rows: readonly Row[] = [
     defaultStorageClass,
     { plural: "persistentvolumeclaims", object: here("data", { spec: {} }) },
     ["2025-01-01T00:00:00Z", "2025-06-01T00:00:00Z"].map((creationTimestamp, i): Placed => [
-      refs.storageClasses,
+      storageClasses,
       {
         metadata: {
           name: `s${i}`,
@@ -263,7 +263,7 @@ const rows: readonly Row[] = [
     { plural: "persistentvolumeclaims", object: here("data", { spec: { storageClassName: "" } }) },
     [
       [
-        refs.storageClasses,
+        storageClasses,
         { metadata: { name: "s", annotations: { "storageclass.kubernetes.io/is-default-class": "true" } } },
       ],
     ],
@@ -275,7 +275,7 @@ const rows: readonly Row[] = [
     { group: "networking.k8s.io", plural: "ingresses", object: here("web", { spec: {} }) },
     [
       [
-        refs.ingressClasses,
+        ingressClasses,
         { metadata: { name: "n", annotations: { "ingressclass.kubernetes.io/is-default-class": "true" } } },
       ],
     ],
@@ -287,7 +287,7 @@ const rows: readonly Row[] = [
     { plural: "pods", object: pod({ runtimeClassName: "vm", nodeSelector: { a: "b" } }) },
     [
       [
-        refs.runtimeClasses,
+        runtimeClasses,
         named("vm", {
           handler: "vm",
           overhead: { podFixed: { cpu: "100m" } },
@@ -329,7 +329,7 @@ const rows: readonly Row[] = [
 const claim = (storage: string, phase = "Bound"): ApiObject =>
   here("data", { spec: { storageClassName: "s", resources: { requests: { storage } } }, status: { phase } });
 const growing = (allowVolumeExpansion: boolean) => [
-  [refs.storageClasses, named("s", { provisioner: "p", allowVolumeExpansion })] as const,
+  [storageClasses, named("s", { provisioner: "p", allowVolumeExpansion })] as const,
 ];
 
 test.each<[string, ApiObject, ApiObject, readonly Placed[], string | undefined]>([

@@ -1,9 +1,9 @@
 /** Priority: what a PriorityClass's name means for a Pod, and that there is one default at most. */
 import type { Pod, PodSpec, PriorityClass } from "../../api/generated/types.ts";
+import { priorityClasses } from "../../api/kinds/scheduling/priorityclass.ts";
 import { nameOf } from "../../api/object.ts";
 import type { DeepReadonly } from "../../util/types.ts";
 import type { AdmissionPlugin, AdmissionRequest, ClusterView } from "../admission.ts";
-import { priorityClasses } from "./refs.ts";
 import { createsPod, forbidden, isResource } from "./refuse.ts";
 
 type Class = DeepReadonly<Pick<PriorityClass, "metadata" | "value" | "preemptionPolicy">>;

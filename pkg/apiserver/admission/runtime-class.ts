@@ -1,10 +1,10 @@
 /** RuntimeClass: what a Pod's runtime costs beside its containers, and where it is to be found. */
 import { semanticEqual } from "../../api/equal.ts";
+import { runtimeClasses } from "../../api/kinds/node/runtimeclass.ts";
 import type { Pod, PodSpec, RuntimeClass, Toleration } from "../../api/generated/types.ts";
 import { deepClone, deepEqual } from "../../api/equal.ts";
 import type { DeepReadonly } from "../../util/types.ts";
 import type { AdmissionPlugin, AdmissionRequest, ClusterView } from "../admission.ts";
-import { runtimeClasses } from "./refs.ts";
 import { createsPod, forbidden } from "./refuse.ts";
 
 const MISMATCH = "pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead";

@@ -1,10 +1,10 @@
 /** ServiceAccount: whom a Pod acts as, what it pulls images with, and (once mounted) its token. */
 import type { Container, Pod, PodSpec, ServiceAccount, Volume } from "../../api/generated/types.ts";
+import { serviceAccounts } from "../../api/kinds/core/serviceaccount.ts";
 import { generateName } from "../../api/names.ts";
 import type { Random } from "../../util/clock.ts";
 import type { DeepReadonly } from "../../util/types.ts";
 import type { AdmissionPlugin, AdmissionRequest, ClusterView } from "../admission.ts";
-import { serviceAccounts } from "./refs.ts";
 import { createsPod, forbidden } from "./refuse.ts";
 
 const DEFAULT = "default";

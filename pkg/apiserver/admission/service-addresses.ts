@@ -4,6 +4,7 @@
  * A ClusterIP is an IPAddress object, as in Kubernetes; a node port is a key of its own.
  */
 import type { Service, ServicePort, ServiceSpec } from "../../api/generated/types.ts";
+import { services } from "../../api/kinds/core/service.ts";
 import { ipAddresses } from "../../api/kinds/networking/ipaddress.ts";
 import { type ApiObject, apiVersionOf, nameOf, namespaceOf } from "../../api/object.ts";
 import type { ResourceDef } from "../../api/resource.ts";
@@ -17,7 +18,6 @@ import type { AdmissionPlugin, AdmissionRequest, Alongside, ClusterView } from "
 import { encodeStored } from "../entry.ts";
 import { keyFor, ROOT } from "../keys.ts";
 import { newUid } from "../write-policy.ts";
-import { services } from "./refs.ts";
 import { isResource } from "./refuse.ts";
 
 /** Kubernetes' default is a /12; this one leaves more of 10/8 to others, and is room for 65,000 Services. */

@@ -3,12 +3,13 @@
  * told, for the templates of workloads too. Changing a namespace's level tells which of its Pods would not pass.
  */
 import type { Namespace, Pod, PodTemplateSpec } from "../../../api/generated/types.ts";
+import { namespaces } from "../../../api/kinds/core/namespace.ts";
+import { pods } from "../../../api/kinds/core/pod.ts";
 import { type ApiObject, controllerOf, nameOf } from "../../../api/object.ts";
 import { invalid } from "../../../api/status.ts";
 import { deepEqual } from "../../../api/equal.ts";
 import type { DeepReadonly } from "../../../util/types.ts";
 import type { AdmissionPlugin, AdmissionRequest, ClusterView } from "../../admission.ts";
-import { namespaces, pods } from "../refs.ts";
 import { forbidden, isResource } from "../refuse.ts";
 import type { PodShape } from "./pod-shape.ts";
 import {

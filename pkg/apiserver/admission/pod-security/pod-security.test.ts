@@ -1,7 +1,8 @@
 import { describe, expect, test } from "@jest/globals";
 import type { ApiObject } from "../../../api/object.ts";
+import { namespaces } from "../../../api/kinds/core/namespace.ts";
+import { pods } from "../../../api/kinds/core/pod.ts";
 import type { Pod } from "../../../api/generated/types.ts";
-import * as refs from "../refs.ts";
 import { admit, request, viewOf } from "../testing/requests.ts";
 import { podSecurity } from "./plugin.ts";
 import { describe as describeAll, type Level, violations } from "./policy.ts";
@@ -156,8 +157,8 @@ describe("the standards", () => {
 const namespace = (labels: Record<string, string>): ApiObject => ({
   metadata: { name: "default", labels: Object.fromEntries(Object.entries(labels).map(([k, v]) => [LABEL + k, v])) },
 });
-const inNamespace = (labels: Record<string, string>, ...pods: Pod[]) =>
-  viewOf([refs.namespaces, namespace(labels)], ...pods.map((p) => [refs.pods, p] as const));
+const inNamespace = (labels: Record<string, string>, ...all: Pod[]) =>
+  viewOf([namespaces, namespace(labels)], ...all.map((p) => [pods, p] as const));
 
 describe("the plugin", () => {
   const open = set({ privileged: true });

@@ -1,5 +1,9 @@
 /** ValidatingAdmissionPolicy: rules in CEL that the server evaluates itself, bound to where they hold. */
 import { toDynamic } from "../../../api/cel/values.ts";
+import {
+  validatingAdmissionPolicies,
+  validatingAdmissionPolicyBindings,
+} from "../../../api/kinds/admissionregistration/admissionpolicy.ts";
 import type {
   MatchResources,
   ValidatingAdmissionPolicy,
@@ -12,7 +16,6 @@ import type { DeepReadonly } from "../../../util/types.ts";
 import type { AdmissionPlugin, AdmissionRequest, ClusterView } from "../../admission.ts";
 import { bindingsOf } from "../expressions.ts";
 import { type Criteria, type Equivalents, isExempt, matched } from "../matching.ts";
-import { policies, policyBindings } from "../refs.ts";
 import { forbidden } from "../refuse.ts";
 import { shownAs } from "../shown.ts";
 import { type Violation, violationsOf } from "./evaluate.ts";
@@ -31,9 +34,9 @@ export function validatingPolicy(o: PolicyOptions): AdmissionPlugin {
     name: "ValidatingAdmissionPolicy",
     validate(r, view) {
       if (isExempt(r)) return;
-      const all = [...view.list(policies)];
+      const all = [...view.list(validatingAdmissionPolicies)];
       if (all.length === 0) return;
-      const bound = [...view.list(policyBindings)];
+      const bound = [...view.list(validatingAdmissionPolicyBindings)];
       const refusals = all.flatMap((policy) => {
         const own = bound.filter((b) => b.spec?.policyName === nameOf(policy));
         return own.length > 0 ? check(policy, own, r, view, o) : [];

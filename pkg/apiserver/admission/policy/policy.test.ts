@@ -1,11 +1,15 @@
 import { describe, expect, test } from "@jest/globals";
 import type { ApiObject } from "../../../api/object.ts";
+import {
+  validatingAdmissionPolicies,
+  validatingAdmissionPolicyBindings,
+} from "../../../api/kinds/admissionregistration/admissionpolicy.ts";
+import { namespaces } from "../../../api/kinds/core/namespace.ts";
 import { configMaps } from "../../../api/kinds/core/configmap.ts";
 import { deployments } from "../../../api/kinds/apps/deployment.ts";
 import type { ResourceDef } from "../../../api/resource.ts";
 import { ApiError } from "../../../api/status.ts";
 import { expressionCheck } from "../expression-check.ts";
-import * as refs from "../refs.ts";
 import { admit, type Asked, type Placed, request, viewOf } from "../testing/requests.ts";
 import { validatingPolicy } from "./plugin.ts";
 
@@ -17,14 +21,14 @@ const rules = [
   { operations: ["CREATE", "UPDATE"], apiGroups: ["apps"], apiVersions: ["v1"], resources: ["deployments"] },
 ];
 const policy = (validations: object[], rest: object = {}): Placed => [
-  refs.policies,
+  validatingAdmissionPolicies,
   { metadata: { name: "p" }, spec: { matchConstraints: { resourceRules: rules }, validations, ...rest } } as ApiObject,
 ];
 const binding = (rest: object = {}): Placed => [
-  refs.policyBindings,
+  validatingAdmissionPolicyBindings,
   { metadata: { name: "b" }, spec: { policyName: "p", validationActions: ["Deny"], ...rest } } as ApiObject,
 ];
-const namespace: Placed = [refs.namespaces, { metadata: { name: "default", labels: { env: "prod" } } }];
+const namespace: Placed = [namespaces, { metadata: { name: "default", labels: { env: "prod" } } }];
 const params = (name: string, data: Record<string, string>, labels: Record<string, string> = {}): Placed => [
   maps,
   { metadata: { name, namespace: "default", labels }, data } as ApiObject,

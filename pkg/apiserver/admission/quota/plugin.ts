@@ -7,6 +7,7 @@
  *  Q3  What is freed is found by the quota controller, whose count is never too low.
  */
 import type { Pod, ResourceQuota } from "../../../api/generated/types.ts";
+import { resourceQuotas } from "../../../api/kinds/core/resourcequota.ts";
 import { type ApiObject, nameOf } from "../../../api/object.ts";
 import { chargeOf, usedOf, type Write } from "../../../api/quota/charge.ts";
 import { canonical, type Counted, countedKinds } from "../../../api/quota/usage.ts";
@@ -16,7 +17,6 @@ import type { TxnOp, Expectation } from "../../../store/store.ts";
 import type { DeepReadonly } from "../../../util/types.ts";
 import type { AdmissionPlugin, AdmissionRequest, Alongside, ClusterView } from "../../admission.ts";
 import { type Entry, encodeStored } from "../../entry.ts";
-import { resourceQuotas } from "../refs.ts";
 import { forbidden, isResource } from "../refuse.ts";
 import { Turns } from "./turns.ts";
 

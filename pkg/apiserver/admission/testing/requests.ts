@@ -40,7 +40,7 @@ export function request(asked: Asked): AdmissionRequest & { readonly warnings: s
 }
 
 /** An object of a kind. */
-export type Placed = readonly [ResourceRef, ApiObject];
+export type Placed = readonly [Pick<ResourceRef, "group" | "plural" | "namespaced">, ApiObject];
 
 /** A cluster of these objects. */
 export function viewOf(...objects: readonly Placed[]): ClusterView {

@@ -5,10 +5,12 @@ import type {
   EndpointSlice,
   Service,
 } from "../../../api/generated/types.ts";
+import { endpoints } from "../../../api/kinds/core/endpoints.ts";
+import { services } from "../../../api/kinds/core/service.ts";
+import { endpointSlices } from "../../../api/kinds/discovery/endpointslice.ts";
 import type { Random } from "../../../util/clock.ts";
 import type { DeepReadonly } from "../../../util/types.ts";
 import type { ClusterView } from "../../admission.ts";
-import { endpoints, endpointSlices, services } from "../refs.ts";
 
 export interface Endpoint {
   /** As messages show it. */

@@ -1,5 +1,9 @@
 /** Mutating and validating admission webhooks: the cluster's own rules, asked of programs outside. */
 import { deepClone, semanticEqual } from "../../../api/equal.ts";
+import {
+  mutatingWebhookConfigurations,
+  validatingWebhookConfigurations,
+} from "../../../api/kinds/admissionregistration/webhookconfiguration.ts";
 import type { MutatingWebhook } from "../../../api/generated/types.ts";
 import type { ApiObject } from "../../../api/object.ts";
 import { applyJsonPatch } from "../../../api/patch/json-patch.ts";
@@ -9,7 +13,6 @@ import type { DeepReadonly } from "../../../util/types.ts";
 import type { AdmissionPlugin, AdmissionRequest, ClusterView } from "../../admission.ts";
 import { policyOf } from "../../view.ts";
 import { isExempt } from "../matching.ts";
-import { mutatingWebhooks, validatingWebhooks } from "../refs.ts";
 import { shownAs, unshown } from "../shown.ts";
 import { ask, interest, type WebhookOptions } from "./ask.ts";
 
@@ -25,7 +28,7 @@ export function mutatingWebhook(o: WebhookOptions, before: readonly AdmissionPlu
     name: "MutatingAdmissionWebhook",
     mutate(r, view) {
       if (isExempt(r)) return;
-      const hooks = [...view.list(mutatingWebhooks)].flatMap((c) => c.webhooks ?? []);
+      const hooks = [...view.list(mutatingWebhookConfigurations)].flatMap((c) => c.webhooks ?? []);
       if (hooks.length > 0) return mutate(hooks, r, view, o, before);
     },
   };
@@ -100,7 +103,7 @@ export function validatingWebhook(o: WebhookOptions): AdmissionPlugin {
     name: "ValidatingAdmissionWebhook",
     validate(r, view) {
       if (isExempt(r)) return;
-      const hooks = [...view.list(validatingWebhooks)].flatMap((c) => c.webhooks ?? []);
+      const hooks = [...view.list(validatingWebhookConfigurations)].flatMap((c) => c.webhooks ?? []);
       const wanted = hooks.flatMap((hook) => {
         const def = interest(hook, r, view, o);
         return def ? [{ hook, def }] : [];

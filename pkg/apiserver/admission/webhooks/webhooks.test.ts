@@ -2,6 +2,12 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "@jest/gl
 import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { Pod } from "../../../api/generated/types.ts";
+import {
+  mutatingWebhookConfigurations,
+  validatingWebhookConfigurations,
+} from "../../../api/kinds/admissionregistration/webhookconfiguration.ts";
+import { services } from "../../../api/kinds/core/service.ts";
+import { endpointSlices } from "../../../api/kinds/discovery/endpointslice.ts";
 import type { ApiObject } from "../../../api/object.ts";
 import { deployments } from "../../../api/kinds/apps/deployment.ts";
 import { pods } from "../../../api/kinds/core/pod.ts";
@@ -10,7 +16,6 @@ import { seededRandom, systemClock } from "../../../util/clock.ts";
 import { silent } from "../../../util/log.ts";
 import { createCa, issueCert, type KeyPair } from "../../../util/pki.ts";
 import type { AdmissionPlugin } from "../../admission.ts";
-import * as refs from "../refs.ts";
 import { admit, type Asked, type Placed, request, viewOf } from "../testing/requests.ts";
 import { mutatingWebhook, validatingWebhook } from "./plugin.ts";
 
@@ -95,7 +100,7 @@ const validating = validatingWebhook(options);
 const mutating = (...before: AdmissionPlugin[]) => mutatingWebhook(options, before);
 const validate = (h: object, asked: Partial<Asked> = {}, ...more: Placed[]) => {
   const r = ask(asked);
-  const view = viewOf(configuration(refs.validatingWebhooks, h), ...more);
+  const view = viewOf(configuration(validatingWebhookConfigurations, h), ...more);
   return admit(validating, r, view).then((refused) => ({ refused, warnings: r.warnings }));
 };
 
@@ -241,8 +246,8 @@ describe("validating webhooks", () => {
     const { caBundle } = hook().clientConfig;
     const byService = { caBundle, service: { name: "hook", namespace: "tools", port: 8443, path: "/check" } };
     const placed: Placed[] = [
-      [refs.services, service as ApiObject],
-      [refs.endpointSlices, slice as ApiObject],
+      [services, service as ApiObject],
+      [endpointSlices, slice as ApiObject],
     ];
     expect((await validate(hook({ clientConfig: byService }), {}, ...placed)).refused).toBeUndefined();
     expect(reviews).toHaveLength(1);
@@ -257,7 +262,7 @@ describe("mutating webhooks", () => {
       patch({ op: "add", path: "/metadata/labels", value: { a: "b" } }, { op: "add", path: "/spec/x", value: 1 }),
     );
     const r = ask();
-    expect(await admit(mutating(), r, viewOf(configuration(refs.mutatingWebhooks, hook())))).toBeUndefined();
+    expect(await admit(mutating(), r, viewOf(configuration(mutatingWebhookConfigurations, hook())))).toBeUndefined();
     expect(r.object).toMatchObject({ apiVersion: "v1", kind: "Pod", metadata: { labels: { a: "b" } } });
     expect(r.object).not.toHaveProperty("spec.x");
   });
@@ -268,7 +273,9 @@ describe("mutating webhooks", () => {
     const hooks = [hook({ reinvocationPolicy: "IfNeeded" }), hook({ name: "second.example.com" })];
     respond = countingLabels(seen);
     const r = ask();
-    expect(await admit(mutating(plugin), r, viewOf(configuration(refs.mutatingWebhooks, ...hooks)))).toBeUndefined();
+    expect(
+      await admit(mutating(plugin), r, viewOf(configuration(mutatingWebhookConfigurations, ...hooks))),
+    ).toBeUndefined();
     expect(seen).toEqual(["hook saw 0", "hook saw 1", "plugin", "hook saw 2"]);
   });
 
@@ -285,7 +292,7 @@ describe("mutating webhooks", () => {
     const scales = hook({
       rules: [{ operations: ["*"], apiGroups: ["*"], apiVersions: ["*"], resources: ["*/scale"] }],
     });
-    expect(await admit(mutating(), r, viewOf(configuration(refs.mutatingWebhooks, scales)))).toBeUndefined();
+    expect(await admit(mutating(), r, viewOf(configuration(mutatingWebhookConfigurations, scales)))).toBeUndefined();
     expect(reviews).toMatchObject([
       {
         request: {
@@ -306,7 +313,7 @@ describe("mutating webhooks", () => {
     ["that is none", { patch: "e30", patchType: "MergePatch" }, /unsupported patch type "MergePatch"$/],
   ])("a patch %s is refused", async (_, rest, expected) => {
     respond = allow(rest);
-    const view = viewOf(configuration(refs.mutatingWebhooks, hook()));
+    const view = viewOf(configuration(mutatingWebhookConfigurations, hook()));
     expect(await admit(mutating(), ask(), view)).toMatch(expected);
   });
 });
