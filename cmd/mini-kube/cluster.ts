@@ -1,23 +1,18 @@
 /** One cluster in one process: opens the store, then starts the components on it, in the order they need each other. */
 import { setMaxListeners } from "node:events";
 import { mkdirSync } from "node:fs";
-import { join } from "node:path";
 import { destination, pino, stdTimeFunctions } from "pino";
-import { runAgent } from "../../pkg/agent/agent.ts";
 import { SERVER_VERSION } from "../../pkg/apiserver/discovery.ts";
 import type { HttpListener } from "../../pkg/apiserver/http.ts";
 import { ApiServer } from "../../pkg/apiserver/server.ts";
-import { Client } from "../../pkg/client/client.ts";
 import { readKubeconfig, singleKubeconfig, writeKubeconfig } from "../../pkg/client/kubeconfig.ts";
-import { runControllers } from "../../pkg/controllers/controllers.ts";
-import { DockerRuntime } from "../../pkg/runtime/docker/docker.ts";
 import type { ContainerRuntime } from "../../pkg/runtime/runtime.ts";
-import { runScheduler } from "../../pkg/scheduler/scheduler.ts";
 import { openStore } from "../../pkg/store/open.ts";
 import type { Store } from "../../pkg/store/store.ts";
 import { rfc3339, systemClock, systemRandom } from "../../pkg/util/clock.ts";
 import type { Logger } from "../../pkg/util/log.ts";
 import { type CertRequest, ensurePki, ensureSigningKey, type Pki } from "../../pkg/util/pki.ts";
+import { dockerSocket } from "./docker-socket.ts";
 import { type Home, type RunningCluster, serveControl, type StopRequest } from "./home.ts";
 import { type IdentityOptions, serveApi } from "./serve-api.ts";
 
@@ -36,10 +31,6 @@ export interface ClusterOptions {
 
 /** Everything of a one-process cluster listens here only; nothing on the network can reach it. */
 const HOST = "127.0.0.1";
-/** What containers get between TERM and KILL when the whole cluster stops. */
-const STOP_GRACE_SECONDS = 2;
-/** Containers are gone by then, or left for the next start to find. */
-const REMOVE_DEADLINE_MS = 45_000;
 
 // One signal ends a component, and each of its calls under way listens to it: many listeners are no leak here.
 setMaxListeners(0);
@@ -66,7 +57,6 @@ const CERTS = {
 interface Parts {
   readonly home: Home;
   readonly log: Logger;
-  readonly runtime: ContainerRuntime;
   readonly store: Store;
   readonly api: ApiServer;
   readonly listener: HttpListener;
@@ -78,7 +68,9 @@ export class Cluster {
   readonly stopped: Promise<void>;
   readonly #parts: Parts;
   readonly #abort = new AbortController();
-  readonly #components: Promise<void>[];
+  readonly #components: Promise<void>;
+  /** Once the components are loaded. */
+  #runtime: ContainerRuntime | undefined;
   readonly #readyAfterMs: number;
   #stopping: Promise<void> | undefined;
   #hasStopped: () => void = () => {};
@@ -95,6 +87,7 @@ export class Cluster {
   }
 
   static async #start(o: ClusterOptions, undo: (() => unknown)[]): Promise<Cluster> {
+    dockerSocket(o.env); // said before anything is started
     mkdirSync(o.home.data, { recursive: true, mode: 0o700 });
     // Whoever has the socket may touch the rest of the home.
     let cluster: Cluster | undefined;
@@ -130,8 +123,7 @@ export class Cluster {
     });
     undo.push(() => listener.close());
     writeOwnKubeconfig(o, pki);
-    const runtime = openRuntime(o.clusterId, o.nodeName, o.env);
-    cluster = new Cluster({ home: o.home, log, runtime, store, api, listener, options: o }, pki, control);
+    cluster = new Cluster({ home: o.home, log, store, api, listener, options: o }, pki, control);
     return cluster;
   }
 
@@ -144,42 +136,30 @@ export class Cluster {
         resolve();
       };
     });
-    this.#components = this.#run(pki);
+    this.#components = this.#guard("rest of the cluster", this.#run(pki));
     parts.log.info({ readyAfterMs: Math.round(this.#readyAfterMs) }, "the API is ready");
   }
 
-  #run(pki: Pki<keyof typeof CERTS>): Promise<void>[] {
-    const { api, runtime, options, home } = this.#parts;
-    const { signal } = this.#abort;
-    const component = (name: string, user: string, groups: string[] = []) => ({
-      client: new Client(api.transport({ name: user, groups: [...groups, "system:authenticated"] }), name),
-      clock: systemClock,
-      random: systemRandom,
-      log: this.#parts.log.child({ component: name }),
-    });
-    const manager = {
-      ...component("kube-controller-manager", "system:kube-controller-manager"),
-      caCert: pki.caCert,
-    };
-    return [
-      this.#guard("scheduler", runScheduler(component("default-scheduler", "system:kube-scheduler"), signal)),
-      this.#guard("controller manager", runControllers(manager, signal)),
-      this.#guard(
-        "agent",
-        runAgent(
-          {
-            ...component("kubelet", `system:node:${options.nodeName}`, ["system:nodes"]),
-            runtime,
-            nodeName: options.nodeName,
-            address: HOST,
-            dataDir: join(home.data, "agent"),
-            version: SERVER_VERSION.gitVersion,
-            serve: { host: HOST, port: 0, ...pki.certs.agent, clientCa: pki.caCert },
-          },
-          signal,
-        ),
-      ),
-    ];
+  /** Settles when all have ended. */
+  async #run(pki: Pki<keyof typeof CERTS>): Promise<void> {
+    const { api, options, home, log } = this.#parts;
+    const { openRuntime, startComponents } = await import("./components.ts");
+    if (this.#abort.signal.aborted) return;
+    this.#runtime = openRuntime(options.clusterId, options.nodeName, options.env);
+    const running = startComponents(
+      {
+        transport: (user) => api.transport(user),
+        runtime: this.#runtime,
+        nodeName: options.nodeName,
+        host: HOST,
+        dataDir: home.data,
+        agentCert: pki.certs.agent,
+        caCert: pki.caCert,
+        log,
+      },
+      this.#abort.signal,
+    );
+    await Promise.all(Object.entries(running).map(([name, done]) => this.#guard(name, done)));
   }
 
   /** A component that ends though nobody asked it to takes the process down: the next start repairs, a half cluster lies. */
@@ -218,12 +198,13 @@ export class Cluster {
   }
 
   async #stop(request: StopRequest): Promise<void> {
-    const { log, listener, api, store, runtime } = this.#parts;
+    const { log, listener, api, store } = this.#parts;
     log.info(request, "stopping");
     this.#abort.abort();
-    await Promise.allSettled(this.#components);
-    if (request.containers === "remove") {
-      await removePods(runtime).catch((error: unknown) => log.warn({ err: error }, "containers are left behind"));
+    await this.#components;
+    if (request.containers === "remove" && this.#runtime) {
+      const { removePods } = await import("./components.ts");
+      await removePods(this.#runtime).catch((error: unknown) => log.warn({ err: error }, "containers are left behind"));
     }
     await listener.close();
     await api.close();
@@ -245,28 +226,4 @@ function writeOwnKubeconfig(o: ClusterOptions, pki: Pki<keyof typeof CERTS>): vo
   const connection = { server: `https://${HOST}:${o.port}`, ca: pki.caCert, ...pki.certs.admin };
   const before = readKubeconfig(o.home.kubeconfig)?.contexts?.find((c) => c.name === CONTEXT);
   writeKubeconfig(o.home.kubeconfig, singleKubeconfig(CONTEXT, connection, before?.context.namespace));
-}
-
-/** The daemon that DOCKER_HOST names, else the one at the usual socket. */
-export function openRuntime(clusterId: string, nodeName: string, env: NodeJS.ProcessEnv): DockerRuntime {
-  const host = env.DOCKER_HOST;
-  if (host !== undefined && host !== "" && !host.startsWith("unix://")) {
-    throw new Error(`DOCKER_HOST=${host} is not on this machine; containers need the local daemon (unix://…)`);
-  }
-  return new DockerRuntime({ clusterId, nodeName, ...(host && { socketPath: host.slice("unix://".length) }) });
-}
-
-/** Stops and removes every container of the cluster; the number of Pods that were there. */
-export async function removePods(runtime: ContainerRuntime): Promise<number> {
-  const signal = AbortSignal.timeout(REMOVE_DEADLINE_MS);
-  const pods = await runtime.listPods(signal);
-  await Promise.all(
-    pods.map(async (pod) => {
-      const running = pod.containers.filter((c) => c.state === "running");
-      await Promise.all(running.map((c) => runtime.stopContainer(c.id, STOP_GRACE_SECONDS, signal)));
-      await Promise.all(pod.containers.map((c) => runtime.removeContainer(c.id, signal)));
-      if (pod.sandbox) await runtime.removeSandbox(pod.sandbox.id, signal);
-    }),
-  );
-  return pods.length;
 }

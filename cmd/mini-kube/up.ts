@@ -148,7 +148,7 @@ export async function down(o: DownOptions): Promise<void> {
 }
 
 async function removeLeftovers(home: Home, env: NodeJS.ProcessEnv): Promise<number> {
-  const { removePods, openRuntime } = await import("./cluster.ts");
+  const { removePods, openRuntime } = await import("./components.ts");
   try {
     return await removePods(openRuntime(clusterId(home), "", env));
   } catch {

@@ -1,0 +1,84 @@
+/**
+ * What a cluster needs beside the API to run Pods. A module of its own, so that it is loaded when the API answers already:
+ * nobody waits for it until then.
+ */
+import { join } from "node:path";
+import { runAgent } from "../../pkg/agent/agent.ts";
+import { SERVER_VERSION } from "../../pkg/apiserver/discovery.ts";
+import type { User } from "../../pkg/apiserver/handler.ts";
+import { Client } from "../../pkg/client/client.ts";
+import type { Transport } from "../../pkg/client/transport.ts";
+import { runControllers } from "../../pkg/controllers/controllers.ts";
+import { DockerRuntime } from "../../pkg/runtime/docker/docker.ts";
+import type { ContainerRuntime } from "../../pkg/runtime/runtime.ts";
+import { runScheduler } from "../../pkg/scheduler/scheduler.ts";
+import { systemClock, systemRandom } from "../../pkg/util/clock.ts";
+import type { Logger } from "../../pkg/util/log.ts";
+import type { KeyPair } from "../../pkg/util/pki.ts";
+import { dockerSocket } from "./docker-socket.ts";
+
+/** What containers get between TERM and KILL when the whole cluster stops. */
+const STOP_GRACE_SECONDS = 2;
+/** Containers are gone by then, or left for the next start to find. */
+const REMOVE_DEADLINE_MS = 45_000;
+
+export interface ComponentsOptions {
+  /** In-process calls as this user. */
+  readonly transport: (user: User) => Transport;
+  readonly runtime: ContainerRuntime;
+  readonly nodeName: string;
+  /** Where the agent listens and the node is reached. */
+  readonly host: string;
+  /** Where the agent keeps the volumes of Pods. */
+  readonly dataDir: string;
+  /** The agent's, and the CA of whoever may call it. */
+  readonly agentCert: KeyPair;
+  readonly caCert: string;
+  readonly log: Logger;
+}
+
+/** Starts them. By name; each promise settles only when the signal aborts, or when the component breaks. */
+export function startComponents(o: ComponentsOptions, signal: AbortSignal): Readonly<Record<string, Promise<void>>> {
+  const component = (name: string, user: string, groups: string[] = []) => ({
+    client: new Client(o.transport({ name: user, groups: [...groups, "system:authenticated"] }), name),
+    clock: systemClock,
+    random: systemRandom,
+    log: o.log.child({ component: name }),
+  });
+  const manager = component("kube-controller-manager", "system:kube-controller-manager");
+  const agent = {
+    ...component("kubelet", `system:node:${o.nodeName}`, ["system:nodes"]),
+    runtime: o.runtime,
+    nodeName: o.nodeName,
+    address: o.host,
+    dataDir: join(o.dataDir, "agent"),
+    version: SERVER_VERSION.gitVersion,
+    serve: { host: o.host, port: 0, ...o.agentCert, clientCa: o.caCert },
+  };
+  return {
+    scheduler: runScheduler(component("default-scheduler", "system:kube-scheduler"), signal),
+    "controller manager": runControllers({ ...manager, caCert: o.caCert }, signal),
+    agent: runAgent(agent, signal),
+  };
+}
+
+/** The daemon that DOCKER_HOST names, else the one at the usual socket. */
+export function openRuntime(clusterId: string, nodeName: string, env: NodeJS.ProcessEnv): DockerRuntime {
+  const socketPath = dockerSocket(env);
+  return new DockerRuntime({ clusterId, nodeName, ...(socketPath !== undefined && { socketPath }) });
+}
+
+/** Stops and removes every container of the cluster; the number of Pods that were there. */
+export async function removePods(runtime: ContainerRuntime): Promise<number> {
+  const signal = AbortSignal.timeout(REMOVE_DEADLINE_MS);
+  const pods = await runtime.listPods(signal);
+  await Promise.all(
+    pods.map(async (pod) => {
+      const running = pod.containers.filter((c) => c.state === "running");
+      await Promise.all(running.map((c) => runtime.stopContainer(c.id, STOP_GRACE_SECONDS, signal)));
+      await Promise.all(pod.containers.map((c) => runtime.removeContainer(c.id, signal)));
+      if (pod.sandbox) await runtime.removeSandbox(pod.sandbox.id, signal);
+    }),
+  );
+  return pods.length;
+}
