@@ -2,7 +2,8 @@
 import { Informers, type InformersOptions } from "../informer/informers.ts";
 import { ServedKinds } from "../informer/served-kinds.ts";
 import { together } from "../reconcile/scope.ts";
-import type { ControllerParts } from "./parts.ts";
+import type { ControllerParts, ControllerSettings } from "./parts.ts";
+import { runCertificates } from "./certificates/controller.ts";
 import { runClusterRoleAggregation } from "./clusterrole-aggregation/controller.ts";
 import { runDeployments } from "./deployment/controller.ts";
 import { runDisruptionController } from "./disruption/controller.ts";
@@ -13,10 +14,17 @@ import { runGarbageCollector } from "./garbagecollector/controller.ts";
 import { runJobs } from "./job/controller.ts";
 import { runNamespaceController } from "./namespace/controller.ts";
 import { runNamespaceDefaults } from "./namespacedefaults/controller.ts";
+import { runNodeLifecycle } from "./nodelifecycle/controller.ts";
+import { runPodGc } from "./podgc/controller.ts";
 import { runReplicaSets, runReplicationControllers } from "./replicaset/controller.ts";
+import { runPersistentVolumeController } from "./persistentvolume/controller.ts";
+import { runEphemeralVolumes } from "./persistentvolume/ephemeral.ts";
+import { runClaimProtection, runVolumeProtection } from "./persistentvolume/protection.ts";
 import { runResourceQuotaController } from "./resourcequota/controller.ts";
 import { runServiceAccountTokens } from "./serviceaccount-token/controller.ts";
+import { runDaemonSets } from "./daemonset/controller.ts";
 import { runStatefulSets } from "./statefulset/controller.ts";
+import { runTaintEviction } from "./tainteviction/controller.ts";
 
 /** Each runs until the signal aborts. */
 const controllers: readonly ((o: ControllerParts, signal: AbortSignal) => Promise<void>)[] = [
@@ -29,18 +37,24 @@ const controllers: readonly ((o: ControllerParts, signal: AbortSignal) => Promis
   runReplicaSets,
   runReplicationControllers,
   runStatefulSets,
+  runDaemonSets,
   runJobs,
+  runNodeLifecycle,
+  runTaintEviction,
+  runPodGc,
+  runCertificates,
   runResourceQuotaController,
   runDisruptionController,
   runEndpointsController,
   runEndpointSliceController,
   runEndpointSliceMirroring,
+  runPersistentVolumeController,
+  runVolumeProtection,
+  runClaimProtection,
+  runEphemeralVolumes,
 ];
 
-export interface ControllersOptions extends InformersOptions {
-  /** PEM of the cluster's CA, to be known in every namespace. */
-  readonly caCert?: string;
-}
+export type ControllersOptions = InformersOptions & ControllerSettings;
 
 /** Runs all of them, on one set of informers, until the signal aborts. Rejects when one breaks; the others end then. */
 export async function runControllers(o: ControllersOptions, signal: AbortSignal): Promise<void> {

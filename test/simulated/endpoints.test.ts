@@ -73,6 +73,7 @@ test("a Service's endpoints follow its Pods within milliseconds, and go with it"
   await c.until(async () => (await ready(c)) === "", 20);
   await api.delete("web");
   await c.until(async () => (await slicesOf(c)).length === 0 && (await endpointsOf(c)) === undefined);
+  expect((await readyPods(c)).includes("b")).toBe(false);
 });
 
 test("what somebody else does to a slice or to Endpoints is undone", async () => {
@@ -85,6 +86,7 @@ test("what somebody else does to a slice or to Endpoints is undone", async () =>
   await c.client.resource(endpointSlices, "default").patch(name, "application/merge-patch+json", { endpoints: [] });
   await c.client.resource(endpoints, "default").delete("web");
   await c.until(async () => (await ready(c)) === "a", 1_000);
+  expect((await slicesOf(c)).map((slice) => slice.metadata.name)).toEqual([name]);
 });
 
 test("many Pods: full slices stay as they are while others come and go", async () => {
@@ -131,4 +133,5 @@ test("Endpoints written by hand are shown as slices, and those follow them", asy
     metadata: { labels: { "endpointslice.kubernetes.io/skip-mirror": "true" } },
   });
   await c.until(async () => (await slicesOf(c, "db")).length === 0, 100);
+  expect((await endpointsOf(c, "db"))?.subsets).toHaveLength(1);
 });
