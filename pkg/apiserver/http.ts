@@ -3,18 +3,20 @@
  *
  * Every failure is answered with a Status. What is served follows from the table of kinds; there is no route per kind.
  */
-import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from "node:http";
 import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import express from "express";
+import { nameOf } from "../api/object.ts";
 import { onPath } from "../api/rbac/attributes.ts";
 import { ApiError, badRequest } from "../api/status.ts";
 import type { Call } from "../client/transport.ts";
 import { systemRandom } from "../util/clock.ts";
 import type { Logger } from "../util/log.ts";
 import { newSigningKey } from "../util/pki.ts";
-import { AgentProxy, type AgentTls } from "./agent-proxy.ts";
+import type { Summary } from "../api/stats-summary.ts";
+import { AgentProxy, agentOf, type AgentTls } from "./agent-proxy.ts";
 import { bodyOf, includeObject, send, sendError } from "./answers.ts";
 import type { Access } from "./auth/access.ts";
 import type { Audit } from "./auth/audit.ts";
@@ -30,6 +32,8 @@ import { Connects, type ConnectVerb } from "./proxy/connects.ts";
 import { type ParsedRequest, parseRequest, urlOf } from "./request.ts";
 import type { ApiServer } from "./server.ts";
 import { apiErrorOf } from "./storage.ts";
+import { componentHandlers } from "./virtual/componentstatus.ts";
+import { metricsHandlers } from "./virtual/metrics.ts";
 import { streamWatch } from "./watch-stream.ts";
 
 const JSON_FORM = { encoding: "json", as: "Object", version: "v1" } as const;
@@ -76,8 +80,9 @@ export async function listen(api: ApiServer, o: ListenOptions): Promise<HttpList
   });
   cutOffStalled(server, o.patienceMs ?? PATIENCE_MS);
   const proxy = new AgentProxy(o.agentTls);
+  answerForComponents(api, proxy);
   const front = new Front(api, proxy, o);
-  server.on("request", front.app());
+  server.on("request", front.handler());
   server.on("upgrade", (req, socket, head) => void front.upgrade(req, socket, head));
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
@@ -85,6 +90,19 @@ export async function listen(api: ApiServer, o: ListenOptions): Promise<HttpList
   });
   const { port } = server.address() as AddressInfo;
   return { url: `https://${o.host}:${port}`, port, close: () => close(server, proxy, front) };
+}
+
+/** Kinds that are answered by asking somebody else. */
+function answerForComponents(api: ApiServer, proxy: AgentProxy): void {
+  const { clock } = api;
+  const handlers = [
+    ...metricsHandlers({
+      clock,
+      summary: (node, signal) => proxy.json<Summary>(agentOf(node, nameOf(node)), "/stats/summary", signal),
+    }),
+    ...componentHandlers({ clock, reachStore: () => api.reachStore() }),
+  ];
+  for (const [kind, handler] of handlers) api.virtual.set(kind, handler);
 }
 
 const patience = (ms: number) => ({ requestTimeout: ms, connectionsCheckingInterval: Math.min(CHECK_MS, ms / 2) });
@@ -104,6 +122,9 @@ async function close(server: Server, proxy: AgentProxy, front: Front): Promise<v
   server.closeAllConnections();
   await closed;
 }
+
+/** `/api/v1/…`, `/apis/GROUP/…`. */
+const OBJECTS = /^\/apis?\//;
 
 class Front {
   readonly #api: ApiServer;
@@ -127,13 +148,19 @@ class Front {
     this.#access = o.access ?? openAccess(api, { key: newSigningKey(), random: systemRandom });
   }
 
-  app(): express.Express {
+  /** Objects have a way of their own: a router for a handful of pages would cost a quarter of what a get costs. */
+  handler(): RequestListener {
+    const pages = this.#pages();
+    return (req, res) => {
+      this.#visit(req).endsWith(res);
+      if (OBJECTS.test(req.url ?? "")) this.#answer(req, res).catch((error: unknown) => this.#refuse(error, req, res));
+      else pages(req, res);
+    };
+  }
+
+  #pages(): express.Express {
     const app = express();
     app.disable("x-powered-by").disable("etag");
-    app.use((req, res, next) => {
-      this.#visit(req).endsWith(res);
-      next();
-    });
     app.get(
       ["/healthz", "/livez", "/readyz", "/healthz/*check", "/livez/*check", "/readyz/*check"],
       (req, res, next) => {
@@ -145,12 +172,16 @@ class Front {
       this.#answer(req, res).catch(next);
     });
     app.use((error: unknown, req: IncomingMessage, res: ServerResponse, _next: unknown) => {
-      const status = apiErrorOf(error);
-      this.#visit(req).fails(status);
-      if (status.code === 500) this.#o.log.error({ err: error, url: req.url }, "request failed");
-      sendError(req, res, status).catch(() => res.destroy());
+      this.#refuse(error, req, res);
     });
     return app;
+  }
+
+  #refuse(error: unknown, req: IncomingMessage, res: ServerResponse): void {
+    const status = apiErrorOf(error);
+    this.#visit(req).fails(status);
+    if (status.code === 500) this.#o.log.error({ err: error, url: req.url }, "request failed");
+    sendError(req, res, status).catch(() => res.destroy());
   }
 
   /** A stream to a container: everything is decided here, then the sockets are tied together. */
