@@ -1,11 +1,12 @@
 /** The node agent: what the kubelet is to Kubernetes. */
+import { join } from "node:path";
 import type { Pod as ApiPod, Taint } from "../api/generated/types.ts";
 import { pods } from "../api/kinds/core/pod.ts";
 import type { Client } from "../client/client.ts";
 import { Informer } from "../informer/informer.ts";
 import { EventRecorder } from "../reconcile/events.ts";
 import { together } from "../reconcile/scope.ts";
-import type { ContainerRuntime, ImageInfo, RuntimeInfo } from "../runtime/runtime.ts";
+import type { ContainerRuntime, ContainerStats, ImageInfo, RuntimeInfo } from "../runtime/runtime.ts";
 import type { Clock, Random } from "../util/clock.ts";
 import type { Logger } from "../util/log.ts";
 import { admitPod } from "./admit.ts";
@@ -13,11 +14,13 @@ import type { NodeContext } from "./context.ts";
 import { Fleet } from "./fleet.ts";
 import { ImageStore } from "./images.ts";
 import { Limiter } from "./limiter.ts";
+import { runReclaim } from "./reclaim.ts";
 import { Tokens } from "./tokens.ts";
 import { serveAgent, type ServeOptions } from "./server.ts";
 import { measureMachine } from "./measure.ts";
 import { type Measurement, nodeLabels, type NodeFacts, type NodeOptions, nodeResources } from "./node-status.ts";
 import { NodeReporter } from "./node.ts";
+import { Stats } from "./stats.ts";
 import { READ_LIMIT_MS, withinLimit } from "./time-limit.ts";
 
 export interface AgentOptions {
@@ -31,6 +34,8 @@ export interface AgentOptions {
   readonly address: string;
   /** Volumes live below it. */
   readonly dataDir: string;
+  /** Those that outlive their Pods. Default: `persistent-volumes` in dataDir. */
+  readonly volumesDir?: string;
   /** Announced as the kubelet endpoint where the agent does not serve itself. */
   readonly port?: number;
   readonly labels?: Readonly<Record<string, string>>;
@@ -105,6 +110,7 @@ class Agent {
       (s) => this.#informer.run(s),
       (s) => this.#runNode(s),
       (s) => this.#runPods(s),
+      (s) => runReclaim({ ...this.#o, directory: this.#volumesDir() }, s),
     );
   }
 
@@ -189,7 +195,12 @@ class Agent {
   #nodeOptions(): NodeOptions {
     const { nodeName, address, labels = {}, taints = [], maxPods = 110, extendedResources = {} } = this.#o;
     const version = this.#o.version ?? "v1.36.0+mini-kube";
-    return { nodeName, address, port: this.#port, labels, taints, maxPods, extendedResources, version };
+    const volumesDir = this.#volumesDir();
+    return { nodeName, address, port: this.#port, labels, taints, maxPods, extendedResources, version, volumesDir };
+  }
+
+  #volumesDir(): string {
+    return this.#o.volumesDir ?? join(this.#o.dataDir, "persistent-volumes");
   }
 
   #allocatable(): Record<string, string> {
@@ -234,7 +245,9 @@ class Agent {
   }
 
   #serverContext() {
-    const { runtime, clock, log } = this.#o;
-    return { runtime, clock, log, pods: this.#fleet };
+    const { runtime, clock, log, nodeName } = this.#o;
+    const startedAt = ({ podUid, id }: ContainerStats) =>
+      this.#fleet.worker(podUid)?.actual?.containers.find((c) => c.id === id)?.startedAt;
+    return { runtime, clock, log, pods: this.#fleet, stats: new Stats({ runtime, clock, nodeName, startedAt }) };
   }
 }

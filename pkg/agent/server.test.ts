@@ -4,6 +4,7 @@ import type { Duplex } from "node:stream";
 import { text } from "node:stream/consumers";
 import spdy from "spdy-transport";
 import { WebSocket } from "ws";
+import type { Summary } from "../api/stats-summary.ts";
 import { RuntimeError } from "../runtime/runtime.ts";
 import { systemClock } from "../util/clock.ts";
 import { createCa, issueCert, type KeyPair } from "../util/pki.ts";
@@ -76,6 +77,18 @@ describe("the agent's endpoint", () => {
     new Promise<number | undefined>((resolve) =>
       ws.on("unexpected-response", (_, res) => resolve(res.statusCode)).on("error", () => {}),
     );
+
+  test("tells what the node and its containers use, in the kubelet's two forms", async () => {
+    let answer: Answer | undefined;
+    void get("/stats/summary").then((a) => (answer = a));
+    await h.clock.advanceUntil(() => answer !== undefined, 600_000);
+    const summary = JSON.parse(answer?.body ?? "") as Summary;
+    expect(summary.node.nodeName).toBe("node-1");
+    expect(summary.pods.map((p) => [p.podRef.name, p.containers.map((c) => c.name)])).toEqual([["web", ["app"]]]);
+    const metrics = await get("/metrics/resource");
+    expect(metrics.body).toMatch(/^container_cpu_usage_seconds_total{container="app",namespace="default",pod="web"} /m);
+    expect((await get("/stats/nonsense")).code).toBe(404);
+  });
 
   test("lets in only the API server and administrators", async () => {
     expect(await get("/healthz")).toEqual({ code: 200, body: "ok" });

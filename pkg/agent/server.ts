@@ -1,5 +1,5 @@
 /**
- * The agent's HTTPS endpoint, which the API server calls for logs, exec, attach and the Pods' ports.
+ * The agent's HTTPS endpoint, which the API server calls for logs, exec, attach, the Pods' ports, and what all that uses.
  *
  *  H1  Only a client certificate of the cluster's CA gets in, and only the API server's or an administrator's.
  *  H2  Every refusal is a Status, also of an upgrade.
@@ -10,6 +10,7 @@ import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
+import type { Summary } from "../api/stats-summary.ts";
 import { ApiError } from "../api/status.ts";
 import { type ContainerRuntime, RuntimeError } from "../runtime/runtime.ts";
 import type { Clock } from "../util/clock.ts";
@@ -18,6 +19,8 @@ import type { Fleet } from "./fleet.ts";
 import { chooseAttempt, flag, logBytes, parseLogQuery } from "./logs.ts";
 import { type Connect, parsePort } from "./streams/forward.ts";
 import { type SessionStart, type Upgrade, Upgrades } from "./streams/upgrades.ts";
+import { resourceMetrics } from "./stats-metrics.ts";
+import type { Stats } from "./stats.ts";
 import type { PodWorker } from "./worker.ts";
 
 export interface ServeOptions {
@@ -38,6 +41,7 @@ export interface ServerContext {
   readonly clock: Clock;
   readonly log: Logger;
   readonly pods: Pick<Fleet, "find" | "workers">;
+  readonly stats: Pick<Stats, "summary">;
 }
 
 export interface AgentServer extends AsyncDisposable {
@@ -73,6 +77,15 @@ async function close(server: Server, upgrades: Upgrades): Promise<void> {
 
 /** Until then a runtime that refuses can still answer with its error; after it, whoever follows a silent log must know that he is heard. */
 const LOG_HEADERS_MS = 200;
+
+const PROMETHEUS = { type: "text/plain; version=0.0.4; charset=utf-8", write: resourceMetrics };
+
+const USAGE_FORMS: Readonly<Record<string, { type: string; write: (s: Summary) => string }>> = {
+  "stats/summary": { type: "application/json", write: (s) => JSON.stringify(s) },
+  "metrics/": PROMETHEUS,
+  "metrics/resource": PROMETHEUS,
+  "metrics/cadvisor": PROMETHEUS,
+};
 
 class Endpoint {
   readonly #ctx: ServerContext;
@@ -125,6 +138,9 @@ class Endpoint {
         return void res.writeHead(200, { "Content-Type": "text/plain" }).end("ok");
       case "pods":
         return void res.writeHead(200, { "Content-Type": "application/json" }).end(JSON.stringify(this.#podList()));
+      case "stats":
+      case "metrics":
+        return this.#usage(`${verb}/${target.namespace}`, res, signal);
       case "containerLogs":
         return this.#logs({ ...target, query }, res, signal);
       case "exec":
@@ -134,6 +150,14 @@ class Endpoint {
       default:
         throw new ApiError("NotFound", `the agent has no ${req.url}`);
     }
+  }
+
+  /** `/metrics/cadvisor` has the same names as far as we measure them. */
+  async #usage(what: string, res: ServerResponse, signal: AbortSignal): Promise<void> {
+    const form = USAGE_FORMS[what];
+    if (!form) throw new ApiError("NotFound", `the agent has no /${what}`);
+    const summary = await this.#ctx.stats.summary(signal);
+    res.writeHead(200, { "Content-Type": form.type }).end(form.write(summary));
   }
 
   async #logs(t: Target & { query: URLSearchParams }, res: ServerResponse, signal: AbortSignal): Promise<void> {

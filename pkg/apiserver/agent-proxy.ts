@@ -7,6 +7,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { Agent, request as httpsRequest } from "node:https";
 import type { Duplex } from "node:stream";
+import { text } from "node:stream/consumers";
 import { pipeline } from "node:stream/promises";
 import { connect } from "node:tls";
 import type { Container, Node, Pod } from "../api/generated/types.ts";
@@ -126,6 +127,13 @@ export class AgentProxy {
     await pipeline(answer, res).catch(() => res.destroy());
   }
 
+  /** What an agent itself tells; the signal ends it. Rejects with ApiError. */
+  async json<T>(agent: AgentAddress, path: string, signal: AbortSignal): Promise<T> {
+    const answer = await this.#send({ ...agent, path }, { method: "GET", signal });
+    if (answer.statusCode !== 200) throw await statusOf(answer);
+    return JSON.parse(await text(answer)) as T;
+  }
+
   /** Ties the client's socket to the agent's. Rejects with ApiError as long as nothing was answered. */
   async upgrade(target: AgentTarget, req: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     const headers = { ...req.headers, host: `${target.host}:${target.port}` };
@@ -170,7 +178,7 @@ export class AgentProxy {
     return { answer, upstream, upstreamHead: upstreamHead ?? Buffer.alloc(0) };
   }
 
-  #send(target: AgentTarget, o: { method: string }): Promise<IncomingMessage> {
+  #send(target: AgentTarget, o: { method: string; signal?: AbortSignal }): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
       const request = this.#request(target, { ...o, agent: this.#agent });
       request.once("response", resolve);
@@ -205,11 +213,10 @@ function unreachable(target: AgentAddress, error: Error): ApiError {
 
 /** The agent's own refusal, as a Status. */
 async function statusOf(answer: IncomingMessage): Promise<ApiError> {
-  let text = "";
-  for await (const chunk of answer) text += String(chunk);
+  const body = await text(answer);
   try {
-    return ApiError.fromStatus(JSON.parse(text) as Partial<Status>, answer.statusCode);
+    return ApiError.fromStatus(JSON.parse(body) as Partial<Status>, answer.statusCode);
   } catch {
-    return ApiError.fromStatus({ message: text }, answer.statusCode);
+    return ApiError.fromStatus({ message: body }, answer.statusCode);
   }
 }

@@ -1,5 +1,5 @@
 import type { Clock } from "../util/clock.ts";
-import type { ContainerConfig, ContainerState, LogChunk, LogOptions, RuntimeContainer } from "./runtime.ts";
+import type { ContainerConfig, ContainerState, LogChunk, LogOptions, RuntimeContainer, Usage } from "./runtime.ts";
 
 /**
  * What a fake container does, told by its own command line, so that a test's Pod says how it behaves:
@@ -10,6 +10,7 @@ import type { ContainerConfig, ContainerState, LogChunk, LogOptions, RuntimeCont
  *       --ignore-term           only KILL stops it
  *       --recover-at=N          from attempt N on it ignores --for and --oom and keeps running
  *       --start-error=TEXT      cannot be started
+ *       --cpu=0.5 --memory=64   uses so many CPUs and MiB
  *   sleep N, true, false        as in a shell; anything else runs until stopped
  */
 export interface Script {
@@ -19,10 +20,19 @@ export interface Script {
   readonly oom: boolean;
   readonly ignoreTerm: boolean;
   readonly startError?: string;
+  readonly load: Partial<Load>;
 }
 
+/** What a container uses while it runs. */
+export interface Load {
+  readonly cpus: number;
+  readonly memoryBytes: number;
+}
+
+const IDLE: Load = { cpus: 0.1, memoryBytes: 2 ** 20 };
+
 export function parseScript(words: readonly string[], attempt: number): Script {
-  const forever: Script = { exitCode: 0, logs: [], oom: false, ignoreTerm: false };
+  const forever: Script = { exitCode: 0, logs: [], oom: false, ignoreTerm: false, load: {} };
   const [program, ...rest] = words;
   if (program === "true") return { ...forever, runMs: 0 };
   if (program === "false") return { ...forever, runMs: 0, exitCode: 1 };
@@ -32,6 +42,8 @@ export function parseScript(words: readonly string[], attempt: number): Script {
   const values = (flag: string) => rest.filter((w) => w.startsWith(`--${flag}=`)).map((w) => w.slice(flag.length + 3));
   const [duration] = values("for");
   const [startError] = values("start-error");
+  const [cpus] = values("cpu");
+  const [mebibytes] = values("memory");
   const recovered = attempt >= Number(values("recover-at")[0] ?? Infinity);
   const oom = rest.includes("--oom") && !recovered;
   return {
@@ -41,6 +53,10 @@ export function parseScript(words: readonly string[], attempt: number): Script {
     oom,
     ignoreTerm: rest.includes("--ignore-term"),
     ...(startError === undefined ? {} : { startError }),
+    load: {
+      ...(cpus !== undefined && { cpus: Number(cpus) }),
+      ...(mebibytes !== undefined && { memoryBytes: Number(mebibytes) * 2 ** 20 }),
+    },
   };
 }
 
@@ -91,6 +107,7 @@ export class FakeContainer {
   #timers: Disposable[] = [];
   #state: ContainerState = "created";
   #outcome: Outcome = {};
+  #counted = { at: 0, cpuNanoseconds: 0 };
 
   constructor(o: { id: string; config: ContainerConfig; clock: Clock; onChange: () => void }) {
     this.id = o.id;
@@ -132,6 +149,21 @@ export class FakeContainer {
     this.#timers.push(this.#clock.after(graceSeconds * 1000, () => this.exit(137)));
     await this.ended(signal);
     signal.throwIfAborted();
+  }
+
+  /** The time since the last look counts as one under this load. */
+  usage(load: Partial<Load>): Usage {
+    const { cpus, memoryBytes } = { ...IDLE, ...load, ...this.#script.load };
+    const now = this.#clock.now();
+    const since = Math.max(this.#counted.at, this.#outcome.startedAt ?? now);
+    const cpuNanoseconds = this.#counted.cpuNanoseconds + Math.round((now - since) * cpus * 1e6);
+    this.#counted = { at: now, cpuNanoseconds };
+    return {
+      cpuNanoseconds,
+      memoryUsageBytes: memoryBytes,
+      memoryWorkingSetBytes: memoryBytes,
+      memoryRssBytes: memoryBytes,
+    };
   }
 
   print(line: string): void {

@@ -1,7 +1,7 @@
 import { addAbortSignal, type Duplex, PassThrough } from "node:stream";
 import { type Clock, type Random, seededRandom } from "../util/clock.ts";
 import { catSession, type ExecResult, finishedSession, runCommand } from "./fake-exec.ts";
-import { Change, FakeContainer, milliseconds } from "./fake-process.ts";
+import { Change, FakeContainer, type Load, milliseconds } from "./fake-process.ts";
 import {
   type ContainerConfig,
   type ContainerRuntime,
@@ -68,6 +68,8 @@ export class FakeRuntime implements ContainerRuntime {
   readonly world: FakeWorld;
   /** Number of calls by verb. */
   readonly calls = new Map<Verb, number>();
+  /** What a container does at the moment, where its own script does not say; a test may change it at any time. */
+  load: (c: ContainerConfig) => Partial<Load> = () => ({});
   readonly #o: FakeRuntimeOptions;
   readonly #clock: Clock;
   readonly #random: Random;
@@ -311,15 +313,15 @@ export class FakeRuntime implements ContainerRuntime {
     await this.#enter("stats", signal);
     return [...this.world.containers.values()]
       .filter((c) => c.state === "running")
-      .map((c) => {
-        const ranMs = this.#clock.now() - (c.status("").startedAt ?? 0);
-        return {
-          podUid: c.config.podUid,
-          name: c.config.name,
-          cpuNanoseconds: ranMs * 1e5,
-          memoryWorkingSetBytes: 2 ** 20,
-        };
-      });
+      .map((c) => ({
+        id: c.id,
+        podUid: c.config.podUid,
+        podName: c.config.podName,
+        podNamespace: c.config.podNamespace,
+        name: c.config.name,
+        at: this.#clock.now(),
+        ...c.usage(this.load(c.config)),
+      }));
   }
 
   async #enter(verb: Verb, signal: AbortSignal): Promise<void> {

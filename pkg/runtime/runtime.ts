@@ -158,12 +158,26 @@ export interface ImageInfo {
   readonly user?: string;
 }
 
-export interface ContainerStats {
-  readonly podUid: string;
-  readonly name: string;
+/** What a container has used. */
+export interface Usage {
   /** Cumulative. */
   readonly cpuNanoseconds: number;
+  readonly memoryUsageBytes: number;
+  /** What the kernel could not take back at once: usage without the inactive page cache. */
   readonly memoryWorkingSetBytes: number;
+  /** Anonymous memory. */
+  readonly memoryRssBytes: number;
+}
+
+export interface ContainerStats extends Usage {
+  /** Of the container: another attempt counts anew. */
+  readonly id: string;
+  readonly podUid: string;
+  readonly podName: string;
+  readonly podNamespace: string;
+  readonly name: string;
+  /** When it was read, in milliseconds since the epoch. */
+  readonly at: number;
 }
 
 export interface RuntimeInfo {
@@ -210,6 +224,7 @@ export interface ContainerRuntime {
    * signal ends it. Rejects with a RuntimeError when nobody listens.
    */
   connectPort(sandboxId: string, port: number, signal: AbortSignal): Promise<Duplex>;
+  /** Of every running container. */
   stats(signal: AbortSignal): Promise<readonly ContainerStats[]>;
 }
 

@@ -3,10 +3,12 @@
  * agents, joined by function calls. Nothing waits for real time, and chance comes from a seed, so a run can be repeated.
  */
 import { type AgentOptions, runAgent } from "../../pkg/agent/agent.ts";
+import { Stats } from "../../pkg/agent/stats.ts";
 import type { User } from "../../pkg/apiserver/handler.ts";
 import { ApiServer } from "../../pkg/apiserver/server.ts";
+import { metricsHandlers } from "../../pkg/apiserver/virtual/metrics.ts";
 import type { Container, CoreV1Event, Node, Pod, PodSpec } from "../../pkg/api/generated/types.ts";
-import type { ApiObject, WatchEvent } from "../../pkg/api/object.ts";
+import { type ApiObject, nameOf, type WatchEvent } from "../../pkg/api/object.ts";
 import { events } from "../../pkg/api/kinds/core/event.ts";
 import { nodes } from "../../pkg/api/kinds/core/node.ts";
 import { pods } from "../../pkg/api/kinds/core/pod.ts";
@@ -84,12 +86,16 @@ function component(name: string, ...groups: string[]): User {
 export class SimulatedNode {
   readonly name: string;
   readonly runtime: FakeRuntime;
+  /** As the agent's endpoint tells them; here nothing listens. */
+  readonly stats: Stats;
   readonly #run: (signal: AbortSignal) => Promise<void>;
   #agent: { readonly stop: AbortController; readonly done: Promise<void> } | undefined;
 
-  constructor(name: string, runtime: FakeRuntime, run: (signal: AbortSignal) => Promise<void>) {
+  constructor(name: string, runtime: FakeRuntime, clock: FakeClock, run: (signal: AbortSignal) => Promise<void>) {
     this.name = name;
     this.runtime = runtime;
+    const startedAt = ({ id }: { id: string }) => runtime.world.containers.get(id)?.status("").startedAt;
+    this.stats = new Stats({ runtime, clock, nodeName: name, startedAt, machine: () => Promise.resolve(IDLE_MACHINE) });
     this.#run = run;
   }
 
@@ -167,7 +173,7 @@ export class SimulatedCluster implements AsyncDisposable {
       measure: () => Promise.resolve(MACHINE),
       ...more,
     };
-    const node = new SimulatedNode(name, runtime, (signal) => runAgent(agent, signal));
+    const node = new SimulatedNode(name, runtime, this.clock, (signal) => runAgent(agent, signal));
     this.nodes.set(name, node);
     node.start();
     return node;
@@ -182,6 +188,8 @@ export class SimulatedCluster implements AsyncDisposable {
   /** Over what an earlier one has left in the store. */
   async startApiServer(): Promise<void> {
     const server = await ApiServer.open({ ...this.#parts(), store: this.#store });
+    const summary = (node: DeepReadonly<Node>, signal: AbortSignal) => this.node(nameOf(node)).stats.summary(signal);
+    for (const [kind, handler] of metricsHandlers({ clock: this.clock, summary })) server.virtual.set(kind, handler);
     this.wire.server = this.#ours.server = server;
   }
 
@@ -297,6 +305,13 @@ export class SimulatedCluster implements AsyncDisposable {
 
 export type CreateOptions = Partial<PodSpec> & { namespace?: string; labels?: Record<string, string> };
 
+const IDLE_MACHINE = {
+  cpuNanoseconds: 0,
+  memoryUsageBytes: 1e9,
+  memoryWorkingSetBytes: 1e9,
+  memoryRssBytes: 1e9,
+  memoryAvailableBytes: 4e9,
+};
 const MACHINE = { diskTotal: 1e11, diskAvailable: 5e10, memoryAvailable: 4e9, machineId: "m", bootId: "b" };
 
 export function isReady(pod: DeepReadonly<Pod> | undefined): boolean {

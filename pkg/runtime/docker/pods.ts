@@ -1,4 +1,4 @@
-import type { ContainerState, RuntimeContainer, RuntimePod } from "../runtime.ts";
+import type { ContainerState, ContainerStats, RuntimeContainer, RuntimePod } from "../runtime.ts";
 import type { Call, DockerApi } from "./api.ts";
 import { unless } from "./errors.ts";
 import { filters, label, type Labels, type Owner, ownerLabels } from "./labels.ts";
@@ -26,6 +26,8 @@ export interface Inspected {
   };
   readonly NetworkSettings: { readonly Networks?: Readonly<Record<string, { readonly IPAddress?: string }>> };
 }
+
+export type RunningContainer = Pick<ContainerStats, "id" | "podUid" | "podName" | "podNamespace" | "name">;
 
 /** What a list does not tell. */
 type Facts = Pick<RuntimeContainer, "state" | "startedAt" | "finishedAt" | "exitCode" | "oomKilled" | "error">;
@@ -82,11 +84,17 @@ export class PodReader {
   }
 
   /** Ids and labels of what runs now, sandboxes left out. */
-  async running(signal: AbortSignal): Promise<readonly { id: string; podUid: string; name: string }[]> {
+  async running(signal: AbortSignal): Promise<readonly RunningContainer[]> {
     const listed = await this.#list({ [label.kind]: "container" }, signal);
     return listed
       .filter((l) => toState(l.State) === "running")
-      .map((l) => ({ id: l.Id, podUid: l.Labels[label.podUid] ?? "", name: l.Labels[label.container] ?? "" }));
+      .map((l) => ({
+        id: l.Id,
+        podUid: l.Labels[label.podUid] ?? "",
+        podName: l.Labels[label.podName] ?? "",
+        podNamespace: l.Labels[label.podNamespace] ?? "",
+        name: l.Labels[label.container] ?? "",
+      }));
   }
 
   async #list(labels: Labels, signal: AbortSignal): Promise<readonly Listed[]> {
