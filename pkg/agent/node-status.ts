@@ -2,6 +2,7 @@
 import type { ContainerImage, Node, NodeCondition, NodeStatus, Taint } from "../api/generated/types.ts";
 import { canonicalQuantity } from "../api/quantity.ts";
 import { isExtended } from "../api/validation/resources.ts";
+import { VOLUMES_DIRECTORY } from "../api/volumes.ts";
 import type { ImageInfo, RuntimeInfo } from "../runtime/runtime.ts";
 import { rfc3339 } from "../util/clock.ts";
 import type { DeepReadonly } from "../util/types.ts";
@@ -25,6 +26,8 @@ export interface NodeOptions {
   /** Capacity beyond what is measured: `nvidia.com/gpu: "1"`. */
   readonly extendedResources: Readonly<Record<string, string>>;
   readonly version: string;
+  /** Where volumes are made that outlive their Pods. */
+  readonly volumesDir: string;
 }
 
 export interface NodeFacts {
@@ -44,7 +47,7 @@ const MAX_IMAGES = 50;
 
 export function newNode(o: NodeOptions, info: RuntimeInfo | undefined): Node {
   return {
-    metadata: { name: o.nodeName, labels: nodeLabels(o, info) },
+    metadata: { name: o.nodeName, labels: nodeLabels(o, info), annotations: nodeAnnotations(o) },
     ...(o.taints.length > 0 && { spec: { taints: [...o.taints] } }),
   };
 }
@@ -60,6 +63,11 @@ export function nodeLabels(o: NodeOptions, info: RuntimeInfo | undefined): Recor
     "kubernetes.io/os": os,
     ...o.labels,
   };
+}
+
+/** Who makes volumes on this node learns where. */
+export function nodeAnnotations(o: NodeOptions): Record<string, string> {
+  return { [VOLUMES_DIRECTORY]: o.volumesDir };
 }
 
 /** What Pods may use: all of it, for the agent and the daemon are small. */

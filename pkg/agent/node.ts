@@ -10,7 +10,15 @@ import { backoffMs } from "../util/backoff.ts";
 import { type Clock, type Random, rfc3339Micro } from "../util/clock.ts";
 import type { Logger } from "../util/log.ts";
 import type { DeepReadonly } from "../util/types.ts";
-import { newNode, nodeLabels, type NodeFacts, type NodeOptions, nodeStatus, withoutHeartbeat } from "./node-status.ts";
+import {
+  newNode,
+  nodeAnnotations,
+  nodeLabels,
+  type NodeFacts,
+  type NodeOptions,
+  nodeStatus,
+  withoutHeartbeat,
+} from "./node-status.ts";
 
 const LEASE_NAMESPACE = "kube-node-lease";
 const LEASE_SECONDS = 40;
@@ -102,8 +110,8 @@ export class NodeReporter {
       this.#o.log.info({ node: o.nodeName }, "node registered");
     } catch (error) {
       if (!isReason(error, "AlreadyExists")) throw error;
-      const labels = nodeLabels(o, facts.info);
-      await api.patch(o.nodeName, "application/merge-patch+json", { metadata: { labels } });
+      const [labels, annotations] = [nodeLabels(o, facts.info), nodeAnnotations(o)];
+      await api.patch(o.nodeName, "application/merge-patch+json", { metadata: { labels, annotations } });
       this.#o.log.info({ node: o.nodeName }, "node adopted");
     }
   }

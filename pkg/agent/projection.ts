@@ -12,6 +12,7 @@ import type {
 } from "../api/generated/types.ts";
 import type { DeepReadonly } from "../util/types.ts";
 import type { VolumeFile } from "./atomic-files.ts";
+import type { ClaimedVolumes } from "./claimed-volumes.ts";
 import { ConfigError, type ConfigSource, type Lookup, podField, resourceField } from "./env.ts";
 import type { Container, Pod } from "./facts.ts";
 
@@ -24,6 +25,8 @@ export interface ProjectionInput {
   readonly lookup: Lookup;
   /** A token for the Pod; rejects when there is none to be had. */
   readonly token: (source: TokenSource) => Promise<string>;
+  /** What its claims stand for; none where it has none. */
+  readonly claimed?: ClaimedVolumes;
   readonly hostIP: string;
   readonly allocatable: Readonly<Record<string, string>>;
 }
@@ -32,7 +35,7 @@ const DEFAULT_MODE = 0o644;
 /** Of a token whose container does not run as root: only its user may read it. */
 const OWN_TOKEN_MODE = 0o600;
 
-/** Undefined for a volume that is no files of ours (emptyDir, hostPath). */
+/** Undefined for a volume that is no files of ours (emptyDir, hostPath, claims). */
 export function sourcesOf(v: DeepReadonly<Volume>): { sources: readonly Source[]; mode: number } | undefined {
   const { configMap, secret, downwardAPI, projected } = v;
   if (projected) return { sources: projected.sources ?? [], mode: projected.defaultMode ?? DEFAULT_MODE };

@@ -6,6 +6,7 @@ import { pods } from "../api/kinds/core/pod.ts";
 import { isReason } from "../api/status.ts";
 import { RuntimeError, type RuntimePod } from "../runtime/runtime.ts";
 import { backoffMs } from "../util/backoff.ts";
+import { fetchClaimed } from "./claimed-volumes.ts";
 import { containerConfig, sandboxConfig } from "./config.ts";
 import { fetchSources, type NodeContext, podEvent } from "./context.ts";
 import { ConfigError, envReferences } from "./env.ts";
@@ -19,7 +20,7 @@ import { duration } from "./status.ts";
 import type { StatusWriter } from "./status-writer.ts";
 import { withinLimit } from "./time-limit.ts";
 import type { TokenSource } from "./projection.ts";
-import { hasLiveVolumes, mountsOf, prepareVolumes, removeVolumes, volumeReferences } from "./volumes.ts";
+import { hasLiveVolumes, mountsOf, prepareVolumes, removeVolumes, VolumeError, volumeReferences } from "./volumes.ts";
 
 /** The worker's state, as its steps see it. */
 export interface PodState {
@@ -132,7 +133,10 @@ export class PodSteps {
     const { dataDir, hostIP, allocatable } = this.#ctx;
     const lookup = await fetchSources(this.#ctx, pod.metadata.namespace ?? "", volumeReferences(pod), signal);
     const token = (source: TokenSource) => this.#ctx.tokens.get(pod, source);
-    await prepareVolumes(dataDir, { pod, lookup, token, hostIP, allocatable });
+    const claimed = await fetchClaimed(this.#ctx, pod, signal).catch((error: unknown) => {
+      throw signal.aborted ? error : new VolumeError((error as Error).message);
+    });
+    await prepareVolumes(dataDir, { pod, lookup, token, claimed, hostIP, allocatable });
     this.#volumesReady(pod);
   }
 

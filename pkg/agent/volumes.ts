@@ -1,10 +1,12 @@
 /** A Pod's volumes as directories on this node, under `dataDir/pods/<uid>/volumes/<name>`. */
-import { chmod, lstat, mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { chmod, lstat, mkdir, readdir, realpath, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Volume } from "../api/generated/types.ts";
+import { claimsOf } from "../api/volumes.ts";
 import type { ContainerConfig } from "../runtime/runtime.ts";
 import type { DeepReadonly } from "../util/types.ts";
 import { writeAtomically } from "./atomic-files.ts";
+import { insideOf, linkTo, makeDirectory, pathOf } from "./claimed-volumes.ts";
 import { ConfigError } from "./env.ts";
 import type { Container, Pod } from "./facts.ts";
 import { descending, filesOf, type ProjectionInput, referencesOf, sourcesOf } from "./projection.ts";
@@ -58,12 +60,18 @@ export async function mountsOf(dataDir: string, pod: Pod, c: Container): Promise
     const volume = pod.spec?.volumes?.find((v) => v.name === m.name);
     if (!volume) throw new ConfigError(`cannot find volume "${m.name}" to mount into container "${c.name}"`);
     const root = hostPathOf(dataDir, pod, volume);
-    const inside = m.subPath === undefined ? root : join(root, descending(m.subPath));
-    if (m.subPath !== undefined && volume.emptyDir) await mkdir(inside, { recursive: true });
-    const readOnly = (m.readOnly ?? false) || sourcesOf(volume) !== undefined;
-    mounts.push({ hostPath: inside, containerPath: m.mountPath, readOnly });
+    const claimed = claimsOf(pod).find((x) => x.volume === m.name);
+    const readOnly = (m.readOnly ?? false) || (claimed?.readOnly ?? false) || sourcesOf(volume) !== undefined;
+    const hostPath = await placeOf(root, m.subPath, claimed !== undefined || volume.emptyDir !== undefined);
+    mounts.push({ hostPath, containerPath: m.mountPath, readOnly });
   }
   return mounts;
+}
+
+/** `writable`: containers may have put anything there, and what a subPath names is made where it is missing. */
+async function placeOf(root: string, subPath: string | undefined, writable: boolean): Promise<string> {
+  if (!writable) return subPath === undefined ? root : join(root, descending(subPath));
+  return subPath === undefined ? realpath(root) : insideOf(root, descending(subPath));
 }
 
 function podDir(dataDir: string, uid: string): string {
@@ -79,6 +87,14 @@ async function prepareVolume(dataDir: string, v: AnyVolume, i: ProjectionInput):
   if (unsupported) throw new VolumeError(`volume "${v.name}": volume type ${unsupported} is not supported yet`);
   const dir = hostPathOf(dataDir, i.pod, v);
   if (v.hostPath) return checkHostPath(dir, v.hostPath.type ?? "");
+  const claimed = i.claimed?.get(v.name);
+  if (v.persistentVolumeClaim || v.ephemeral) {
+    if (!claimed) throw new Error(`no volume was found for the claim`);
+    await makeDirectory(claimed);
+    const { path, type } = pathOf(claimed);
+    await checkHostPath(path, type);
+    return linkTo(dir, claimed);
+  }
   await mkdir(dir, { recursive: true });
   if (v.emptyDir) return chmod(dir, 0o777);
   await writeAtomically(dir, await filesOf(v, i));

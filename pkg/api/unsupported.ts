@@ -10,7 +10,9 @@ type Container = DeepReadonly<ApiContainer>;
 const VOLUME_TYPES: ReadonlySet<string> = new Set([
   "name",
   "emptyDir",
+  "ephemeral",
   "hostPath",
+  "persistentVolumeClaim",
   "configMap",
   "secret",
   "downwardAPI",

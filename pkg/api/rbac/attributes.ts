@@ -15,6 +15,7 @@ export interface Attributes {
   readonly name: string;
   /** Of a list or watch, as the client wrote it. */
   readonly fieldSelector?: string;
+  readonly labelSelector?: string;
   /** Present: no resource is meant. */
   readonly path?: string;
 }

@@ -2,6 +2,7 @@
  * What a node's agent may do: little more than what the Pods bound to it need. What an object written by a node may say
  * is admission's part (admission/node-restriction.ts); here only the address counts.
  */
+import { VOLUME_NODE } from "../../api/volumes.ts";
 import { persistentVolumes } from "../../api/kinds/core/persistentvolume.ts";
 import { pods } from "../../api/kinds/core/pod.ts";
 import { volumeAttachments } from "../../api/kinds/storage/volumeattachment.ts";
@@ -52,7 +53,7 @@ const byResource: Readonly<Record<string, (c: NodeCall) => Opinion>> = {
   "/secrets": readRelated,
   "/configmaps": readRelated,
   "/persistentvolumeclaims": (c) => (c.a.subresource === "status" ? updateStatus(c) : getRelated(c)),
-  "/persistentvolumes": getRelated,
+  "/persistentvolumes": ownVolumes,
   "storage.k8s.io/volumeattachments": getRelated,
   "/serviceaccounts": (c) => (c.a.verb === "get" && c.a.subresource === "" ? readRelated(c) : createToken(c)),
   "coordination.k8s.io/leases": ownLease,
@@ -75,6 +76,18 @@ function getRelated(c: NodeCall): Opinion {
   if (c.a.verb !== "get") return "can only get individual resources of this type";
   if (c.a.subresource !== "") return "cannot get subresource";
   return ifRelated(c);
+}
+
+/** Beside what its Pods claim: the volumes that are directories on it, which it removes when their time is over. */
+function ownVolumes(c: NodeCall): Opinion {
+  const { verb, name, subresource, labelSelector } = c.a;
+  if (verb === "get" || subresource !== "") return getRelated(c);
+  if (verb === "delete") {
+    const own = c.view.get(persistentVolumes, "", name)?.metadata.labels?.[VOLUME_NODE] === c.node;
+    return own || "can only delete volumes that are on the node itself";
+  }
+  const selected = (verb === "list" || verb === "watch") && labelSelector === `${VOLUME_NODE}=${c.node}`;
+  return selected || "can only list/watch volumes that are on the node itself, by label";
 }
 
 function updateStatus(c: NodeCall): Opinion {
