@@ -26,6 +26,8 @@ export interface ServerMemory {
   /** After a garbage collection. */
   readonly heapBytes: number;
   readonly rssBytes: number;
+  /** All that the process has used so far. */
+  readonly cpuMs: number;
 }
 
 async function serve(start: ServerStart): Promise<ServerReady> {
@@ -56,7 +58,8 @@ async function serve(start: ServerStart): Promise<ServerReady> {
 function memory(): ServerMemory {
   globalThis.gc?.();
   const { heapUsed, external, rss } = process.memoryUsage();
-  return { heapBytes: heapUsed + external, rssBytes: rss };
+  const { user, system } = process.cpuUsage();
+  return { heapBytes: heapUsed + external, rssBytes: rss, cpuMs: (user + system) / 1000 };
 }
 
 process.on("message", (message: ServerStart | "memory") => {
