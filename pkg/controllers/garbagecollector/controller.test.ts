@@ -1,41 +1,21 @@
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import { configMaps } from "../../api/kinds/core/configmap.ts";
 import { secrets } from "../../api/kinds/core/secret.ts";
-import { ApiServer } from "../../apiserver/server.ts";
-import { Client } from "../../client/client.ts";
-import { MemoryStore } from "../../store/memory.ts";
-import { seededRandom } from "../../util/clock.ts";
-import { FakeClock } from "../../util/fake-clock.ts";
-import { silent } from "../../util/log.ts";
-import { runControllers } from "../controllers.ts";
+import { startControlPlane } from "../testing/control-plane.ts";
 
 async function start() {
-  const clock = new FakeClock();
-  const random = seededRandom(1);
-  const store = new MemoryStore();
-  const server = await ApiServer.open({ store, clock, random, log: silent });
-  const client = new Client(server.transport(), "test");
-  const stop = new AbortController();
-  const done = runControllers({ client, clock, log: silent, random }, stop.signal);
-  await clock.advance(0);
-  const maps = client.resource(configMaps, "default");
+  const plane = await startControlPlane();
+  const maps = plane.client.resource(configMaps, "default");
   return {
-    clock,
+    ...plane,
     maps,
-    secrets: client.resource(secrets, "default"),
+    secrets: plane.client.resource(secrets, "default"),
     names: async () => (await maps.list()).items.map((o) => o.metadata.name).filter((n) => n !== "kube-root-ca.crt"),
     owner: async (name: string, finalizers: string[] = []) => {
       const { metadata } = await maps.create({ metadata: { name, finalizers } });
       return (blockOwnerDeletion = false) => ({
         ownerReferences: [{ apiVersion: "v1", kind: "ConfigMap", name, uid: metadata.uid ?? "", blockOwnerDeletion }],
       });
-    },
-    async end() {
-      stop.abort();
-      await done;
-      await server.close();
-      await store.close();
-      expect(clock.pending).toBe(0);
     },
   };
 }

@@ -3,36 +3,12 @@ import { configMaps } from "../../api/kinds/core/configmap.ts";
 import { namespaces } from "../../api/kinds/core/namespace.ts";
 import { pods } from "../../api/kinds/core/pod.ts";
 import { serviceAccounts } from "../../api/kinds/core/serviceaccount.ts";
-import { ApiServer } from "../../apiserver/server.ts";
-import { Client } from "../../client/client.ts";
-import { MemoryStore } from "../../store/memory.ts";
-import { seededRandom } from "../../util/clock.ts";
-import { FakeClock } from "../../util/fake-clock.ts";
-import { silent } from "../../util/log.ts";
-import { runControllers } from "../controllers.ts";
+import { startControlPlane } from "../testing/control-plane.ts";
 
 async function start() {
-  const clock = new FakeClock();
-  const random = seededRandom(1);
-  const store = new MemoryStore();
-  const server = await ApiServer.open({ store, clock, random, log: silent });
-  const client = new Client(server.transport(), "test");
-  const stop = new AbortController();
-  const done = runControllers({ client, clock, log: silent, random, caCert: "PEM" }, stop.signal);
-  await clock.advance(0);
-  return {
-    clock,
-    client,
-    namespaces: client.resource(namespaces),
-    pods: client.resource(pods, "shop"),
-    async end() {
-      stop.abort();
-      await done;
-      await server.close();
-      await store.close();
-      expect(clock.pending).toBe(0);
-    },
-  };
+  const plane = await startControlPlane();
+  const { client } = plane;
+  return { ...plane, namespaces: client.resource(namespaces), pods: client.resource(pods, "shop") };
 }
 
 let c: Awaited<ReturnType<typeof start>>;

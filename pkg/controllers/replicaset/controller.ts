@@ -27,23 +27,30 @@ interface ReplicaKind<O extends ApiObject> {
   readonly name: string;
   readonly ref: ResourceRef<O>;
   readonly selector: (owner: DeepReadonly<O>) => Selector | undefined;
-  readonly read: (owner: DeepReadonly<O>) => Replicated & { readonly template: DeepReadonly<PodTemplateSpec> };
+  readonly read: (owner: DeepReadonly<O>) => Read;
   readonly withStatus: (owner: DeepReadonly<O>, status: ReplicaSetStatus) => DeepReadonly<O>;
+}
+
+type Read = Replicated & { readonly template: DeepReadonly<PodTemplateSpec> };
+
+function read({ spec, status, metadata }: DeepReadonly<ReplicaSet> | DeepReadonly<ReplicationController>): Read {
+  const template = spec?.template ?? {};
+  return {
+    replicas: spec?.replicas ?? 1,
+    minReadySeconds: spec?.minReadySeconds ?? 0,
+    template,
+    templateLabels: fromLabelSelector({ matchLabels: template.metadata?.labels }) ?? [],
+    generation: metadata.generation,
+    deleted: metadata.deletionTimestamp !== undefined,
+    status,
+  };
 }
 
 const replicaSetKind: ReplicaKind<ReplicaSet> = {
   name: "replicaset-controller",
   ref: replicaSets,
   selector: ({ spec }) => fromLabelSelector(spec?.selector),
-  read: ({ spec, status, metadata }) => ({
-    replicas: spec?.replicas ?? 1,
-    minReadySeconds: spec?.minReadySeconds ?? 0,
-    template: spec?.template ?? {},
-    templateLabels: fromLabelSelector({ matchLabels: spec?.template?.metadata?.labels }) ?? [],
-    generation: metadata.generation,
-    deleted: metadata.deletionTimestamp !== undefined,
-    status,
-  }),
+  read,
   withStatus: (owner, status) => ({ ...owner, status }),
 };
 
@@ -51,15 +58,7 @@ const replicationControllerKind: ReplicaKind<ReplicationController> = {
   name: "replication-controller",
   ref: replicationControllers,
   selector: ({ spec }) => fromLabelSelector({ matchLabels: spec?.selector }),
-  read: ({ spec, status, metadata }) => ({
-    replicas: spec?.replicas ?? 1,
-    minReadySeconds: spec?.minReadySeconds ?? 0,
-    template: spec?.template ?? {},
-    templateLabels: fromLabelSelector({ matchLabels: spec?.template?.metadata?.labels }) ?? [],
-    generation: metadata.generation,
-    deleted: metadata.deletionTimestamp !== undefined,
-    status,
-  }),
+  read,
   withStatus(owner, all) {
     const status: ReplicationControllerStatus & ReplicaSetStatus = { ...all };
     delete status.terminatingReplicas;

@@ -1,42 +1,23 @@
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import { openAccess } from "../../apiserver/auth/open.ts";
-import { ApiServer } from "../../apiserver/server.ts";
 import { secrets } from "../../api/kinds/core/secret.ts";
 import { serviceAccounts } from "../../api/kinds/core/serviceaccount.ts";
 import { clusterRoles } from "../../api/kinds/rbac/role.ts";
 import { nameOf } from "../../api/object.ts";
 import { decodeBase64 } from "../../api/validation/data.ts";
-import { Client } from "../../client/client.ts";
-import { MemoryStore } from "../../store/memory.ts";
 import { seededRandom } from "../../util/clock.ts";
-import { FakeClock } from "../../util/fake-clock.ts";
-import { silent } from "../../util/log.ts";
 import { newSigningKey } from "../../util/pki.ts";
-import { runControllers } from "../controllers.ts";
+import { startControlPlane } from "../testing/control-plane.ts";
 
 async function start() {
-  const clock = new FakeClock();
-  const random = seededRandom(1);
-  const store = new MemoryStore();
-  const server = await ApiServer.open({ store, clock, random, log: silent });
-  const access = openAccess(server, { key: newSigningKey(), random });
-  const client = new Client(server.transport(), "test");
-  const stop = new AbortController();
-  const done = runControllers({ client, clock, log: silent, random, caCert: "PEM" }, stop.signal);
-  await clock.advance(0);
+  const plane = await startControlPlane();
+  const { client, server } = plane;
   return {
-    clock,
-    access,
+    ...plane,
+    access: openAccess(server, { key: newSigningKey(), random: seededRandom(1) }),
     accounts: client.resource(serviceAccounts, "default"),
     secrets: client.resource(secrets, "default"),
     roles: client.resource(clusterRoles),
-    async end() {
-      stop.abort();
-      await done;
-      await server.close();
-      await store.close();
-      expect(clock.pending).toBe(0);
-    },
   };
 }
 
