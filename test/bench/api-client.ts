@@ -47,6 +47,8 @@ export type Result =
   | { readonly answers: readonly Answer[] };
 
 const WATCH_DRAIN_MS = 2_000;
+/** With what an event's object is found in its line: nothing is parsed, a thousand watchers are one process here. */
+const NAME = Buffer.from('"metadata":{"name":"');
 
 async function work(job: Job): Promise<Result> {
   switch (job.do) {
@@ -112,16 +114,17 @@ async function list(job: Extract<Job, { do: "list" }>): Promise<Answer[]> {
   return answers;
 }
 
-/** From the moment a write is sent to its event at each watcher. The line is found by a needle: nothing is parsed. */
+/** From the moment a write is sent to its event at each watcher. */
 async function watch(job: Extract<Job, { do: "watch" }>): Promise<number[]> {
   const sent = new Map<string, number>();
   const ms: number[] = [];
   const path = "/api/v1/namespaces/default/configmaps";
   const hear = (chunk: Buffer) => {
     const now = performance.now();
-    for (const [, id = ""] of chunk.toString("latin1").matchAll(/"name":"(watched-[^"]+)"/g)) {
-      const at = sent.get(id);
-      if (at !== undefined) ms.push(now - at);
+    for (let at = chunk.indexOf(NAME); at >= 0; at = chunk.indexOf(NAME, at + 1)) {
+      const begin = at + NAME.length;
+      const sentAt = sent.get(chunk.toString("latin1", begin, chunk.indexOf('"', begin)));
+      if (sentAt !== undefined) ms.push(now - sentAt);
     }
   };
   const sockets = await Promise.all(Array.from({ length: job.watchers }, () => openWatch(job.server, path, hear)));
