@@ -71,6 +71,7 @@ class DeploymentController {
     if (!d) return "done";
     const object = `deployments/${keyOf(d)}@${d.metadata.resourceVersion ?? ""}`;
     const run: Run = { cause: (reason) => ({ component: NAME, reconcileId, reason, object }), signal };
+    await this.#replicaSets.settle(d, signal);
     await this.#claim(d, run);
     const plan = planDeployment(d, this.#owned(d));
     const done = await this.#act(d, plan, run);

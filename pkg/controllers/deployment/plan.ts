@@ -179,6 +179,7 @@ function sizeOf(rs: ReadonlyReplicaSet): Size {
     name: nameOf(rs),
     replicas,
     available: Math.min(rs.status?.availableReplicas ?? 0, replicas),
+    stale: !isObserved(rs),
     ...(desired !== undefined && { desired }),
     ...(max !== undefined && { max }),
   };

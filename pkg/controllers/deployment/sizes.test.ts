@@ -88,6 +88,11 @@ describe("rollingSizes", () => {
   });
 });
 
+test("nobody shrinks on the word of one that was sized since", () => {
+  const next = { ...size("next", 3), stale: true };
+  expect([...rollingSizes(limits(10, 3, 2), next, [size("old", 8)])]).toEqual([["next", 5]]);
+});
+
 describe("scaledSizes: as Kubernetes shares out, before and after", () => {
   test.each<[string, from: number, l: Limits, next: number, olds: number[], sizes: number[]]>([
     ["one ReplicaSet takes all", 10, limits(12, 0, 0), 10, [], [12]],

@@ -17,6 +17,8 @@ export interface Size {
   readonly replicas: number;
   /** Never more than `replicas`: what is about to go is not counted on. */
   readonly available: number;
+  /** It was sized since it last said how many are available. Having shrunk and grown again, it may have fewer. */
+  readonly stale?: boolean;
   /** How many Pods the Deployment wanted when this was last sized, and how many it could have. */
   readonly desired?: number;
   readonly max?: number;
@@ -58,6 +60,7 @@ function sizeOfNew({ desired, maxSurge }: Limits, replicas: number, others: numb
 }
 
 function shrunk({ desired, maxUnavailable }: Limits, next: Size, olds: readonly Size[]): [string, number][] {
+  if ([...olds, next].some((s) => s.stale && s.available > 0)) return [];
   const minAvailable = desired - maxUnavailable;
   // New Pods that are not available yet are owed: on their account no old one may go.
   const spare = sum(olds) + next.available - minAvailable;

@@ -1,8 +1,8 @@
 /** How a controller writes the objects it manages: with its reason, and in step with its own cache. */
 import type { ApiObject } from "../../api/object.ts";
-import { nameOf, namespaceOf, uidOf } from "../../api/object.ts";
+import { controllerOf, nameOf, namespaceOf, uidOf } from "../../api/object.ts";
 import type { ResourceRef } from "../../api/resource.ts";
-import { isReason } from "../../api/status.ts";
+import { ApiError, isReason } from "../../api/status.ts";
 import type { Client } from "../../client/client.ts";
 import type { Cause } from "../../client/transport.ts";
 import type { Informer } from "../../informer/informer.ts";
@@ -17,6 +17,8 @@ export class OwnedObjects<T extends ApiObject> {
   readonly #client: Client;
   readonly #ref: ResourceRef<T>;
   readonly #informer: Informer<T>;
+  /** Names of what was written without an answer, by the uid of the owner. */
+  readonly #unsure = new Map<string, Map<string, DeepReadonly<T>>>();
 
   constructor(o: { client: Client; ref: ResourceRef<T>; informer: Informer<T> }) {
     this.#client = o.client;
@@ -25,7 +27,7 @@ export class OwnedObjects<T extends ApiObject> {
   }
 
   async create(object: DeepReadonly<T>, cause: Cause, signal: AbortSignal): Promise<DeepReadonly<T>> {
-    const created = await this.#api(object).create(object, { cause });
+    const created = await this.#sent(object, this.#api(object).create(object, { cause }));
     await this.#informer.whenShows(created, signal);
     return created;
   }
@@ -55,7 +57,8 @@ export class OwnedObjects<T extends ApiObject> {
     const { uid, resourceVersion } = object.metadata;
     const { metadata = {}, ...rest } = change as { metadata?: object };
     const body = { ...rest, metadata: { uid, resourceVersion, ...metadata } };
-    const patched = await this.#api(object).patch(nameOf(object), "application/merge-patch+json", body, { cause });
+    const sent = this.#api(object).patch(nameOf(object), "application/merge-patch+json", body, { cause });
+    const patched = await this.#sent(object, sent);
     await this.#informer.whenShows(patched, signal);
   }
 
@@ -77,6 +80,37 @@ export class OwnedObjects<T extends ApiObject> {
     await this.patch(object, { metadata: { ownerReferences } }, cause, signal).catch((error: unknown) => {
       if (!isReason(error, "NotFound")) throw error;
     });
+  }
+
+  /**
+   * Resolves when the cache shows what came of the owner's writes whose answers were lost. Where sizes must add up, call
+   * it before planning: a write that seemed to fail may have been done.
+   */
+  async settle(owner: DeepReadonly<ApiObject>, signal: AbortSignal): Promise<void> {
+    const unsure = this.#unsure.get(uidOf(owner));
+    for (const [name, object] of unsure ?? []) {
+      try {
+        await this.#informer.whenShows(await this.#api(object).get(name, signal), signal);
+      } catch (error) {
+        if (!isReason(error, "NotFound")) throw error;
+      }
+    }
+    this.#unsure.delete(uidOf(owner));
+  }
+
+  async #sent<R>(object: DeepReadonly<T>, answer: Promise<R>): Promise<R> {
+    try {
+      return await answer;
+    } catch (error) {
+      const owner = controllerOf(object)?.uid;
+      const refused = error instanceof ApiError && !error.retryable;
+      if (!refused && owner !== undefined && nameOf(object) !== "") {
+        let unsure = this.#unsure.get(owner);
+        if (!unsure) this.#unsure.set(owner, (unsure = new Map()));
+        unsure.set(nameOf(object), object);
+      }
+      throw error;
+    }
   }
 
   #api(object: DeepReadonly<T>) {
