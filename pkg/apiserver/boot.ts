@@ -1,11 +1,26 @@
 /** Objects that every cluster has. Created at each start where they are missing; what a user made of them stays. */
+import type { StorageClass } from "../api/generated/types.ts";
 import type { ApiObject } from "../api/object.ts";
+import { HOSTPATH_PROVISIONER } from "../api/volumes.ts";
+import { KUBERNETES_SERVICE } from "./kubernetes-service.ts";
 import { systemPriorityClasses } from "./admission/priority.ts";
 
 const namespace = (name: string): ApiObject => ({ apiVersion: "v1", kind: "Namespace", metadata: { name } });
+
+/** Waits for the first Pod: on a node of its own choice a volume would choose the Pod's node. */
+const standardClass: ApiObject & StorageClass = {
+  apiVersion: "storage.k8s.io/v1",
+  kind: "StorageClass",
+  metadata: { name: "standard", annotations: { "storageclass.kubernetes.io/is-default-class": "true" } },
+  provisioner: HOSTPATH_PROVISIONER,
+  reclaimPolicy: "Delete",
+  volumeBindingMode: "WaitForFirstConsumer",
+  allowVolumeExpansion: true,
+};
 
 /** In the order in which they need each other; those of one row are made at once. */
 export const bootObjects: readonly (readonly ApiObject[])[] = [
   ["default", "kube-system", "kube-public", "kube-node-lease"].map(namespace),
   systemPriorityClasses,
+  [standardClass, KUBERNETES_SERVICE],
 ];

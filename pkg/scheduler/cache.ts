@@ -4,6 +4,7 @@ import type { DeepReadonly } from "../util/types.ts";
 import { NodeInfo } from "./node-info.ts";
 import type { PodInfo } from "./pod-info.ts";
 import type { Snapshot } from "./snapshot.ts";
+import { VolumeCache } from "./volume-cache.ts";
 
 interface Placement {
   readonly info: PodInfo;
@@ -23,6 +24,7 @@ const NO_COUNTS: ReadonlyMap<NodeInfo, number> = new Map();
  *  S4  Each change costs the one Pod or node that changed: nothing is ever recounted.
  */
 export class SchedulerCache implements Snapshot {
+  readonly volumes = new VolumeCache();
   readonly #placements = new Map<ObjectKey, Placement>();
   readonly #byName = new Map<string, NodeInfo>();
   readonly #nodes: NodeInfo[] = [];

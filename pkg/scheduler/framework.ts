@@ -13,17 +13,32 @@ export type ClusterEvent =
   | "PodAssigned"
   /** A Pod left its node: deleted, or run to its end. */
   | "PodGone"
-  | "NamespaceLabelsChanged";
+  | "NamespaceLabelsChanged"
+  /** A claim, a volume or a StorageClass. */
+  | "VolumeChanged";
 
-/** `reasons` in the words of kube-scheduler; `fixable` when removing Pods from the node could help. */
+/**
+ * `reasons` in the words of kube-scheduler; `fixable` when removing Pods from the node could help; `everywhere` when it is
+ * no node's fault.
+ */
 export type Verdict =
   | { readonly ok: true }
-  | { readonly ok: false; readonly reasons: readonly string[]; readonly fixable: boolean };
+  | {
+      readonly ok: false;
+      readonly reasons: readonly string[];
+      readonly fixable: boolean;
+      readonly everywhere?: boolean;
+    };
 
 export const pass: Verdict = { ok: true };
 
 export function reject(reasons: string | readonly string[], fixable: boolean): Verdict {
   return { ok: false, reasons: typeof reasons === "string" ? [reasons] : reasons, fixable };
+}
+
+/** The Pod itself is not ready to go anywhere. */
+export function rejectPod(reason: string): Verdict {
+  return { ok: false, reasons: [reason], fixable: false, everywhere: true };
 }
 
 export const MAX_SCORE = 100;
@@ -86,6 +101,7 @@ export interface Refusal {
   readonly plugin: string;
   readonly reasons: readonly string[];
   readonly fixable: boolean;
+  readonly everywhere?: boolean;
 }
 
 /** All plugins of a profile, ready to judge nodes for one Pod. */
@@ -112,7 +128,9 @@ export class PodJudge {
   filter(node: NodeInfo): Refusal | undefined {
     for (const { name, filter } of this.#filters) {
       const verdict = filter(node);
-      if (!verdict.ok) return { plugin: name, reasons: verdict.reasons, fixable: verdict.fixable };
+      if (verdict.ok) continue;
+      const { reasons, fixable, everywhere = false } = verdict;
+      return { plugin: name, reasons, fixable, ...(everywhere && { everywhere }) };
     }
     return undefined;
   }

@@ -11,6 +11,8 @@ import { resourcesFit } from "./plugins/resources-fit.ts";
 import { spreading } from "./plugins/spreading.ts";
 import { taintToleration } from "./plugins/taint-toleration.ts";
 import { topologySpread } from "./plugins/topology-spread.ts";
+import { volumeBinding } from "./plugins/volume-binding.ts";
+import { volumeRestrictions } from "./plugins/volume-restrictions.ts";
 
 /** kube-scheduler's default order (the first to refuse speaks) and weights. */
 export const defaultProfile: readonly ProfilePlugin[] = [
@@ -20,6 +22,8 @@ export const defaultProfile: readonly ProfilePlugin[] = [
   use(nodeAffinity, 2),
   use(nodePorts),
   use(resourcesFit),
+  use(volumeRestrictions),
+  use(volumeBinding),
   use(topologySpread, 2),
   use(podAffinity, 2),
   use(leastAllocated),

@@ -7,6 +7,7 @@ import { nameOf, splitKey, type ObjectKey } from "../api/object.ts";
 import { condition, isTerminal } from "../api/pod.ts";
 import { isReason } from "../api/status.ts";
 import type { Client } from "../client/client.ts";
+import type { Cause } from "../client/transport.ts";
 import { Informer } from "../informer/informer.ts";
 import { EventRecorder, subjectOf } from "../reconcile/events.ts";
 import { together } from "../reconcile/scope.ts";
@@ -19,8 +20,11 @@ import { explain, refusers, type Unschedulable } from "./explain.ts";
 import { findNode } from "./find-node.ts";
 import type { ProfilePlugin } from "./framework.ts";
 import { podInfo } from "./pod-info.ts";
+import { planVolumes } from "./plugins/volume-binding.ts";
 import { defaultProfile } from "./profile.ts";
 import { SchedulingQueue, type QueuedPod } from "./queue.ts";
+import { VolumeBinder } from "./volume-binder.ts";
+import type { VolumePlan } from "./volume-cache.ts";
 
 export interface SchedulerOptions {
   readonly client: Client;
@@ -59,8 +63,12 @@ class Scheduler implements Disposable {
   readonly #cache = new SchedulerCache();
   readonly #queue: SchedulingQueue;
   readonly #recorder: EventRecorder;
+  readonly #volumes: VolumeBinder;
+  #signal = AbortSignal.abort();
   /** Writes under way. */
   readonly #writes = new Set<Promise<void>>();
+  /** Bindings that wait for volumes: others make those, and nobody must wait for others. */
+  readonly #waits = new Set<Promise<void>>();
   /** Where the search for nodes begins next, so that all nodes get their share of it. */
   #start = 0;
 
@@ -71,6 +79,7 @@ class Scheduler implements Disposable {
     const wakeOn = new Map(this.#profile.map((p) => [p.name, p.wakeOn]));
     this.#queue = new SchedulingQueue({ clock: o.clock, wakeOn: (plugin) => wakeOn.get(plugin) ?? [] });
     this.#recorder = new EventRecorder({ ...o, component: this.#name });
+    this.#volumes = new VolumeBinder(this.#cache.volumes, { ...o, changed: () => this.#queue.move("VolumeChanged") });
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -83,8 +92,9 @@ class Scheduler implements Disposable {
     informers.nodes.onChange((key, now, old) => this.#onNode(key, now, old));
     informers.namespaces.onChange((key, now) => this.#onNamespace(key, now));
     informers.pods.onChange((key, now, old) => this.#onPod(key, now, old));
-    const all = Object.values(informers);
+    const all = [...Object.values(informers), ...this.#volumes.informers];
     await together(signal, ...all.map((i) => (s: AbortSignal) => i.run(s)), async (s) => {
+      this.#signal = s;
       await Promise.all(all.map((i) => i.whenSynced(s)));
       await this.#loop(s);
     });
@@ -109,7 +119,7 @@ class Scheduler implements Disposable {
         sliceStart = clock.now();
       }
     }
-    await Promise.all(this.#writes);
+    await Promise.all([...this.#writes, ...this.#waits]);
   }
 
   /** Without a single await: nothing changes between looking and deciding. */
@@ -122,15 +132,17 @@ class Scheduler implements Disposable {
         return this.#reportUnschedulable(pod, decision.why);
       }
       this.#start = (this.#start + decision.evaluated) % this.#cache.nodes.length;
+      const volumes = planVolumes(info, decision.node, this.#cache.volumes);
       this.#cache.assume(info, decision.node.name);
-      this.#track(this.#bind(pod, decision.node.name));
+      if (volumes) this.#cache.volumes.give(volumes);
+      this.#track(this.#bind(pod, decision.node.name, volumes), volumes && this.#waits);
     } catch (error) {
       this.#o.log.error({ err: error, pod: pod.key }, "scheduling failed");
       this.#queue.retry(pod);
     }
   }
 
-  async #bind(pod: QueuedPod, node: string): Promise<void> {
+  async #bind(pod: QueuedPod, node: string, volumes: VolumePlan | undefined): Promise<void> {
     const { info } = pod;
     const { namespace, name } = splitKey(info.key);
     const binding = {
@@ -141,6 +153,7 @@ class Scheduler implements Disposable {
     };
     const cause = { component: this.#name, reason: "Scheduled", object: this.#objectOf(info.pod) };
     try {
+      if (volumes) await this.#bindVolumes(volumes, node, cause);
       await this.#o.client.resource(pods, namespace).subresource(name, "binding", binding, "create", cause);
       this.#queue.done(pod);
       const waitedMs = this.#o.clock.now() - pod.addedAt;
@@ -158,6 +171,14 @@ class Scheduler implements Disposable {
       this.#o.log.warn({ err: error, pod: info.key, node }, "binding failed, will retry");
       const message = `binding rejected: ${error instanceof Error ? error.message : String(error)}`;
       this.#recorder.event(subjectOf(pods, info.pod), "Warning", "FailedScheduling", message);
+    }
+  }
+
+  async #bindVolumes(volumes: VolumePlan, node: string, cause: Cause): Promise<void> {
+    try {
+      await this.#volumes.bind(volumes, node, { ...cause, reason: "VolumeBinding" }, this.#signal);
+    } finally {
+      this.#cache.volumes.settle(volumes);
     }
   }
 
@@ -192,9 +213,9 @@ class Scheduler implements Disposable {
     }
   }
 
-  #track(write: Promise<void>): void {
-    const tracked = write.finally(() => this.#writes.delete(tracked));
-    this.#writes.add(tracked);
+  #track(write: Promise<void>, among = this.#writes): void {
+    const tracked = write.finally(() => among.delete(tracked));
+    among.add(tracked);
   }
 
   #objectOf({ metadata: m }: DeepReadonly<Pod>): string {

@@ -1,4 +1,5 @@
 import type { NodeInfo } from "./node-info.ts";
+import type { Volumes } from "./volume-cache.ts";
 
 /**
  * The cluster as one scheduling cycle sees it.
@@ -15,5 +16,6 @@ export interface Snapshot {
   groupCounts(group: string): ReadonlyMap<NodeInfo, number>;
   /** On how many nodes an image (canonical name) is present. */
   imageNodes(image: string): number;
+  readonly volumes: Volumes;
   namespaceLabels(namespace: string): Readonly<Record<string, string>> | undefined;
 }

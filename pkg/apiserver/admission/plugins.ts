@@ -8,6 +8,7 @@ import { claimResize } from "./claim-resize.ts";
 import { defaultIngressClass, defaultStorageClass } from "./default-classes.ts";
 import { defaultTolerationSeconds } from "./default-tolerations.ts";
 import { expressionCheck } from "./expression-check.ts";
+import { inUseProtection } from "./in-use-protection.ts";
 import { limitRanger } from "./limit-ranger.ts";
 import { equivalentsIn } from "./matching.ts";
 import { namespaceLifecycle } from "./namespace-lifecycle.ts";
@@ -43,6 +44,7 @@ export function defaultPlugins(o: PluginOptions): readonly AdmissionPlugin[] {
     priority,
     defaultTolerationSeconds,
     defaultStorageClass,
+    inUseProtection,
     claimResize,
     runtimeClass,
     certificateApproval,
