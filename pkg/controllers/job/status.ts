@@ -112,8 +112,13 @@ function listFor(s: Standing, pod: ReadonlyPod): "succeeded" | "failed" | undefi
   return counts && !ignored ? "failed" : undefined;
 }
 
-function conditionNow(type: string, status: string, c: { reason: string; message: string }, now: number): JobCondition {
-  return { type, status, ...c, lastProbeTime: rfc3339(now), lastTransitionTime: rfc3339(now) };
+function conditionNow(
+  type: string,
+  status: string,
+  { reason, message }: { reason: string; message: string },
+  now: number,
+): JobCondition {
+  return { type, status, reason, message, lastProbeTime: rfc3339(now), lastTransitionTime: rfc3339(now) };
 }
 
 /** See J2. */
