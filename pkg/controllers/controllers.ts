@@ -22,8 +22,10 @@ import { runEphemeralVolumes } from "./persistentvolume/ephemeral.ts";
 import { runClaimProtection, runVolumeProtection } from "./persistentvolume/protection.ts";
 import { runResourceQuotaController } from "./resourcequota/controller.ts";
 import { runServiceAccountTokens } from "./serviceaccount-token/controller.ts";
+import { runCronJobs } from "./cronjob/controller.ts";
 import { runDaemonSets } from "./daemonset/controller.ts";
 import { runStatefulSets } from "./statefulset/controller.ts";
+import { runTtlAfterFinished } from "./ttl-after-finished/controller.ts";
 import { runTaintEviction } from "./tainteviction/controller.ts";
 
 /** Each runs until the signal aborts. */
@@ -39,6 +41,8 @@ const controllers: readonly ((o: ControllerParts, signal: AbortSignal) => Promis
   runStatefulSets,
   runDaemonSets,
   runJobs,
+  runCronJobs,
+  runTtlAfterFinished,
   runNodeLifecycle,
   runTaintEviction,
   runPodGc,
