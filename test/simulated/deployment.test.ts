@@ -234,10 +234,12 @@ test("a name that is taken by a stranger is given up for another one", async () 
   expect((await web.sets()).filter((rs) => rs.metadata.name !== name)).toHaveLength(1);
 });
 
-/** Every write of the controllers may fail, before or after it is done. */
+/** Every write of ReplicaSets and what they make may fail, before or after it is done. */
 function failWrites(c: SimulatedCluster, random: Random, share: number): void {
-  c.wire.fault = ({ verb, group, resource, name }) => {
-    if (random() >= share || verb === "get" || verb === "list") return;
+  c.wire.fault = ({ verb, group, resource, subresource, name }) => {
+    // A node that cannot report would lose its Pods, and that is another story.
+    const ours = group === "apps" || (resource === "pods" && subresource === undefined);
+    if (!ours || random() >= share || verb === "get" || verb === "list") return;
     const away = () => {
       throw new ApiError("ServiceUnavailable", "away");
     };
