@@ -51,6 +51,8 @@ export interface ResourceClient<T extends ApiObject> {
   ): Promise<DeepReadonly<T>>;
   delete(name: string, o?: DeleteOptions): Promise<void>;
   deleteCollection(o?: ListOptions & DeleteOptions): Promise<void>;
+  /** `name/scale`, or whatever it is called. */
+  getSubresource(name: string, sub: string, signal?: AbortSignal): Promise<unknown>;
   /** POSTs `body` to `name/subresource` (binding, eviction); with verb "update" PUTs it (finalize). */
   subresource(name: string, sub: string, body: unknown, verb?: "create" | "update", cause?: Cause): Promise<unknown>;
 }
@@ -122,6 +124,7 @@ export class Client {
       delete: async (name, o) => void (await send(call("delete", { name, body: deleteBody(o), w: o }))),
       deleteCollection: async (o = {}) =>
         void (await send(call("deletecollection", { params: paramsOf(o), body: deleteBody(o), w: o }))),
+      getSubresource: (name, subresource, signal) => send(call("get", { name, subresource }), signal),
       subresource: (name, subresource, body, verb = "create", cause) =>
         send(call(verb, { name, subresource, body, ...(cause && { cause }) })),
     };

@@ -92,6 +92,11 @@ export class FakeRuntime implements ContainerRuntime {
     this.#failures.set(verb, [...(this.#failures.get(verb) ?? []), ...Array.from({ length: times }, () => error)]);
   }
 
+  /** What {@link failNext} has left over. */
+  forgetFailures(verb: Verb): void {
+    this.#failures.delete(verb);
+  }
+
   /** Every call of the verb takes this long, until set to 0. */
   delay(verb: Verb, ms: number): void {
     this.#delays.set(verb, ms);

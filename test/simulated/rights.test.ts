@@ -3,6 +3,8 @@
  * authorizer give them. Here a cluster does what clusters do, and each call is put to those as well.
  */
 import { expect, test } from "@jest/globals";
+import { replicaSets } from "../../pkg/api/kinds/apps/replicaset.ts";
+import { horizontalPodAutoscalers } from "../../pkg/api/kinds/autoscaling/horizontalpodautoscaler.ts";
 import { configMaps } from "../../pkg/api/kinds/core/configmap.ts";
 import { namespaces } from "../../pkg/api/kinds/core/namespace.ts";
 import { secrets } from "../../pkg/api/kinds/core/secret.ts";
@@ -12,7 +14,7 @@ import { clusterRoles } from "../../pkg/api/kinds/rbac/role.ts";
 import { decide } from "../../pkg/apiserver/auth/authorization.ts";
 import { ensurePolicy } from "../../pkg/apiserver/auth/ensure-policy.ts";
 import { attributesOf } from "../../pkg/apiserver/auth/request-attributes.ts";
-import { SimulatedCluster } from "../harness/simulated.ts";
+import { isReady, SimulatedCluster } from "../harness/simulated.ts";
 
 test("no component asks for what it would not get", async () => {
   await using c = await SimulatedCluster.start({ nodes: 2 });
@@ -50,8 +52,24 @@ test("no component asks for what it would not get", async () => {
   await c.client.resource(namespaces).create({ metadata: { name: "shop" } });
   await c.create("gone", [{}], { namespace: "shop" });
   await c.untilReady("web");
+  const web = { metadata: { labels: { app: "scaled" } }, spec: { containers: [{ name: "app", image: "app" }] } };
+  await c.client.resource(replicaSets, "default").create({
+    metadata: { name: "scaled" },
+    spec: { replicas: 1, selector: { matchLabels: { app: "scaled" } }, template: web },
+  });
+  await c.client.resource(horizontalPodAutoscalers, "default").create({
+    metadata: { name: "scaled" },
+    spec: {
+      minReplicas: 2,
+      maxReplicas: 3,
+      scaleTargetRef: { apiVersion: "apps/v1", kind: "ReplicaSet", name: "scaled" },
+    },
+  });
   await c.client.resource(namespaces).delete("shop");
   await c.delete("web");
+  await c.until(async () => (await c.pods()).filter(isReady).length === 2, 120_000);
+  await c.clock.advance(30_000);
+  await c.client.resource(replicaSets, "default").delete("scaled");
   await c.until(async () => (await c.pods()).length === 0, 120_000);
   await c.clock.advance(60_000);
   expect([...refused]).toEqual([]);
