@@ -5,6 +5,9 @@ import { together } from "../reconcile/scope.ts";
 import type { ControllerParts, ControllerSettings } from "./parts.ts";
 import { runCertificates } from "./certificates/controller.ts";
 import { runClusterRoleAggregation } from "./clusterrole-aggregation/controller.ts";
+import { runCronJobs } from "./cronjob/controller.ts";
+import { runConfigRollouts } from "./configrollout/controller.ts";
+import { runDaemonSets } from "./daemonset/controller.ts";
 import { runDeployments } from "./deployment/controller.ts";
 import { runDisruptionController } from "./disruption/controller.ts";
 import { runEndpointsController } from "./endpoints/controller.ts";
@@ -12,6 +15,7 @@ import { runEndpointSliceController } from "./endpointslice/controller.ts";
 import { runEndpointSliceMirroring } from "./endpointslice/mirroring.ts";
 import { runGarbageCollector } from "./garbagecollector/controller.ts";
 import { runJobs } from "./job/controller.ts";
+import { runHorizontalPodAutoscalers } from "./horizontalpodautoscaler/controller.ts";
 import { runNamespaceController } from "./namespace/controller.ts";
 import { runNamespaceDefaults } from "./namespacedefaults/controller.ts";
 import { runNodeLifecycle } from "./nodelifecycle/controller.ts";
@@ -22,8 +26,6 @@ import { runEphemeralVolumes } from "./persistentvolume/ephemeral.ts";
 import { runClaimProtection, runVolumeProtection } from "./persistentvolume/protection.ts";
 import { runResourceQuotaController } from "./resourcequota/controller.ts";
 import { runServiceAccountTokens } from "./serviceaccount-token/controller.ts";
-import { runCronJobs } from "./cronjob/controller.ts";
-import { runDaemonSets } from "./daemonset/controller.ts";
 import { runStatefulSets } from "./statefulset/controller.ts";
 import { runTtlAfterFinished } from "./ttl-after-finished/controller.ts";
 import { runTaintEviction } from "./tainteviction/controller.ts";
@@ -36,6 +38,7 @@ const controllers: readonly ((o: ControllerParts, signal: AbortSignal) => Promis
   runServiceAccountTokens,
   runClusterRoleAggregation,
   runDeployments,
+  runConfigRollouts,
   runReplicaSets,
   runReplicationControllers,
   runStatefulSets,
@@ -47,6 +50,7 @@ const controllers: readonly ((o: ControllerParts, signal: AbortSignal) => Promis
   runTaintEviction,
   runPodGc,
   runCertificates,
+  runHorizontalPodAutoscalers,
   runResourceQuotaController,
   runDisruptionController,
   runEndpointsController,

@@ -4,8 +4,23 @@ import type { Informers } from "../informer/informers.ts";
 import type { ServedKinds } from "../informer/served-kinds.ts";
 import type { Clock, Random } from "../util/clock.ts";
 import type { Logger } from "../util/log.ts";
+import type { CertificateAuthority } from "../util/pki.ts";
+import type { AutoscalerSettings } from "./horizontalpodautoscaler/settings.ts";
+import type { NodeLifecycleSettings } from "./nodelifecycle/settings.ts";
+import type { PodGcSettings } from "./podgc/plan.ts";
 
-export interface ControllerParts {
+/** How some of them are set; what is left out is as their own files have it. */
+export interface ControllerSettings {
+  readonly autoscaler?: Partial<AutoscalerSettings>;
+  readonly nodeLifecycle?: Partial<NodeLifecycleSettings>;
+  readonly podGc?: Partial<PodGcSettings>;
+  /** PEM of the cluster's CA. */
+  readonly caCert?: string;
+  /** Reads and signs certificate requests. Default: nobody does. */
+  readonly authority?: CertificateAuthority;
+}
+
+export interface ControllerParts extends ControllerSettings {
   readonly client: Client;
   readonly clock: Clock;
   readonly log: Logger;
@@ -13,6 +28,4 @@ export interface ControllerParts {
   /** Shared by all controllers. */
   readonly informers: Informers;
   readonly kinds: ServedKinds;
-  /** PEM of the cluster's CA. */
-  readonly caCert?: string;
 }
