@@ -3,7 +3,7 @@ import fc from "fast-check";
 import type { Pod } from "../../api/generated/types.ts";
 import { rfc3339 } from "../../util/clock.ts";
 import { planStatefulSet, type Wanted, wantedOf } from "./plan.ts";
-import { NOW, podsOf, stepsText, wanted } from "./testing.ts";
+import { NOW, podsOf, stepsText, wanted } from "./testing/shorthand.ts";
 
 const update = { update: "b", current: "a" };
 const parallel = { ordered: false };

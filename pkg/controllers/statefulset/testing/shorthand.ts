@@ -1,8 +1,8 @@
 /** A StatefulSet's Pods as a table: `0:a 1:b! 2:a-`. For tests. */
-import type { Pod } from "../../api/generated/types.ts";
-import { rfc3339 } from "../../util/clock.ts";
-import { identityLabels, REVISION } from "./identity.ts";
-import type { StatefulSetPlan, Step, Wanted } from "./plan.ts";
+import type { Pod } from "../../../api/generated/types.ts";
+import { rfc3339 } from "../../../util/clock.ts";
+import { identityLabels, REVISION } from "../identity.ts";
+import type { StatefulSetPlan, Step, Wanted } from "../plan.ts";
 
 export const NOW = Date.UTC(2026, 0, 1, 12);
 
