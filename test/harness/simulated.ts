@@ -26,7 +26,9 @@ import type { Logger } from "../../pkg/util/log.ts";
 import type { DeepReadonly } from "../../pkg/util/types.ts";
 
 /** What an agent is given beside the cluster's own. */
-export type NodeSpec = Partial<Pick<AgentOptions, "labels" | "taints" | "extendedResources" | "maxPods">> & {
+export type NodeSpec = Partial<
+  Pick<AgentOptions, "labels" | "taints" | "extendedResources" | "maxPods" | "dataDir">
+> & {
   readonly cpus?: number;
 };
 

@@ -89,30 +89,31 @@ test("what somebody else does to a slice or to Endpoints is undone", async () =>
   expect((await slicesOf(c)).map((slice) => slice.metadata.name)).toEqual([name]);
 });
 
-test("many Pods: full slices stay as they are while others come and go", async () => {
-  await using c = await SimulatedCluster.start({ nodes: 2 });
+test("many Pods: one that is replaced touches two slices at most, and no other", async () => {
+  await using c = await SimulatedCluster.start({ nodes: 3 });
   const sets = c.client.resource<ReplicaSet>(replicaSets, "default");
   await c.client.resource<Service>(services, "default").create(web());
   const template = { metadata: { labels }, spec: { containers: [{ name: "app", image: "app" }] } };
   await sets.create({
     metadata: { name: "web" },
-    spec: { replicas: 120, selector: { matchLabels: labels }, template },
+    spec: { replicas: 250, selector: { matchLabels: labels }, template },
   });
   const settled = (count: number) => async () => {
     const now = await readyPods(c);
     return now.split(",").length === count && (await ready(c)) === now;
   };
-  await c.until(settled(120), 300_000, 500);
+  await c.until(settled(250), 300_000, 500);
   const before = await slicesOf(c);
   expect(before.every((s) => (s.endpoints ?? []).length <= 100)).toBe(true);
   const extra = c.client.resource(pods, "default");
   const [first] = await c.pods();
   await extra.delete(first?.metadata.name ?? "", { gracePeriodSeconds: 0 });
-  await c.until(settled(120), 60_000, 100);
+  await c.until(settled(250), 60_000, 100);
   const after = await slicesOf(c);
   const versions = new Map(before.map((s) => [s.metadata.name, s.metadata.resourceVersion]));
   const untouched = after.filter((s) => versions.get(s.metadata.name) === s.metadata.resourceVersion);
-  expect(untouched.length).toBe(before.length - 1);
+  expect(before.length).toBeGreaterThan(2);
+  expect(untouched.length).toBeGreaterThanOrEqual(before.length - 2);
 });
 
 test("Endpoints written by hand are shown as slices, and those follow them", async () => {

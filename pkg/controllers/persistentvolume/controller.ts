@@ -65,12 +65,12 @@ class Binder {
     };
     this.#follow(queue);
     classes.onChange(() => this.#wakeUnbound(queue));
-    machines.onChange((name, now, old) => {
+    machines.onChange((node, now, old) => {
       const directory = (n: typeof now) => n?.metadata.annotations?.[VOLUMES_DIRECTORY];
       if (now && old && directory(now) === directory(old)) return;
       this.#wakeUnbound(queue);
-      if (!now)
-        for (const v of volumes.list()) if (v.metadata.labels?.[VOLUME_NODE] === name) queue.add(volumeKey(name));
+      if (now) return;
+      for (const v of volumes.list()) if (v.metadata.labels?.[VOLUME_NODE] === node) queue.add(volumeKey(nameOf(v)));
     });
   }
 
@@ -117,7 +117,7 @@ class Binder {
       const cause = (reason: string): Cause => ({ component: NAME, reconcileId, reason, object: `${type}s/${name}` });
       if (plan.write) await this.#do(plan.write, cause(plan.write.reason), signal);
       if (plan.event) this.#say(key, object, plan.event);
-      if (!plan.write) return "done";
+      if (!plan.write || plan.write.type === "deleteVolume") return "done";
     }
     return { againAfterMs: 0 };
   }
