@@ -25,6 +25,12 @@ export const controllerRoleRows: Readonly<Record<string, readonly Row[]>> = {
   "clusterrole-aggregation-controller": [
     ["escalate get list patch update watch", "rbac.authorization.k8s.io", "clusterroles"],
   ],
+  // Not of Kubernetes: it writes templates and nothing else.
+  "config-rollout-controller": [
+    ["get list patch watch", "apps", "daemonsets deployments statefulsets"],
+    [READ, "core", "configmaps secrets"],
+    EVENTS,
+  ],
   "cronjob-controller": [
     ["get list update watch", "batch", "cronjobs"],
     ["create delete get list patch update watch", "batch", "jobs"],

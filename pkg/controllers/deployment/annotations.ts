@@ -1,4 +1,5 @@
 /** What a Deployment notes on its ReplicaSets, for itself and for `kubectl rollout`. Pure. */
+import { SEEN } from "../configrollout/plan.ts";
 import type { ReadonlyDeployment, ReadonlyReplicaSet } from "./family.ts";
 
 type Annotations = Readonly<Record<string, string>>;
@@ -19,6 +20,8 @@ const NOT_COPIED: ReadonlySet<string> = new Set([
   REVISION_HISTORY,
   DESIRED_REPLICAS,
   MAX_REPLICAS,
+  // About the present, not about a revision: an undo would bring it back, and with it the change it has noted.
+  SEEN,
 ]);
 
 /** About a hundred revisions; the oldest are forgotten first. */
