@@ -51,7 +51,11 @@ const view = viewOf(
   ],
   [persistentVolumes, { metadata: { name: "pv" }, spec: { claimRef: { namespace: "a", name: "data" } } } as never],
   [persistentVolumes, { metadata: { name: "free" }, spec: {} } as never],
+  [persistentVolumes, { metadata: { name: "here", labels: { "mini-kube.dev/node": "n1" } }, spec: {} } as never],
+  [persistentVolumes, { metadata: { name: "there", labels: { "mini-kube.dev/node": "n2" } }, spec: {} } as never],
 );
+
+const ONLY_OWN_VOLUMES = "can only list/watch volumes that are on the node itself, by label";
 
 /** `verb resource[/sub] [namespace/]name` → true, or why not. */
 const cases: readonly [string, true | string][] = [
@@ -74,6 +78,14 @@ const cases: readonly [string, true | string][] = [
   ["patch persistentvolumeclaims/status a/data", true],
   ["get persistentvolumes pv", true],
   ["get persistentvolumes free", NONE],
+  ["delete persistentvolumes here", true],
+  ["delete persistentvolumes there", "can only delete volumes that are on the node itself"],
+  ["delete persistentvolumes gone", "can only delete volumes that are on the node itself"],
+  ["update persistentvolumes here", ONLY_OWN_VOLUMES],
+  ["list persistentvolumes ", ONLY_OWN_VOLUMES],
+  ["watch persistentvolumes #mini-kube.dev/node=n1", true],
+  ["list persistentvolumes #mini-kube.dev/node=n2", ONLY_OWN_VOLUMES],
+  ["list persistentvolumes #mini-kube.dev/node", ONLY_OWN_VOLUMES],
   ["create serviceaccounts/token a/bot", true],
   ["get serviceaccounts a/bot", true],
   ["create serviceaccounts/token a/default", NONE],
@@ -118,10 +130,12 @@ function ask(question: string) {
   const words = what.split("/");
   const apiGroup = words.length > 1 && /\.|^apps$/.test(words[0] ?? "") ? (words.shift() ?? "") : "";
   const [resource = "", subresource = ""] = words;
-  const [address = "", fieldSelector] = where.split("?");
+  const [before = "", labelSelector] = where.split("#");
+  const [address = "", fieldSelector] = before.split("?");
   const [namespace = "", name = ""] = address.includes("/") ? address.split("/") : ["", address];
   const attributes = { apiGroup, resource, subresource, namespace, name };
-  return onResource(user, verb, fieldSelector === undefined ? attributes : { ...attributes, fieldSelector });
+  const selectors = { ...(fieldSelector !== undefined && { fieldSelector }), ...(labelSelector && { labelSelector }) };
+  return onResource(user, verb, { ...attributes, ...selectors });
 }
 
 test.each(cases)("%s: %j", (question, expected) => {
