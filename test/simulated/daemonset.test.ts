@@ -65,6 +65,10 @@ test("every node has one, also one that comes later; taints keep new ones away o
   await until(c, "node-1:1 node-3:1");
   await patch(c, { template: { spec: { tolerations: [{ key: "busy", operator: "Exists" }] } } });
   await until(c, "node-1:1 node-2:1 node-3:1");
+
+  await c.node("node-3").kill();
+  await nodesOf(c).delete("node-3");
+  await c.until(async () => (await setsOf(c).get("log")).status?.desiredNumberScheduled === 2);
 });
 
 test("a node's labels decide", async () => {

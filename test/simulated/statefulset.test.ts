@@ -125,6 +125,46 @@ describe("a StatefulSet", () => {
   });
 });
 
+describe("what a StatefulSet finds", () => {
+  const revisionsOf = (c: SimulatedCluster) => c.client.resource(controllerRevisions, "default");
+
+  test("that was left by one before it is taken on as it is", async () => {
+    await using c = await SimulatedCluster.start({ nodes: 1 });
+    const identities = async () =>
+      [...(await c.pods()), ...(await revisionsOf(c).list()).items].map((o) => o.metadata.uid);
+    await setsOf(c).create(statefulSet(2));
+    await until(c, "web-0:1 web-1:1");
+    const before = await identities();
+    await setsOf(c).delete("web", { propagationPolicy: "Orphan" });
+    await c.until(async () => (await c.pods()).every((p) => p.metadata.ownerReferences === undefined));
+    const { metadata } = await setsOf(c).create(statefulSet(2));
+    const owner = async () => (await c.pods()).map((p) => p.metadata.ownerReferences?.[0]?.uid);
+    await c.until(async () => (await owner()).every((uid) => uid === metadata.uid));
+    await c.clock.advance(60_000);
+    expect(await identities()).toEqual(before);
+    expect((await setsOf(c).get("web")).status).toMatchObject({ updatedReplicas: 2, readyReplicas: 2 });
+  });
+
+  test("under the name it would give a revision makes it take another name", async () => {
+    await using c = await SimulatedCluster.start({ nodes: 1 });
+    await setsOf(c).create(statefulSet(1));
+    await until(c, "web-0:1");
+    const { updateRevision = "" } = (await setsOf(c).get("web")).status ?? {};
+    await setsOf(c).delete("web", { propagationPolicy: "Background" });
+    await c.until(
+      async () => (await c.pods()).length === 0 && (await revisionsOf(c).list()).items.length === 0,
+      120_000,
+    );
+    await revisionsOf(c).create({ metadata: { name: updateRevision }, data: { not: "ours" }, revision: 1 });
+    await setsOf(c).create(statefulSet(1));
+    await until(c, "web-0:1");
+    const { status } = await setsOf(c).get("web");
+    expect(status?.collisionCount).toBe(1);
+    expect(status?.updateRevision).not.toBe(updateRevision);
+    expect((await revisionsOf(c).get(updateRevision)).metadata.ownerReferences).toBeUndefined();
+  });
+});
+
 describe("a roll-out of a StatefulSet", () => {
   test("goes from the last to the partition, then on to the first; its history can be gone back to", async () => {
     await using c = await SimulatedCluster.start({ nodes: 2 });
