@@ -49,11 +49,13 @@ export async function runReclaim(o: ReclaimOptions, signal: AbortSignal): Promis
     const volume = present ?? gone.get(name);
     if (!volume || !isOver(volume)) return "done";
     const path = join(o.directory, name);
-    if (volume.spec?.hostPath?.path === path) {
-      await rm(path, { recursive: true, force: true });
-      log.info({ volume: name, path }, "volume removed: its claim is gone");
-    } else log.warn({ volume: name, path: volume.spec?.hostPath?.path }, "not below our directory: left alone");
     gone.delete(name);
+    if (volume.spec?.hostPath?.path !== path) {
+      log.warn({ volume: name, path: volume.spec?.hostPath?.path }, "not below our directory: left alone");
+      return "done";
+    }
+    await rm(path, { recursive: true, force: true });
+    log.info({ volume: name, path }, "volume removed: its claim is gone");
     if (present) await api.delete(name, { preconditions: { uid: uidOf(present) } }).catch(ifGone);
     return "done";
   };
