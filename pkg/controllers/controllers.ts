@@ -16,6 +16,7 @@ import { runEndpointSliceMirroring } from "./endpointslice/mirroring.ts";
 import { runGarbageCollector } from "./garbagecollector/controller.ts";
 import { runJobs } from "./job/controller.ts";
 import { runHorizontalPodAutoscalers } from "./horizontalpodautoscaler/controller.ts";
+import { runJobQueues } from "./job-queue/controller.ts";
 import { runNamespaceController } from "./namespace/controller.ts";
 import { runNamespaceDefaults } from "./namespacedefaults/controller.ts";
 import { runNodeLifecycle } from "./nodelifecycle/controller.ts";
@@ -46,6 +47,7 @@ const controllers: readonly ((o: ControllerParts, signal: AbortSignal) => Promis
   runJobs,
   runCronJobs,
   runTtlAfterFinished,
+  runJobQueues,
   runNodeLifecycle,
   runTaintEviction,
   runPodGc,
