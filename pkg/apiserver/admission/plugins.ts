@@ -9,6 +9,7 @@ import { defaultIngressClass, defaultStorageClass } from "./default-classes.ts";
 import { defaultTolerationSeconds } from "./default-tolerations.ts";
 import { expressionCheck } from "./expression-check.ts";
 import { inUseProtection } from "./in-use-protection.ts";
+import { jobQueue } from "./job-queue.ts";
 import { limitRanger } from "./limit-ranger.ts";
 import { equivalentsIn } from "./matching.ts";
 import { namespaceLifecycle } from "./namespace-lifecycle.ts";
@@ -42,6 +43,7 @@ export function defaultPlugins(o: PluginOptions): readonly AdmissionPlugin[] {
     serviceAccount({ random: o.random, mountToken: o.mountTokens }),
     podSecurity,
     priority,
+    jobQueue,
     defaultTolerationSeconds,
     defaultStorageClass,
     inUseProtection,
