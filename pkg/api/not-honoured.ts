@@ -10,17 +10,10 @@ import { unsupportedFields } from "./unsupported.ts";
 
 /** `PLURAL` or `PLURAL.GROUP` → what does not happen. */
 export const NOT_HONOURED: Readonly<Record<string, string>> = {
-  "deployments.apps": "no ReplicaSets are made of it",
-  "statefulsets.apps": "no Pods are made of it",
-  "daemonsets.apps": "no Pods are made of it",
-  "jobs.batch": "no Pods are made of it",
-  "cronjobs.batch": "no Jobs are made of it",
-  "horizontalpodautoscalers.autoscaling": "nothing is scaled by it",
   services: "it has an address, but nothing sent there arrives",
   "ingresses.networking.k8s.io": "nothing is routed by it",
   "networkpolicies.networking.k8s.io": "nothing is kept out by it",
   "volumeattachments.storage.k8s.io": "nothing is attached by it",
-  "certificatesigningrequests.certificates.k8s.io": "an approval is kept, but nothing is signed",
   "runtimeclasses.node.k8s.io": "Pods of it run in Docker's own runtime",
   "flowschemas.flowcontrol.apiserver.k8s.io": "requests are not sorted by it",
   "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io": "requests are not queued by it",

@@ -151,7 +151,7 @@ provisioner: example.com/none
 apiVersion: v1
 kind: LimitRange
 metadata: { name: lr }
-spec: { limits: [{ type: Container, max: { memory: 8Gi } }] }
+spec: { limits: [{ type: PersistentVolumeClaim, max: { storage: 100Gi } }] }
 ---
 apiVersion: v1
 kind: Endpoints

@@ -31,7 +31,7 @@ export const CREATE: readonly Step[] = [
   ],
   ["create quota q --hard=pods=20,configmaps=50", "resourcequota/q created\n"],
   [`create job once --image=${BUSYBOX} -- true`, "job.batch/once created\n"],
-  [`create cronjob tick --image=${BUSYBOX} --schedule='*/5 * * * *' -- date`, "cronjob.batch/tick created\n"],
+  [`create cronjob tick --image=${BUSYBOX} --schedule='0 0 1 1 *' -- date`, "cronjob.batch/tick created\n"],
   ["create job from-cron --from=cronjob/tick", "job.batch/from-cron created\n"],
   ["create service clusterip svc --tcp=80:8080", "service/svc created\n"],
   ["create service nodeport np --tcp=80:8080", "service/np created\n"],
@@ -53,7 +53,7 @@ export const GET: readonly Step[] = [
   ["get cm cm1", /^NAME\s+DATA\s+AGE\ncm1\s+2\s+\d+s\n$/],
   [
     "get deployment web -o wide",
-    /^NAME\s+READY\s+UP-TO-DATE\s+AVAILABLE\s+AGE\s+CONTAINERS\s+IMAGES\s+SELECTOR\nweb\s+0\/2\s+0\s+0\s+\S+\s+busybox\s+busybox:1.36\s+app=web\n$/,
+    /^NAME\s+READY\s+UP-TO-DATE\s+AVAILABLE\s+AGE\s+CONTAINERS\s+IMAGES\s+SELECTOR\nweb\s+[012]\/2\s+[012]\s+[012]\s+\S+\s+busybox\s+busybox:1.36\s+app=web\n$/,
   ],
   [
     "get svc svc",
@@ -63,16 +63,16 @@ export const GET: readonly Step[] = [
     "get svc ext np",
     /ext\s+ExternalName\s+<none>\s+example.com\s+<none>[\s\S]*np\s+NodePort\s+\S+\s+<none>\s+80:3\d{4}\/TCP/,
   ],
-  ["get job once", /^NAME\s+(STATUS\s+)?COMPLETIONS\s+DURATION\s+AGE\nonce\s+(Running\s+)?0\/1\s+/],
+  ["get job once", /^NAME\s+(STATUS\s+)?COMPLETIONS\s+DURATION\s+AGE\nonce\s+(Running\s+|Complete\s+)?[01]\/1\s+/],
   [
     "get cj tick",
-    /^NAME\s+SCHEDULE\s+(TIMEZONE\s+)?SUSPEND\s+ACTIVE\s+LAST SCHEDULE\s+AGE\ntick\s+\*\/5 \* \* \* \*\s+(<none>\s+)?False\s+0\s+<none>/,
+    /^NAME\s+SCHEDULE\s+(TIMEZONE\s+)?SUSPEND\s+ACTIVE\s+LAST SCHEDULE\s+AGE\ntick\s+0 0 1 1 \*\s+(<none>\s+)?False\s+0\s+<none>/,
   ],
   ["get ing ing", /^NAME\s+CLASS\s+HOSTS\s+ADDRESS\s+PORTS\s+AGE\ning\s+<none>\s+shop.example\s+80\s+/],
-  ["get pdb pdb", /^NAME\s+MIN AVAILABLE\s+MAX UNAVAILABLE\s+ALLOWED DISRUPTIONS\s+AGE\npdb\s+1\s+N\/A\s+0\s+/],
+  ["get pdb pdb", /^NAME\s+MIN AVAILABLE\s+MAX UNAVAILABLE\s+ALLOWED DISRUPTIONS\s+AGE\npdb\s+1\s+N\/A\s+\d\s+/],
   [
     "get hpa web",
-    /^NAME\s+REFERENCE\s+TARGETS\s+MINPODS\s+MAXPODS\s+REPLICAS\s+AGE\nweb\s+Deployment\/web\s+.*1\s+3\s+0\s+/,
+    /^NAME\s+REFERENCE\s+TARGETS\s+MINPODS\s+MAXPODS\s+REPLICAS\s+AGE\nweb\s+Deployment\/web\s+.*1\s+3\s+\d\s+/,
   ],
   ["get pc pc-$NS", /VALUE\s+GLOBAL-DEFAULT[\s\S]*1000\s+false/],
   ["get quota q", /^NAME\s+(AGE\s+)?REQUEST/],
@@ -124,6 +124,7 @@ export const MODIFY: readonly Step[] = [
   ["scale deployment web --current-replicas=9 --replicas=1", /Expected replicas to be 9, was 3/, 1],
   ['patch deployment web --subresource=scale --type=merge -p \'{"spec":{"replicas":4}}\'', /scaled|patched/],
   ["get deployment web --subresource=scale -o jsonpath={.spec.replicas}", "4"],
+  ["rollout status deployment/web --timeout=60s", /successfully rolled out/],
   ["set image deployment/web busybox=busybox:1.37", "deployment.apps/web image updated\n"],
   ["set env deployment/web A=b", "deployment.apps/web env updated\n"],
   ["set resources deployment/web --limits=memory=64Mi", "deployment.apps/web resource requirements updated\n"],
@@ -137,9 +138,12 @@ export const MODIFY: readonly Step[] = [
   ["rollout resume deployment/web", "deployment.apps/web resumed\n"],
   ["rollout restart deployment/web", "deployment.apps/web restarted\n"],
   ["rollout status deployment/web --watch=false", /Waiting for deployment/],
-  ["rollout history deployment/web", /REVISION|No rollout history found/],
+  ["rollout history deployment/web", /REVISION\s+CHANGE-CAUSE\n1\s+<none>\n/],
+  ["rollout undo deployment/web --to-revision=1", "deployment.apps/web rolled back\n"],
+  ["rollout status deployment/web --timeout=60s", /successfully rolled out/],
   ["wait cm/cm1 --for=jsonpath={.data.b}=2 --timeout=5s", "configmap/cm1 condition met\n"],
-  ["wait job/once --for=condition=Complete --timeout=200ms", /timed out waiting for the condition/, 1],
+  ["wait job/once --for=condition=Complete --timeout=60s", "job.batch/once condition met\n"],
+  ["wait deploy/web --for=condition=Nonsense --timeout=200ms", /timed out waiting for the condition/, 1],
 ];
 
 export const AUTH: readonly Step[] = [
