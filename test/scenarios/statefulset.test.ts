@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { TestCluster } from "../harness/cluster.ts";
+import { ready, TestCluster } from "../harness/cluster.ts";
 import { ensureTestImages } from "../images/images.ts";
 
 const LIMIT = 120_000;
@@ -79,8 +79,10 @@ describe("a StatefulSet", () => {
       expect(await colours("db")).toBe("db-0=blue ");
       await kubectl("scale", "sts/db", "--replicas=3");
       await rolledOut("sts/db");
+      const before = await cluster.untilPod("db-1", ready);
       await kubectl("delete", "pod", "db-1", "--wait");
-      await kubectl("wait", "--for=jsonpath={.status.readyReplicas}=3", "sts/db", "--timeout=60s");
+      const after = await cluster.untilPod("db-1", (p) => ready(p) && p.metadata.uid !== before.metadata.uid);
+      expect(after.spec?.hostname).toBe("db-1");
       expect(await colours("db")).toBe("db-0=blue db-1=blue db-2=blue ");
     },
     LIMIT,
