@@ -125,6 +125,21 @@ describe("a StatefulSet", () => {
   });
 });
 
+test("a replica on a node that is silent has no second until it is known to be gone", async () => {
+  await using c = await SimulatedCluster.start({ nodes: 2 });
+  await setsOf(c).create(statefulSet(1));
+  await until(c, "web-0:1");
+  const before = await c.pod("web-0");
+  await c.node(before?.spec?.nodeName).kill();
+  await c.delete("web-0");
+  await c.clock.advance(600_000);
+  const all = await c.pods();
+  expect(all.map((p) => p.metadata.uid)).toEqual([before?.metadata.uid]);
+  expect(all[0]?.metadata.deletionTimestamp).toBeDefined();
+  await c.delete("web-0", 0);
+  await c.until(async () => ((await c.pod("web-0"))?.metadata.uid ?? before?.metadata.uid) !== before?.metadata.uid);
+});
+
 describe("what a StatefulSet finds", () => {
   const revisionsOf = (c: SimulatedCluster) => c.client.resource(controllerRevisions, "default");
 

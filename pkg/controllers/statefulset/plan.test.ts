@@ -200,6 +200,24 @@ test("S1–S3: whatever comes first, ordinals are single, order is kept, and no 
   );
 });
 
+test("S2: one step at a time upwards when all below are well, downwards when all that stay are", () => {
+  const mark = fc.constantFrom("", "!", "-", "x", undefined);
+  fc.assert(
+    fc.property(fc.array(mark, { maxLength: 8 }), fc.nat(8), (marks, replicas) => {
+      const pods = podsOf(marks.map((m, ordinal) => (m === undefined ? "" : `${ordinal}:a${m}`)).join(" "));
+      const { steps } = planStatefulSet(wanted({ replicas }), pods, NOW);
+      const well = (upTo: number) => Array.from({ length: upTo }, (_, i) => marks[i]).every((m) => m === "");
+      expect(steps.length).toBeLessThanOrEqual(1);
+      for (const step of steps) {
+        const ordinal = step.do === "create" ? step.ordinal : Number(step.pod.metadata.name?.replace("web-", ""));
+        const scaledDown = ordinal >= replicas;
+        expect(well(scaledDown ? replicas : ordinal)).toBe(true);
+        expect(scaledDown && ordinal !== marks.findLastIndex((m) => m !== undefined)).toBe(false);
+      }
+    }),
+  );
+});
+
 function wellOf(world: World): number[] {
   return [...world.pods].flatMap(([ordinal, pod]) =>
     !pod.metadata.deletionTimestamp && pod.status?.conditions?.[0]?.status === "True" ? [ordinal] : [],
