@@ -17,6 +17,8 @@ function recount(n: NodeInfo) {
   return { requested, nonZero };
 }
 
+const web = (key: string) => ({ key, selects: (p: PodInfo) => p.pod.metadata.labels?.["app"] === "web" });
+
 const nonZeroEntries = (r: Readonly<Record<string, number>>) =>
   Object.fromEntries(Object.entries(r).filter(([, n]) => n !== 0));
 
@@ -73,7 +75,7 @@ describe("SchedulerCache", () => {
     expect(cache.node("n1")?.portsTaken(ports)).toBe(false);
   });
 
-  it("T1, S1: totals equal a recount after any changes", () => {
+  it("T1, S1, Y1: totals and tallies equal a recount after any changes", () => {
     const op = fc.record({
       type: fc.constantFrom("put", "assume", "forget", "remove", "setNode", "removeNode"),
       pod: fc.integer({ min: 0, max: 7 }),
@@ -85,6 +87,7 @@ describe("SchedulerCache", () => {
     fc.assert(
       fc.property(fc.array(op, { maxLength: 100 }), (ops) => {
         const cache = cacheOf([node("n0"), node("n1")]);
+        const webs = cache.count(web("asked first"));
         const model = new Map<string, { pod: PodInfo; node: string; assumed: boolean }>();
         for (const o of ops) {
           const name = `n${o.node}`;
@@ -126,8 +129,9 @@ describe("SchedulerCache", () => {
           group += here.filter((p) => p.group !== "").length;
           expect(cache.node(n.name)).toBe(n);
         }
-        const counted = [...cache.groupCounts('["default",[["app","web"]]]').values()].reduce((a, b) => a + b, 0);
+        const counted = cache.nodes.map((n) => webs.on(n)).reduce((a, b) => a + b, 0);
         expect(counted).toBe(group);
+        expect(cache.count(web("asked now"))).toEqual(webs);
       }),
       { numRuns: 200 },
     );

@@ -1,9 +1,11 @@
+import { deepEqual } from "../api/equal.ts";
 import type { Namespace, Node } from "../api/generated/types.ts";
 import { nameOf, type ObjectKey } from "../api/object.ts";
 import type { DeepReadonly } from "../util/types.ts";
 import { NodeInfo } from "./node-info.ts";
 import type { PodInfo } from "./pod-info.ts";
 import type { Snapshot } from "./snapshot.ts";
+import { type Selection, StandingTerms, type StandingTerm, Tallies, type Tally } from "./tallies.ts";
 import { VolumeCache } from "./volume-cache.ts";
 
 interface Placement {
@@ -13,7 +15,12 @@ interface Placement {
   readonly assumed: boolean;
 }
 
-const NO_COUNTS: ReadonlyMap<NodeInfo, number> = new Map();
+const NO_TERMS: readonly StandingTerm[] = [];
+
+export interface WhatIf extends Disposable {
+  readonly add: (p: PodInfo, node: NodeInfo) => void;
+  readonly remove: (p: PodInfo, node: NodeInfo) => void;
+}
 
 /**
  * Which Pods stand where: what the API says, and what this scheduler has decided and the API does not yet show.
@@ -31,8 +38,10 @@ export class SchedulerCache implements Snapshot {
   readonly #positions = new Map<NodeInfo, number>();
   /** Pods by the name of a node we do not know. */
   readonly #homeless = new Map<string, Map<ObjectKey, PodInfo>>();
-  readonly #withAffinity = new Set<NodeInfo>();
-  readonly #groups = new Map<string, Map<NodeInfo, number>>();
+  readonly #tallies = new Tallies();
+  readonly #terms = new StandingTerms();
+  /** By topology key. Forgotten when a node comes, goes, or gets other labels. */
+  readonly #domains = new Map<string, Map<string, number>>();
   readonly #imageNodes = new Map<string, number>();
   readonly #namespaces = new Map<string, Readonly<Record<string, string>>>();
 
@@ -40,16 +49,28 @@ export class SchedulerCache implements Snapshot {
     return this.#nodes;
   }
 
-  get nodesWithAffinity(): ReadonlySet<NodeInfo> {
-    return this.#withAffinity;
-  }
-
   node(name: string): NodeInfo | undefined {
     return this.#byName.get(name);
   }
 
-  groupCounts(group: string): ReadonlyMap<NodeInfo, number> {
-    return this.#groups.get(group) ?? NO_COUNTS;
+  domains(topologyKey: string): ReadonlyMap<string, number> {
+    let domains = this.#domains.get(topologyKey);
+    if (domains) return domains;
+    domains = new Map();
+    for (const { labels } of this.#nodes) {
+      const value = labels[topologyKey];
+      if (value !== undefined) domains.set(value, (domains.get(value) ?? 0) + 1);
+    }
+    this.#domains.set(topologyKey, domains);
+    return domains;
+  }
+
+  count(selection: Selection): Tally {
+    return this.#tallies.of(selection);
+  }
+
+  termsAbout(pod: PodInfo): readonly StandingTerm[] {
+    return this.#terms.empty ? NO_TERMS : [...this.#terms.about(pod, (ns) => this.namespaceLabels(ns))];
   }
 
   imageNodes(image: string): number {
@@ -60,29 +81,27 @@ export class SchedulerCache implements Snapshot {
     return this.#namespaces.get(namespace);
   }
 
-  setNamespace(o: DeepReadonly<Namespace>): void {
-    this.#namespaces.set(nameOf(o), o.metadata.labels ?? {});
+  /** Whether its labels are new. */
+  setNamespace(o: DeepReadonly<Namespace>): boolean {
+    const labels = o.metadata.labels ?? {};
+    if (deepEqual(this.#namespaces.get(nameOf(o)), labels)) return false;
+    this.#namespaces.set(nameOf(o), labels);
+    this.#tallies.reset();
+    return true;
   }
 
   removeNamespace(name: string): void {
-    this.#namespaces.delete(name);
+    if (this.#namespaces.delete(name)) this.#tallies.reset();
   }
 
   setNode(node: DeepReadonly<Node>): void {
     const name = nameOf(node);
     let info = this.#byName.get(name);
-    if (info) {
-      const before = info.images;
-      info.setNode(node);
-      if (before !== info.images) {
-        this.#countImages(before, -1);
-        this.#countImages(info.images, 1);
-      }
-      return;
-    }
+    if (info) return this.#changeNode(info, node);
     info = new NodeInfo(node);
     this.#byName.set(name, info);
     this.#positions.set(info, this.#nodes.push(info) - 1);
+    this.#domains.clear();
     this.#countImages(info.images, 1);
     for (const p of this.#homeless.get(name)?.values() ?? []) this.#settle(info, p);
     this.#homeless.delete(name);
@@ -95,6 +114,7 @@ export class SchedulerCache implements Snapshot {
     for (const p of pods) this.#unsettle(info, p.key);
     if (pods.length > 0) this.#homeless.set(name, new Map(pods.map((p) => [p.key, p])));
     this.#countImages(info.images, -1);
+    this.#domains.clear();
     this.#byName.delete(name);
     const position = this.#positions.get(info) ?? 0;
     this.#positions.delete(info);
@@ -103,6 +123,20 @@ export class SchedulerCache implements Snapshot {
       this.#nodes[position] = last;
       this.#positions.set(last, position);
     }
+  }
+
+  /** The Pods of a node stand in other domains when its labels change. */
+  #changeNode(info: NodeInfo, node: DeepReadonly<Node>): void {
+    const { images } = info;
+    const moves = !deepEqual(info.labels, node.metadata.labels ?? {});
+    const pods = moves ? [...info.pods.values()] : [];
+    for (const p of pods) this.#unsettle(info, p.key);
+    info.setNode(node);
+    for (const p of pods) this.#settle(info, p);
+    if (moves) this.#domains.clear();
+    if (images === info.images) return;
+    this.#countImages(images, -1);
+    this.#countImages(info.images, 1);
   }
 
   /** The API says: this Pod is on that node. */
@@ -147,28 +181,39 @@ export class SchedulerCache implements Snapshot {
     this.#homeless.set(nodeName, homeless.set(p.key, p));
   }
 
+  /**
+   * The same cluster with Pods taken away and others put in, until it is disposed: then all is as it was. Nothing may
+   * await, nor change the cache otherwise, in between.
+   */
+  whatIf(): WhatIf {
+    const undo: (() => void)[] = [];
+    const add = (p: PodInfo, info: NodeInfo) => this.#settle(info, p);
+    const remove = (p: PodInfo, info: NodeInfo) => this.#unsettle(info, p.key);
+    const change = (back: typeof add, forth: typeof add) => (p: PodInfo, info: NodeInfo) => {
+      forth(p, info);
+      undo.push(() => back(p, info));
+    };
+    return {
+      add: change(remove, add),
+      remove: change(add, remove),
+      [Symbol.dispose]: () => {
+        for (const back of undo.toReversed()) back();
+      },
+    };
+  }
+
   #settle(info: NodeInfo, p: PodInfo): void {
     info.add(p);
-    if (info.podsWithAffinity.size > 0) this.#withAffinity.add(info);
-    this.#countGroup(info, p, 1);
+    this.#tallies.add(p, info, 1);
+    this.#terms.add(p, info, 1);
   }
 
   #unsettle(info: NodeInfo, key: ObjectKey): void {
     const p = info.pods.get(key);
     if (!p) return;
     info.remove(key);
-    if (info.podsWithAffinity.size === 0) this.#withAffinity.delete(info);
-    this.#countGroup(info, p, -1);
-  }
-
-  #countGroup(info: NodeInfo, { group }: PodInfo, sign: 1 | -1): void {
-    if (group === "") return;
-    const counts = this.#groups.get(group) ?? new Map<NodeInfo, number>();
-    const count = (counts.get(info) ?? 0) + sign;
-    if (count > 0) counts.set(info, count);
-    else counts.delete(info);
-    if (counts.size > 0) this.#groups.set(group, counts);
-    else this.#groups.delete(group);
+    this.#tallies.add(p, info, -1);
+    this.#terms.add(p, info, -1);
   }
 
   #countImages(images: ReadonlyMap<string, number>, sign: 1 | -1): void {

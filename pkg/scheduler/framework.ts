@@ -56,7 +56,10 @@ export interface SchedulerPlugin<S = void> {
   readonly filter?: (pod: PodInfo, node: NodeInfo, state: S) => Verdict;
   /** 0 to 100; any finite number when `normalize` is given. */
   readonly score?: (pod: PodInfo, node: NodeInfo, state: S) => number;
-  /** "max": the highest becomes 100. "reverse-max": likewise, then 0 is best. "min-max": lowest 0, highest 100. */
+  /**
+   * "max": the highest becomes 100. "reverse-max": likewise, then 0 is best, and Infinity as bad as can be. "min-max":
+   * lowest 0, highest 100.
+   */
   readonly normalize?: "max" | "reverse-max" | "min-max";
 }
 
@@ -162,11 +165,12 @@ function normalized(scores: number[], how: SchedulerPlugin["normalize"]): number
   let low = Infinity;
   let high = -Infinity;
   for (const s of scores) {
-    low = Math.min(low, s);
-    high = Math.max(high, s);
+    if (s < low) low = s;
+    if (s > high && s !== Infinity) high = s;
   }
   if (how === "min-max") return scores.map((s) => (high === low ? 0 : (MAX_SCORE * (s - low)) / (high - low)));
   const reverse = how === "reverse-max";
-  if (high === 0) return scores.map(() => (reverse ? MAX_SCORE : 0));
-  return scores.map((s) => (reverse ? MAX_SCORE - (MAX_SCORE * s) / high : (MAX_SCORE * s) / high));
+  if (high <= 0) return scores.map((s) => (reverse && s !== Infinity ? MAX_SCORE : 0));
+  if (reverse) return scores.map((s) => (s === Infinity ? 0 : MAX_SCORE - (MAX_SCORE * s) / high));
+  return scores.map((s) => (MAX_SCORE * s) / high);
 }

@@ -18,12 +18,11 @@ const ANY_IP = "0.0.0.0";
 export class NodeInfo {
   readonly name: string;
   readonly pods = new Map<ObjectKey, PodInfo>();
-  /** Those of `pods` that have any pod affinity or anti-affinity term. */
-  readonly podsWithAffinity = new Map<ObjectKey, PodInfo>();
   readonly #requested: Record<string, number> = {};
   readonly #nonZero = { cpu: 0, memory: 0 };
   readonly #ports = new Map<string, Map<string, number>>();
   #node: DeepReadonly<Node>;
+  #labels: Readonly<Record<string, string>> = {};
   #allocatable: Resources = {};
   #images: ReadonlyMap<string, number> = new Map();
 
@@ -38,7 +37,7 @@ export class NodeInfo {
   }
 
   get labels(): Readonly<Record<string, string>> {
-    return this.#node.metadata.labels ?? {};
+    return this.#labels;
   }
 
   get allocatable(): Resources {
@@ -70,6 +69,7 @@ export class NodeInfo {
   setNode(node: DeepReadonly<Node>): void {
     const before = this.#node;
     this.#node = node;
+    this.#labels = node.metadata.labels ?? {};
     const totals = Object.entries(resourceTotals(node.status?.allocatable ?? node.status?.capacity));
     this.#allocatable = Object.fromEntries(totals.map(([name, n]) => [name, Number(n)]));
     if (before === node || before.status?.images !== node.status?.images) this.#images = imagesOf(node);
@@ -77,9 +77,6 @@ export class NodeInfo {
 
   add(p: PodInfo): void {
     this.pods.set(p.key, p);
-    if (p.required.length + p.requiredAnti.length + p.preferred.length + p.preferredAnti.length > 0) {
-      this.podsWithAffinity.set(p.key, p);
-    }
     this.#count(p, 1);
   }
 
@@ -87,7 +84,6 @@ export class NodeInfo {
     const p = this.pods.get(key);
     if (!p) return;
     this.pods.delete(key);
-    this.podsWithAffinity.delete(key);
     this.#count(p, -1);
   }
 

@@ -15,6 +15,8 @@ export interface HostPort {
 
 /** A pod (anti-)affinity term, its selectors read. */
 export interface AffinityTerm {
+  /** Equal for terms that mean the same. */
+  readonly id: string;
   readonly topologyKey: string;
   readonly selector: Selector | undefined;
   readonly namespaces: ReadonlySet<string>;
@@ -35,6 +37,8 @@ export interface PodInfo {
   readonly ports: readonly HostPort[];
   /** Pods of one group are replicas of each other, and should spread. "" → stands alone. */
   readonly group: string;
+  /** Equal for Pods that agree in all that a selection may ask: namespace, labels, group, and whether they are on their way out. */
+  readonly sort: string;
   readonly required: readonly AffinityTerm[];
   readonly requiredAnti: readonly AffinityTerm[];
   readonly preferred: readonly AffinityTerm[];
@@ -47,6 +51,7 @@ const GUESS = { cpu: "100m", memory: "200Mi" };
 export function podInfo(pod: DeepReadonly<Pod>): PodInfo {
   const { podAffinity, podAntiAffinity } = pod.spec?.affinity ?? {};
   const guessed = toNumbers(podRequests(withGuesses(pod)));
+  const group = groupOf(pod);
   return {
     key: keyOf(pod),
     uid: uidOf(pod),
@@ -55,7 +60,8 @@ export function podInfo(pod: DeepReadonly<Pod>): PodInfo {
     requests: toNumbers(podRequests(pod)),
     nonZero: { cpu: guessed["cpu"] ?? 0, memory: guessed["memory"] ?? 0 },
     ports: hostPorts(pod),
-    group: groupOf(pod),
+    group,
+    sort: JSON.stringify([namespaceOf(pod), Boolean(pod.metadata.deletionTimestamp), group, sortedLabels(pod)]),
     required: (podAffinity?.requiredDuringSchedulingIgnoredDuringExecution ?? []).map((t) => readTerm(pod, t, 0)),
     requiredAnti: (podAntiAffinity?.requiredDuringSchedulingIgnoredDuringExecution ?? []).map((t) =>
       readTerm(pod, t, 0),
@@ -105,8 +111,12 @@ function hostPorts(pod: DeepReadonly<Pod>): readonly HostPort[] {
 function groupOf(pod: DeepReadonly<Pod>): string {
   const owner = controllerOf(pod);
   if (owner) return owner.uid;
-  const labels = Object.entries(pod.metadata.labels ?? {});
-  return labels.length === 0 ? "" : JSON.stringify([namespaceOf(pod), labels.sort(([a], [b]) => (a < b ? -1 : 1))]);
+  const labels = sortedLabels(pod);
+  return labels.length === 0 ? "" : JSON.stringify([namespaceOf(pod), labels]);
+}
+
+function sortedLabels(pod: DeepReadonly<Pod>): readonly (readonly [key: string, value: string])[] {
+  return Object.entries(pod.metadata.labels ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
 function readTerm(pod: DeepReadonly<Pod>, t: DeepReadonly<PodAffinityTerm>, weight: number): AffinityTerm {
@@ -116,11 +126,16 @@ function readTerm(pod: DeepReadonly<Pod>, t: DeepReadonly<PodAffinityTerm>, weig
     ...labelRequirements(pod, t.mismatchLabelKeys, "NotIn"),
   ];
   const here = !t.namespaces?.length && !t.namespaceSelector;
-  return {
-    topologyKey: t.topologyKey,
+  const namespaces = here ? [namespaceOf(pod)] : (t.namespaces ?? []).toSorted();
+  const selectors = {
     selector: selector && [...selector, ...own],
-    namespaces: new Set(here ? [namespaceOf(pod)] : t.namespaces),
     namespaceSelector: fromLabelSelector(t.namespaceSelector),
+  };
+  return {
+    id: JSON.stringify([t.topologyKey, namespaces, selectors]),
+    topologyKey: t.topologyKey,
+    ...selectors,
+    namespaces: new Set(namespaces),
     weight,
   };
 }

@@ -8,7 +8,6 @@ import { nodeUnschedulable } from "./plugins/node-unschedulable.ts";
 import { podAffinity } from "./plugins/pod-affinity.ts";
 import { nodePorts } from "./plugins/ports.ts";
 import { resourcesFit } from "./plugins/resources-fit.ts";
-import { spreading } from "./plugins/spreading.ts";
 import { taintToleration } from "./plugins/taint-toleration.ts";
 import { topologySpread } from "./plugins/topology-spread.ts";
 import { volumeBinding } from "./plugins/volume-binding.ts";
@@ -29,5 +28,4 @@ export const defaultProfile: readonly ProfilePlugin[] = [
   use(leastAllocated),
   use(balancedAllocation),
   use(imageLocality),
-  use(spreading, 2),
 ];

@@ -249,7 +249,6 @@ class Scheduler implements Disposable {
 
   #onNamespace(name: string, now: DeepReadonly<Namespace> | undefined): void {
     if (!now) return this.#cache.removeNamespace(name);
-    this.#cache.setNamespace(now);
-    this.#queue.move("NamespaceLabelsChanged");
+    if (this.#cache.setNamespace(now)) this.#queue.move("NamespaceLabelsChanged");
   }
 }

@@ -1,19 +1,23 @@
 import type { NodeInfo } from "./node-info.ts";
+import type { PodInfo } from "./pod-info.ts";
+import type { Selection, StandingTerm, Tally } from "./tallies.ts";
 import type { Volumes } from "./volume-cache.ts";
 
 /**
  * The cluster as one scheduling cycle sees it.
  *
- * A cycle never awaits, so nothing can change under it: the cache itself is the snapshot, at no cost. Whoever wants to
- * ask "what if" fills a cache of its own.
+ * A cycle never awaits, so nothing can change under it: the cache itself is the snapshot, at no cost. "What if" is asked
+ * by changing it and changing it back (SchedulerCache.whatIf).
  */
 export interface Snapshot {
   readonly nodes: readonly NodeInfo[];
   node(name: string): NodeInfo | undefined;
-  /** Nodes with at least one Pod that has an affinity or anti-affinity term. */
-  readonly nodesWithAffinity: ReadonlySet<NodeInfo>;
-  /** How many Pods of a group (PodInfo.group) stand on each node that has any. */
-  groupCounts(group: string): ReadonlyMap<NodeInfo, number>;
+  /** How many nodes there are in each domain: by value of the node label `topologyKey`. */
+  domains(topologyKey: string): ReadonlyMap<string, number>;
+  /** Where such Pods stand. */
+  count(selection: Selection): Tally;
+  /** Affinity terms of standing Pods that speak of this one. */
+  termsAbout(pod: PodInfo): readonly StandingTerm[];
   /** On how many nodes an image (canonical name) is present. */
   imageNodes(image: string): number;
   readonly volumes: Volumes;

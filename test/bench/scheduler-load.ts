@@ -69,6 +69,12 @@ function podOf(n: number, { load, nodes: count }: SchedulerJob): Pod {
   };
 }
 
+/** A new node is tainted until somebody has seen it ready. */
+async function addNode(client: Client, node: Node): Promise<void> {
+  const { metadata } = await client.resource(nodes).create(node);
+  await client.resource(nodes).patch(metadata.name ?? "", "application/merge-patch+json", { spec: { taints: null } });
+}
+
 async function atOnce(count: number, one: (n: number) => Promise<unknown>): Promise<void> {
   let next = 0;
   const worker = async () => {
@@ -94,7 +100,7 @@ async function measure(job: SchedulerJob): Promise<SchedulerResult> {
   const server = await ApiServer.open({ ...parts, store });
   try {
     const client = new Client(server.transport(), "bench");
-    await atOnce(job.nodes, (n) => client.resource(nodes).create(nodeOf(n)));
+    await atOnce(job.nodes, (n) => addNode(client, nodeOf(n)));
     await atOnce(job.pods, (n) => client.resource(pods, "default").create(podOf(n, job)));
     const stop = new AbortController();
     const all = untilBound(client, job.pods);
