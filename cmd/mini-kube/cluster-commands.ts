@@ -12,12 +12,20 @@ interface UpFlags {
   auditLog?: string;
   auditPolicy?: string;
   tokenFile?: string;
+  nodeMonitorGracePeriod?: number;
+  defaultTolerationSeconds?: number;
 }
 
 function port(value: string): number {
   const n = Number(value);
   if (!Number.isInteger(n) || n < 1 || n > 65535)
     throw new UsageError(`--port ${value}: a port is a number from 1 to 65535`);
+  return n;
+}
+
+function seconds(value: string): number {
+  const n = Number(value.replace(/s$/, ""));
+  if (!Number.isInteger(n) || n < 0) throw new UsageError(`${value}: a whole number of seconds is needed, like 40`);
   return n;
 }
 
@@ -42,6 +50,8 @@ export const upCommand: CommandModule = {
       .option("--audit-log <file>", "write down every request to the API: who, what, when, with what success")
       .option("--audit-policy <file>", "which requests, and how much of them (a Policy of audit.k8s.io/v1)")
       .option("--token-file <file>", 'bearer tokens of other users: lines of token,user,uid,"group1,group2"')
+      .option("--node-monitor-grace-period <seconds>", "a node silent for this long is lost (default: 6)", seconds)
+      .option("--default-toleration-seconds <seconds>", "so long Pods stay on a lost node (default: 5)", seconds)
       .addHelpText(
         "after",
         examples(

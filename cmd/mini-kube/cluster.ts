@@ -6,15 +6,22 @@ import { SERVER_VERSION } from "../../pkg/apiserver/discovery.ts";
 import type { HttpListener } from "../../pkg/apiserver/http.ts";
 import { ApiServer } from "../../pkg/apiserver/server.ts";
 import { readKubeconfig, singleKubeconfig, writeKubeconfig } from "../../pkg/client/kubeconfig.ts";
+import type { ControllerSettings } from "../../pkg/controllers/parts.ts";
 import type { ContainerRuntime } from "../../pkg/runtime/runtime.ts";
 import { openStore } from "../../pkg/store/open.ts";
 import type { Store } from "../../pkg/store/store.ts";
 import { rfc3339, systemClock, systemRandom } from "../../pkg/util/clock.ts";
 import type { Logger } from "../../pkg/util/log.ts";
-import { type CertRequest, ensurePki, ensureSigningKey, type Pki } from "../../pkg/util/pki.ts";
+import { certificateAuthority, type CertRequest, ensurePki, ensureSigningKey, type Pki } from "../../pkg/util/pki.ts";
 import { dockerSocket } from "./docker-socket.ts";
 import { type Home, type RunningCluster, serveControl, type StopRequest } from "./home.ts";
 import { type IdentityOptions, serveApi } from "./serve-api.ts";
+
+/** How soon a node counts as lost, and how long Pods stay on one that is; in seconds. */
+export interface NodeSettings {
+  readonly graceSeconds?: number | undefined;
+  readonly tolerationSeconds?: number | undefined;
+}
 
 export interface ClusterOptions {
   readonly home: Home;
@@ -24,6 +31,7 @@ export interface ClusterOptions {
   readonly store: string;
   readonly port: number;
   readonly identity: IdentityOptions;
+  readonly nodes?: NodeSettings;
   readonly env: NodeJS.ProcessEnv;
   /** When the process was started, in milliseconds since the epoch. */
   readonly startedAt: number;
@@ -108,6 +116,7 @@ export class Cluster {
         random: systemRandom,
         log: log.child({ component: "apiserver" }),
         mountTokens: true,
+        tolerationSeconds: o.nodes?.tolerationSeconds,
       }),
     ]);
     undo.push(() => api.close());
@@ -155,6 +164,7 @@ export class Cluster {
         dataDir: home.data,
         agentCert: pki.certs.agent,
         caCert: pki.caCert,
+        controllers: controllerSettings(pki, options.nodes),
         log,
       },
       this.#abort.signal,
@@ -212,6 +222,14 @@ export class Cluster {
     log.info({}, "stopped");
     this.#hasStopped();
   }
+}
+
+function controllerSettings(
+  { caCert, ca }: Pki<keyof typeof CERTS>,
+  { graceSeconds }: NodeSettings = {},
+): ControllerSettings {
+  const nodeLifecycle = graceSeconds === undefined ? {} : { graceMs: graceSeconds * 1000 };
+  return { caCert, authority: certificateAuthority(ca, systemClock), nodeLifecycle };
 }
 
 function openLog(o: ClusterOptions): Logger {

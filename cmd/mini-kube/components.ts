@@ -9,6 +9,7 @@ import type { User } from "../../pkg/apiserver/handler.ts";
 import { Client } from "../../pkg/client/client.ts";
 import type { Transport } from "../../pkg/client/transport.ts";
 import { runControllers } from "../../pkg/controllers/controllers.ts";
+import type { ControllerSettings } from "../../pkg/controllers/parts.ts";
 import { DockerRuntime } from "../../pkg/runtime/docker/docker.ts";
 import type { ContainerRuntime } from "../../pkg/runtime/runtime.ts";
 import { runScheduler } from "../../pkg/scheduler/scheduler.ts";
@@ -34,6 +35,7 @@ export interface ComponentsOptions {
   /** The agent's, and the CA of whoever may call it. */
   readonly agentCert: KeyPair;
   readonly caCert: string;
+  readonly controllers: ControllerSettings;
   readonly log: Logger;
 }
 
@@ -57,7 +59,7 @@ export function startComponents(o: ComponentsOptions, signal: AbortSignal): Read
   };
   return {
     scheduler: runScheduler(component("default-scheduler", "system:kube-scheduler"), signal),
-    "controller manager": runControllers({ ...manager, caCert: o.caCert }, signal),
+    "controller manager": runControllers({ ...manager, ...o.controllers }, signal),
     agent: runAgent(agent, signal),
   };
 }

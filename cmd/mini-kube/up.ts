@@ -20,6 +20,9 @@ export interface UpOptions {
   readonly auditLog?: string | undefined;
   readonly auditPolicy?: string | undefined;
   readonly tokenFile?: string | undefined;
+  /** In seconds. */
+  readonly nodeMonitorGracePeriod?: number | undefined;
+  readonly defaultTolerationSeconds?: number | undefined;
   readonly env: NodeJS.ProcessEnv;
   /** Lines for the person who started it. */
   readonly say: (line: string) => void;
@@ -62,6 +65,7 @@ export function clusterOptions(home: Home, o: UpOptions) {
     store: o.store ?? "lmdb",
     port: o.port ?? 6443,
     identity: { auditLog: o.auditLog, auditPolicy: o.auditPolicy, tokenFile: o.tokenFile },
+    nodes: { graceSeconds: o.nodeMonitorGracePeriod, tolerationSeconds: o.defaultTolerationSeconds },
     env: o.env,
   };
 }
@@ -88,6 +92,8 @@ async function upDetached(home: Home, o: UpOptions): Promise<void> {
     ...(o.auditLog ? ["--audit-log", o.auditLog] : []),
     ...(o.auditPolicy ? ["--audit-policy", o.auditPolicy] : []),
     ...(o.tokenFile ? ["--token-file", o.tokenFile] : []),
+    ...given("--node-monitor-grace-period", o.nodeMonitorGracePeriod),
+    ...given("--default-toleration-seconds", o.defaultTolerationSeconds),
   ];
   const child = spawn(process.execPath, args, { detached: true, stdio: ["ignore", log, log], env: o.env });
   closeSync(log);
@@ -110,6 +116,10 @@ async function upDetached(home: Home, o: UpOptions): Promise<void> {
     }
     if (code !== undefined) throw new Error(`the cluster did not start: ${lastWords(home.log, before)}`);
   }
+}
+
+function given(flag: string, value: number | undefined): string[] {
+  return value === undefined ? [] : [flag, String(value)];
 }
 
 function sizeOf(file: string): number {

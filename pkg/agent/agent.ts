@@ -19,7 +19,7 @@ import { Tokens } from "./tokens.ts";
 import { serveAgent, type ServeOptions } from "./server.ts";
 import { measureMachine } from "./measure.ts";
 import { type Measurement, nodeLabels, type NodeFacts, type NodeOptions, nodeResources } from "./node-status.ts";
-import { NodeReporter } from "./node.ts";
+import { HEARTBEAT_MS, NodeReporter } from "./node.ts";
 import { Stats } from "./stats.ts";
 import { READ_LIMIT_MS, withinLimit } from "./time-limit.ts";
 
@@ -43,7 +43,7 @@ export interface AgentOptions {
   readonly taints?: readonly Taint[];
   /** Default 110. */
   readonly maxPods?: number;
-  /** Of the Lease. Default 10 s. */
+  /** Between two renewals of the Lease. Default 2 s. */
   readonly heartbeatMs?: number;
   /** Pods that may be starting containers at once. Default 4. */
   readonly parallelStarts?: number;
@@ -128,7 +128,7 @@ class Agent {
         if (!signal.aborted) this.#o.log.warn({ err: error }, "node status not written; the next heartbeat will");
       });
     };
-    await this.#reporter.heartbeat(this.#o.heartbeatMs ?? 10_000, signal);
+    await this.#reporter.heartbeat(this.#o.heartbeatMs ?? HEARTBEAT_MS, signal);
   }
 
   /**

@@ -8,6 +8,7 @@ import { isReason } from "../api/status.ts";
 import type { Client } from "../client/client.ts";
 import { backoffMs } from "../util/backoff.ts";
 import { type Clock, type Random, rfc3339Micro } from "../util/clock.ts";
+import { settledWithin } from "../util/limit.ts";
 import type { Logger } from "../util/log.ts";
 import type { DeepReadonly } from "../util/types.ts";
 import {
@@ -21,7 +22,12 @@ import {
 } from "./node-status.ts";
 
 const LEASE_NAMESPACE = "kube-node-lease";
-const LEASE_SECONDS = 40;
+/** How often the Lease is renewed: all that says that the node lives, so it is small and costs one write. */
+export const HEARTBEAT_MS = 2_000;
+/** What the Lease promises: a sign of life within so many heartbeats, as the kubelet has it. */
+const HEARTBEATS_PER_LEASE = 4;
+/** The machine is looked at this often; what changed is written. */
+const STATUS_MS = 10_000;
 /** An unchanged status is written again this often; the Lease says meanwhile that we live. */
 const REPORT_MS = 300_000;
 const RETRY = { initialMs: 200, maxMs: 10_000, jitter: 0.3 };
@@ -40,6 +46,7 @@ export class NodeReporter {
   readonly #o: NodeReporterOptions;
   #reportedAt = 0;
   #lease: DeepReadonly<Lease> | undefined;
+  #lookNow: () => void = () => {};
   /** Of our Node, as last seen. */
   #uid: string | undefined;
 
@@ -63,15 +70,38 @@ export class NodeReporter {
     }
   }
 
-  /** Every `intervalMs`: renews the Lease, and writes the status when it changed or is old. */
+  /**
+   * Renews the Lease every `intervalMs`, whatever else hangs; and writes the status when it changed or is old. Who was
+   * silent for so long that it may have been given up says how it is as soon as it is heard again.
+   */
   async heartbeat(intervalMs: number, signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      const beats = await Promise.allSettled([this.#renewLease(), this.report(signal)]);
-      for (const b of beats) {
-        if (b.status === "rejected" && !signal.aborted)
-          this.#o.log.warn({ err: b.reason as unknown }, "heartbeat failed");
+    await Promise.all([this.#beat(intervalMs, signal), this.#look(signal)]);
+  }
+
+  async #beat(intervalMs: number, signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.#o;
+    for (let heard = clock.now(); !signal.aborted; await pause(clock, intervalMs, signal)) {
+      try {
+        const known = this.#lease;
+        await settledWithin(clock, 2 * intervalMs, "renewing the lease", this.#renewLease(intervalMs));
+        const goneMeanwhile = known !== undefined && known.metadata.uid !== this.#lease?.metadata.uid;
+        if (goneMeanwhile || clock.now() - heard > 2 * intervalMs) this.#lookNow();
+        heard = clock.now();
+      } catch (error) {
+        if (!signal.aborted) log.warn({ err: error }, "heartbeat failed");
       }
-      await this.#o.clock.sleep(intervalMs, signal).catch(() => {}); // an abort; the loop sees it
+    }
+  }
+
+  async #look(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const soon = new AbortController();
+      this.#lookNow = () => soon.abort();
+      await pause(this.#o.clock, STATUS_MS, AbortSignal.any([signal, soon.signal]));
+      if (signal.aborted) return;
+      await this.report(signal).catch((error: unknown) => {
+        if (!signal.aborted) this.#o.log.warn({ err: error }, "node status not written, will retry");
+      });
     }
   }
 
@@ -116,21 +146,21 @@ export class NodeReporter {
     }
   }
 
-  async #renewLease(): Promise<void> {
+  async #renewLease(intervalMs: number): Promise<void> {
     const { nodeName } = this.#o.node();
     const api = this.#o.client.resource<Lease>(leases, LEASE_NAMESPACE);
     const spec = {
       holderIdentity: nodeName,
-      leaseDurationSeconds: LEASE_SECONDS,
+      leaseDurationSeconds: Math.ceil((HEARTBEATS_PER_LEASE * intervalMs) / 1000),
       renewTime: rfc3339Micro(this.#o.clock.now()),
     };
     const metadata = { name: nodeName, namespace: LEASE_NAMESPACE, ...this.#ownedByNode(nodeName) };
+    const known = this.#lease;
+    this.#lease = undefined; // whatever fails: next time as the server has it
     try {
-      this.#lease ??= await api.get(nodeName);
-      const { metadata: old, spec: before } = this.#lease;
+      const { metadata: old, spec: before } = known ?? (await api.get(nodeName));
       this.#lease = await api.update({ metadata: { ...old, ...metadata }, spec: { ...before, ...spec } });
     } catch (error) {
-      this.#lease = undefined; // next time: as the server has it
       if (!isReason(error, "NotFound")) throw error;
       this.#lease = await api.create({ metadata, spec });
     }
@@ -141,4 +171,9 @@ export class NodeReporter {
     if (this.#uid === undefined) return {};
     return { ownerReferences: [{ apiVersion: "v1", kind: "Node", name, uid: this.#uid }] };
   }
+}
+
+/** Ends early on an abort: the loop sees it. */
+function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  return clock.sleep(ms, signal).catch(() => {});
 }

@@ -58,6 +58,8 @@ export interface ApiServerOptions {
   readonly plugins?: readonly AdmissionPlugin[];
   /** Pods get a token of their ServiceAccount. Default: no; it needs somebody to issue it (auth/open.ts). */
   readonly mountTokens?: boolean;
+  /** How long Pods stay on a node that is not ready or away, if they do not say. Default 5. */
+  readonly tolerationSeconds?: number | undefined;
   readonly watchQueueLimit?: number;
 }
 
@@ -88,9 +90,9 @@ export class ApiServer implements Handler {
     this.cache = new WatchCache({ ...o, resources, log: log.child({ component: "watch-cache" }) });
     const storage = new Storage(store, this.cache);
     this.view = clusterView(this.cache, storage);
-    const { mountTokens = false } = o;
+    const { mountTokens = false, tolerationSeconds } = o;
     const kinds = () => this.resources.all;
-    const plugins = o.plugins ?? defaultPlugins({ clock, random, log, resources: kinds, mountTokens });
+    const plugins = o.plugins ?? defaultPlugins({ clock, random, log, resources: kinds, mountTokens, tolerationSeconds });
     const admission = new Admission(plugins, this.view);
     this.#reader = new Reader({ store, storage, cache: this.cache, clock });
     this.#registry = new Registry({ storage, cache: this.cache, random, admission, resources });

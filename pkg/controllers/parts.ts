@@ -4,7 +4,7 @@ import type { Informers } from "../informer/informers.ts";
 import type { ServedKinds } from "../informer/served-kinds.ts";
 import type { Clock, Random } from "../util/clock.ts";
 import type { Logger } from "../util/log.ts";
-import type { CertificateAuthority } from "../util/pki.ts";
+import type { CertificateAuthority } from "../util/certificates.ts";
 import type { AutoscalerSettings } from "./horizontalpodautoscaler/settings.ts";
 import type { NodeLifecycleSettings } from "./nodelifecycle/settings.ts";
 import type { PodGcSettings } from "./podgc/plan.ts";

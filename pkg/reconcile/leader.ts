@@ -4,6 +4,7 @@ import { leases } from "../api/kinds/coordination/lease.ts";
 import { isReason } from "../api/status.ts";
 import type { Client, ResourceClient } from "../client/client.ts";
 import { type Clock, type Random, rfc3339Micro } from "../util/clock.ts";
+import { settledWithin } from "../util/limit.ts";
 import type { Logger } from "../util/log.ts";
 import type { DeepReadonly } from "../util/types.ts";
 import { onAbort } from "./controller.ts";
@@ -206,16 +207,8 @@ class Candidate implements Disposable {
   }
 
   /** A call that hangs must not keep from trying again; what it may still do is found at the next look. */
-  async #limited<T>(call: Promise<T>): Promise<T> {
-    const { clock, renewMs } = this.#o;
-    const stop = new AbortController();
-    const limit = clock.sleep(renewMs, stop.signal).then(() => Promise.reject(new Error("no answer in time")));
-    limit.catch(() => {}); // raced below
-    try {
-      return await Promise.race([call, limit]);
-    } finally {
-      stop.abort();
-    }
+  #limited<T>(call: Promise<T>): Promise<T> {
+    return settledWithin(this.#o.clock, this.#o.renewMs, "lease", call);
   }
 
   async #pause(signal: AbortSignal): Promise<void> {

@@ -8,7 +8,10 @@ export function node(name: string, o: Partial<Node["metadata"]> & Node["spec"] &
   return {
     metadata: { name, uid: `uid-${name}`, labels: { "kubernetes.io/hostname": name, ...labels } },
     spec: { ...(taints && { taints }), ...(unschedulable && { unschedulable }) },
-    status: { allocatable: { cpu: "4", memory: "8Gi", pods: "110", ...allocatable } },
+    status: {
+      allocatable: { cpu: "4", memory: "8Gi", pods: "110", ...allocatable },
+      conditions: [{ type: "Ready", status: "True" }],
+    },
   };
 }
 

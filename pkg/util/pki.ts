@@ -9,6 +9,7 @@
 import { createPrivateKey, generateKeyPairSync, randomBytes, webcrypto, X509Certificate } from "node:crypto";
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { CertificateAuthority, RequestedCertificate } from "./certificates.ts";
 import type { Clock } from "./clock.ts";
 
 /** PEM. */
@@ -154,6 +155,8 @@ export async function replaceFile(file: string, text: string, mode: number): Pro
 export interface Pki<Name extends string> {
   /** PEM. */
   readonly caCert: string;
+  /** With its key: for {@link certificateAuthority} only. */
+  readonly ca: KeyPair;
   readonly certs: Readonly<Record<Name, KeyPair>>;
 }
 
@@ -180,7 +183,7 @@ export async function ensurePki<Name extends string>(
     await writePair(dir, name, issued);
     return [name, issued] as const;
   });
-  return { caCert: ca.cert, certs: Object.fromEntries(await Promise.all(entries)) as Record<Name, KeyPair> };
+  return { caCert: ca.cert, ca, certs: Object.fromEntries(await Promise.all(entries)) as Record<Name, KeyPair> };
 }
 
 /** A private key for signatures, as PEM; a start with the key in place does not make one. */
@@ -201,6 +204,67 @@ export async function ensureSigningKey(dir: string, name: string): Promise<strin
   const key = newSigningKey();
   await replaceFile(file, key, 0o600);
   return key;
+}
+
+const SUBJECT_ALTERNATIVE_NAME = "2.5.29.17";
+
+function subjectNames(der: ArrayBuffer | undefined, x509: Awaited<ReturnType<typeof library>>) {
+  return der ? new x509.SubjectAlternativeNameExtension(der).names.items : [];
+}
+
+async function parseRequest(pem: string) {
+  const x509 = await library();
+  const request = new x509.Pkcs10CertificateRequest(pem);
+  if (!(await request.verify())) throw new Error("the request is not signed by its own key");
+  const sans = subjectNames(request.getExtension(SUBJECT_ALTERNATIVE_NAME)?.rawData, x509);
+  const of = (type: string) => sans.filter((n) => n.type === type).map((n) => n.value);
+  const asked: RequestedCertificate = {
+    commonName: request.subjectName.getField("CN")[0] ?? "",
+    organizations: request.subjectName.getField("O"),
+    names: { DNS: of("dns"), IP: of("ip"), Email: of("email"), URI: of("url") },
+  };
+  return { request, asked, sans: sans.map((n) => ({ type: n.type, value: n.value })) };
+}
+
+/** Kubernetes' names of usages → bits of KeyUsage, and OIDs of ExtendedKeyUsage. */
+const KEY_USAGES: Readonly<Record<string, "digitalSignature" | "keyEncipherment">> = {
+  "digital signature": "digitalSignature",
+  "key encipherment": "keyEncipherment",
+};
+const EXTENDED_USAGES: Readonly<Record<string, string>> = { "client auth": CLIENT_AUTH, "server auth": SERVER_AUTH };
+
+export function certificateAuthority(ca: KeyPair, clock: Pick<Clock, "now">): CertificateAuthority {
+  return {
+    read: async (pem) => (await parseRequest(pem)).asked,
+    async sign(pem, { usages, seconds }) {
+      const x509 = await library();
+      const { request, sans } = await parseRequest(pem);
+      const issuer = new x509.X509Certificate(ca.cert);
+      const bits = usages.flatMap((u) => KEY_USAGES[u] ?? []).map((u) => x509.KeyUsageFlags[u]);
+      const until = Math.min(clock.now() + seconds * 1000, issuer.notAfter.getTime());
+      const cert = await x509.X509CertificateGenerator.create({
+        serialNumber: newSerial(),
+        subject: request.subject,
+        issuer: issuer.subjectName,
+        notBefore: new Date(clock.now() - SKEW_MS),
+        notAfter: new Date(until),
+        signingAlgorithm: ALGORITHM,
+        publicKey: request.publicKey,
+        signingKey: await fromPem(ca.key),
+        extensions: [
+          new x509.BasicConstraintsExtension(false, undefined, true),
+          new x509.KeyUsagesExtension(
+            bits.reduce((all, bit) => all | bit, 0),
+            true,
+          ),
+          new x509.ExtendedKeyUsageExtension(usages.flatMap((u) => EXTENDED_USAGES[u] ?? [])),
+          await x509.AuthorityKeyIdentifierExtension.create(issuer.publicKey),
+          ...(sans.length > 0 ? [new x509.SubjectAlternativeNameExtension(sans)] : []),
+        ],
+      });
+      return `${cert.toString("pem")}\n`;
+    },
+  };
 }
 
 /** The organizations (groups, in Kubernetes) that a PEM certificate request asks to be in. Rejects what is none. */

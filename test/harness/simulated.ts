@@ -115,6 +115,14 @@ export class SimulatedNode {
   }
 }
 
+/** The kubelet's own heartbeat. */
+const SLOW_NODES = { heartbeatMs: 10_000 };
+
+/** Of a node whose heart beats that slowly, as Kubernetes has it. */
+function graceOf({ heartbeatMs }: Partial<typeof SLOW_NODES>): { graceMs?: number } {
+  return heartbeatMs === undefined ? {} : { graceMs: heartbeatMs * 4 };
+}
+
 /** Error lines that no fault of the world around excuses. */
 const BUGS: ReadonlySet<string> = new Set(["worker failed", "scheduling failed", "informer: a change handler threw"]);
 
@@ -129,17 +137,22 @@ export class SimulatedCluster implements AsyncDisposable {
   readonly #ours = new Wire();
   readonly #stop = new AbortController();
   readonly #bugs: string[] = [];
+  readonly #nodeDefaults: Partial<typeof SLOW_NODES>;
   readonly #log: Logger = this.#logger({});
   #loops: Promise<void>[] = [];
 
-  private constructor(seed: number) {
+  private constructor(seed: number, nodeDefaults: Partial<typeof SLOW_NODES>) {
+    this.#nodeDefaults = nodeDefaults;
     this.random = seededRandom(seed);
     this.client = new Client(this.#ours.as(), "test");
   }
 
-  /** With this many plain nodes. Resolves when they are Ready. */
-  static async start(o: { nodes?: number; seed?: number } = {}): Promise<SimulatedCluster> {
-    const cluster = new SimulatedCluster(o.seed ?? 1);
+  /**
+   * With this many plain nodes. Resolves when they are Ready. Their hearts beat seldom, and they are missed late, so that
+   * weeks pass quickly; `lively`: as in a real cluster.
+   */
+  static async start(o: { nodes?: number; seed?: number; lively?: boolean } = {}): Promise<SimulatedCluster> {
+    const cluster = new SimulatedCluster(o.seed ?? 1, o.lively ? {} : SLOW_NODES);
     await cluster.startApiServer();
     const { signal } = cluster.#stop;
     const parts = (name: string, user: string) => ({
@@ -148,7 +161,13 @@ export class SimulatedCluster implements AsyncDisposable {
     });
     cluster.#loops = [
       runScheduler(parts("default-scheduler", "kube-scheduler"), signal),
-      runControllers(parts("kube-controller-manager", "kube-controller-manager"), signal),
+      runControllers(
+        {
+          ...parts("kube-controller-manager", "kube-controller-manager"),
+          nodeLifecycle: graceOf(cluster.#nodeDefaults),
+        },
+        signal,
+      ),
     ];
     for (let n = 1; n <= (o.nodes ?? 1); n++) cluster.addNode(`node-${n}`);
     await cluster.untilNodesReady();
@@ -173,6 +192,7 @@ export class SimulatedCluster implements AsyncDisposable {
       address: `192.168.${n >> 8}.${n & 255}`,
       dataDir: "/nonexistent",
       measure: () => Promise.resolve(MACHINE),
+      ...this.#nodeDefaults,
       ...more,
     };
     const node = new SimulatedNode(name, runtime, this.clock, (signal) => runAgent(agent, signal));

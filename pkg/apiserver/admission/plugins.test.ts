@@ -14,6 +14,7 @@ import { defaultIngressClass, defaultStorageClass } from "./default-classes.ts";
 import { defaultTolerationSeconds } from "./default-tolerations.ts";
 import { limitRanger } from "./limit-ranger.ts";
 import { namespaceLifecycle } from "./namespace-lifecycle.ts";
+import { taintNodesByCondition } from "./node-taints.ts";
 import { priority } from "./priority.ts";
 import { runtimeClass } from "./runtime-class.ts";
 import { serviceAccount } from "./service-account.ts";
@@ -179,7 +180,7 @@ const rows: readonly Row[] = [
   ],
   [
     "DefaultTolerationSeconds: beside what is tolerated already",
-    defaultTolerationSeconds,
+    defaultTolerationSeconds(300),
     { plural: "pods", object: pod({ tolerations: [{ key: "node.kubernetes.io/not-ready", operator: "Exists" }] }) },
     [],
     {
@@ -190,6 +191,27 @@ const rows: readonly Row[] = [
         ],
       },
     },
+  ],
+  [
+    "TaintNodesByCondition: a new node has to say that it is ready",
+    taintNodesByCondition,
+    { plural: "nodes", object: named("n1", { spec: { taints: [{ key: "a", effect: "NoExecute" }] } }) },
+    [],
+    {
+      spec: {
+        taints: [
+          { key: "a", effect: "NoExecute" },
+          { key: "node.kubernetes.io/not-ready", effect: "NoSchedule" },
+        ],
+      },
+    },
+  ],
+  [
+    "TaintNodesByCondition: one that says so at once",
+    taintNodesByCondition,
+    { plural: "nodes", object: named("n1", { status: { conditions: [{ type: "Ready", status: "True" }] } }) },
+    [],
+    { metadata: { name: "n1" }, status: { conditions: [{ type: "Ready", status: "True" }] } },
   ],
   [
     "Priority: none named, no default",

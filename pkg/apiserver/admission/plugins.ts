@@ -6,7 +6,7 @@ import type { AdmissionPlugin } from "../admission.ts";
 import { certificateApproval, certificateSigning, certificateSubjectRestriction } from "./certificates.ts";
 import { claimResize } from "./claim-resize.ts";
 import { defaultIngressClass, defaultStorageClass } from "./default-classes.ts";
-import { defaultTolerationSeconds } from "./default-tolerations.ts";
+import { defaultTolerationSeconds, TOLERATION_SECONDS } from "./default-tolerations.ts";
 import { expressionCheck } from "./expression-check.ts";
 import { inUseProtection } from "./in-use-protection.ts";
 import { jobQueue } from "./job-queue.ts";
@@ -14,6 +14,7 @@ import { limitRanger } from "./limit-ranger.ts";
 import { equivalentsIn } from "./matching.ts";
 import { namespaceLifecycle } from "./namespace-lifecycle.ts";
 import { nodeRestriction } from "./node-restriction.ts";
+import { taintNodesByCondition } from "./node-taints.ts";
 import { podSecurity } from "./pod-security/plugin.ts";
 import { validatingPolicy } from "./policy/plugin.ts";
 import { priority } from "./priority.ts";
@@ -22,6 +23,7 @@ import { resourceQuota } from "./quota/plugin.ts";
 import { runtimeClass } from "./runtime-class.ts";
 import { serviceAccount } from "./service-account.ts";
 import { serviceAddresses } from "./service-addresses.ts";
+import { verticalPodAutoscaler } from "./vpa.ts";
 import { mutatingWebhook, validatingWebhook } from "./webhooks/plugin.ts";
 
 export interface PluginOptions {
@@ -32,6 +34,8 @@ export interface PluginOptions {
   readonly resources: () => readonly ResourceDef[];
   /** Whether Pods get a token of their ServiceAccount: off where nobody would issue it. */
   readonly mountTokens: boolean;
+  /** How long Pods stay on a node that is not ready or away, if they do not say. */
+  readonly tolerationSeconds?: number | undefined;
 }
 
 export function defaultPlugins(o: PluginOptions): readonly AdmissionPlugin[] {
@@ -40,11 +44,12 @@ export function defaultPlugins(o: PluginOptions): readonly AdmissionPlugin[] {
     limitRanger,
     rbacEscalation,
     nodeRestriction,
+    taintNodesByCondition,
     serviceAccount({ random: o.random, mountToken: o.mountTokens }),
     podSecurity,
     priority,
     jobQueue,
-    defaultTolerationSeconds,
+    defaultTolerationSeconds(o.tolerationSeconds ?? TOLERATION_SECONDS),
     defaultStorageClass,
     inUseProtection,
     claimResize,
@@ -53,6 +58,7 @@ export function defaultPlugins(o: PluginOptions): readonly AdmissionPlugin[] {
     certificateSigning,
     certificateSubjectRestriction,
     defaultIngressClass,
+    verticalPodAutoscaler,
   ];
   const withKinds = { ...o, equivalents: equivalentsIn(o.resources) };
   return [
