@@ -4,8 +4,9 @@
  *  U1  All or nothing: a Job starts when its quotas allow all its Pods and nodes have room for all of them, at once.
  *  U2  The order of all queues together is priority, then age. Everyone that fits starts: who waits holds up nobody that
  *      does not need what it waits for.
- *  U3  No queue's first is overtaken for ever: what it wants is booked for it, whether free or in use, so that nobody
- *      behind it can take that. What is in use by Jobs comes free when they end, and then it is kept.
+ *  U3  No queue's first is overtaken for ever: room for it is booked, whether free or in use, on the nodes that are nearest
+ *      to having it. Nobody behind it starts whose Pods could end up there and take some of that, wherever the scheduler
+ *      puts them. What is in use by Jobs comes free when they end, and then it is kept.
  *  U4  Who wants more than there is at all, or than its quota allows, books nothing.
  */
 import type { Job, Node, Pod, ResourceQuota } from "../../api/generated/types.ts";
@@ -15,7 +16,7 @@ import type { DeepReadonly } from "../../util/types.ts";
 import { isActive, type ReadonlyPod } from "../workload/pods.ts";
 import { type Allowance, allowanceOf, chargeFor, exceeds, lackIn, takeFrom } from "./allowances.ts";
 import { needsOf, showAmount, withRequests } from "./amounts.ts";
-import { book, countFitting, fitting, freeFor, type Room, roomsOf, take } from "./rooms.ts";
+import { book, countFitting, fitting, freeFor, mayTakeBooked, type Room, roomsOf, take } from "./rooms.ts";
 
 type ReadonlyJob = DeepReadonly<Job>;
 
@@ -160,12 +161,12 @@ function quotaHold({ job, pod, size }: Gang, l: Ledger): Hold | undefined {
 }
 
 function roomHold({ pod, size }: Gang, l: Ledger, first: ReadonlyMap<string, ReadonlyJob>): Hold | undefined {
-  if (countFitting(l.rooms, pod.spec, "free") >= size) return undefined;
+  const free = countFitting(l.unbooked, pod.spec, "free");
+  if (free >= size && !mayTakeBooked(l.rooms, l.unbooked, pod.spec, size)) return undefined;
   if (fitting(l.rooms, pod.spec).length === 0) {
     return { reason: "TooLarge", why: "wants nodes that match its selector, affinity and tolerations; there are none" };
   }
   if (countFitting(l.rooms, pod.spec, "size") < size) return { reason: "TooLarge", why: tooLarge(pod.spec, size, l) };
-  const free = countFitting(l.unbooked, pod.spec, "free");
   if (free >= size) {
     const names = [...first.values()].map(keyOf).join(", ");
     return { reason: "WaitsForOthers", why: `waits behind ${names}: what is free is kept for those before it` };

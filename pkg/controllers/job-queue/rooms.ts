@@ -83,6 +83,25 @@ export function book(rooms: readonly Room[], spec: ReadonlySpec, count: number):
   }
 }
 
+/**
+ * Whether some of `count` such Pods, were they to start now, could end up where they would take what is booked. `rooms`
+ * and `unbooked` are the same nodes, with what is booked taken off and without.
+ */
+export function mayTakeBooked(
+  rooms: readonly Room[],
+  unbooked: readonly Room[],
+  spec: ReadonlySpec,
+  count: number,
+): boolean {
+  const needs = needsOf(spec);
+  const actual = new Map(unbooked.map((room) => [room.node, room]));
+  return fitting(rooms, spec).some((room) => {
+    const free = actual.get(room.node)?.free ?? {};
+    const here = minus(room.free, needs, BigInt(Math.min(timesIn(free, needs), count)));
+    return Object.keys(needs).some((name) => (room.free[name] ?? 0n) < (free[name] ?? 0n) && (here[name] ?? 0n) < 0n);
+  });
+}
+
 /** How much of `needs` is free, of what is scarcest. */
 function share(free: Amounts, needs: Amounts): number {
   return Math.min(...Object.entries(needs).map(([name, n]) => Number(free[name] ?? 0n) / Number(n)));
