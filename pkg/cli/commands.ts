@@ -79,6 +79,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import("./commands/exec.ts"),
   },
   {
+    name: "queue",
+    group: LOOK,
+    summary: "Show which Jobs wait in queues, their places, and for what",
+    load: () => import("./commands/queue.ts"),
+  },
+  {
     name: "explain",
     group: LOOK,
     summary: "Describe the fields of a kind",
