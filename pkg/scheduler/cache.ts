@@ -197,7 +197,7 @@ export class SchedulerCache implements Snapshot {
       add: change(remove, add),
       remove: change(add, remove),
       [Symbol.dispose]: () => {
-        for (const back of undo.toReversed()) back();
+        for (const back of undo.splice(0).toReversed()) back();
       },
     };
   }

@@ -15,17 +15,25 @@ export type Decision =
     }
   | { readonly node: undefined; readonly why: Unschedulable };
 
-/**
- * Finds the node for a Pod: a pure function of the snapshot, `random` (ties) and `start` (where to begin looking).
- * In a big cluster it stops once enough nodes would do.
- */
+export interface FindNodeOptions {
+  /** Chooses among equals. */
+  readonly random: Random;
+  /** Where to begin looking. */
+  readonly start?: number;
+  /** Taken, if it will do: room was made there for the Pod. */
+  readonly nominated?: string | undefined;
+}
+
+/** Finds the node for a Pod: a pure function of its arguments. In a big cluster it stops once enough nodes would do. */
 export function findNode(
   profile: readonly ProfilePlugin[],
   pod: PodInfo,
   snapshot: Snapshot,
-  o: { readonly random: Random; readonly start?: number },
+  o: FindNodeOptions,
 ): Decision {
   const judge = new PodJudge(profile, pod, snapshot);
+  const nominated = o.nominated === undefined ? undefined : snapshot.node(o.nominated);
+  if (nominated && !judge.filter(nominated)) return { node: nominated, score: 0, feasible: 1, evaluated: 0 };
   const { nodes } = snapshot;
   const enough = enoughNodes(nodes.length);
   const feasible: NodeInfo[] = [];

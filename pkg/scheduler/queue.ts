@@ -166,6 +166,12 @@ export class SchedulingQueue implements Disposable {
     this.#resume(pod);
   }
 
+  /** Something was done for this Pod. */
+  wake(key: ObjectKey): void {
+    const pod = this.#pods.get(key);
+    if (pod?.place === "parked") this.#resume(pod);
+  }
+
   move(event: ClusterEvent): void {
     for (const pod of this.#inFlight) pod.events.add(event);
     for (const pod of this.#parkedFor.get(event) ?? []) this.#resume(pod);

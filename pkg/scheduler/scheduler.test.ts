@@ -83,7 +83,9 @@ describe("runScheduler", () => {
     await c.nodes.create(node("n2", { allocatable: { cpu: "1" } }));
     await c.pods.create(pod("web", { requests: { cpu: "2" } }));
     await c.clock.advance(0);
-    const message = "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint {gpu: true}.";
+    const message =
+      "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint {gpu: true}. " +
+      "preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling.";
     expect(await conditionOf("web")).toMatchObject({ status: "False", reason: "Unschedulable", message });
     expect((await c.events.list()).items).toMatchObject([{ reason: "FailedScheduling", type: "Warning", message }]);
 

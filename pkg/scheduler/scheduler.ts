@@ -1,26 +1,28 @@
 /** Gives each Pod that has no node one: queue → snapshot → filter → score → pick → assume → bind. */
-import type { Namespace, Node, Pod } from "../api/generated/types.ts";
+import type { Namespace, Node, Pod, PodDisruptionBudget } from "../api/generated/types.ts";
 import { namespaces } from "../api/kinds/core/namespace.ts";
 import { nodes } from "../api/kinds/core/node.ts";
 import { pods } from "../api/kinds/core/pod.ts";
-import { nameOf, splitKey, type ObjectKey } from "../api/object.ts";
-import { condition, isTerminal } from "../api/pod.ts";
+import { podDisruptionBudgets } from "../api/kinds/policy/poddisruptionbudget.ts";
+import { uidOf, type ObjectKey } from "../api/object.ts";
+import { isTerminal } from "../api/pod.ts";
 import { isReason } from "../api/status.ts";
 import type { Client } from "../client/client.ts";
-import type { Cause } from "../client/transport.ts";
 import { Informer } from "../informer/informer.ts";
-import { EventRecorder, subjectOf } from "../reconcile/events.ts";
 import { together } from "../reconcile/scope.ts";
-import { rfc3339, type Clock, type Random } from "../util/clock.ts";
+import type { Clock, Random } from "../util/clock.ts";
 import type { Logger } from "../util/log.ts";
 import type { DeepReadonly } from "../util/types.ts";
 import { SchedulerCache } from "./cache.ts";
 import { nodeEvents, podEvents, standing } from "./cluster-events.ts";
 import { explain, refusers, type Unschedulable } from "./explain.ts";
-import { findNode } from "./find-node.ts";
-import type { ProfilePlugin } from "./framework.ts";
-import { podInfo } from "./pod-info.ts";
+import { type Decision, findNode } from "./find-node.ts";
+import { PodJudge, type ProfilePlugin } from "./framework.ts";
+import { Nominations } from "./nominations.ts";
+import { podInfo, type PodInfo } from "./pod-info.ts";
+import { PodWriter } from "./pod-writer.ts";
 import { planVolumes } from "./plugins/volume-binding.ts";
+import { isPreempted, planPreemption, type Preemption } from "./preemption.ts";
 import { defaultProfile } from "./profile.ts";
 import { SchedulingQueue, type QueuedPod } from "./queue.ts";
 import { VolumeBinder } from "./volume-binder.ts";
@@ -50,6 +52,8 @@ const SLICE_MS = 8;
  *  D2  One Pod's binding never holds up the decision about the next.
  *  D3  A Pod that cannot be placed says why: an event per attempt, and a condition that is written when it changes.
  *  D4  No error ends the loop; a Pod that meets one is tried again after its back-off.
+ *  D5  A Pod for which room can be made has it made once: it waits for its victims to go, on a node that less important
+ *      ones cannot take from it.
  */
 export async function runScheduler(o: SchedulerOptions, signal: AbortSignal): Promise<void> {
   using scheduler = new Scheduler(o);
@@ -62,13 +66,17 @@ class Scheduler implements Disposable {
   readonly #profile: readonly ProfilePlugin[];
   readonly #cache = new SchedulerCache();
   readonly #queue: SchedulingQueue;
-  readonly #recorder: EventRecorder;
+  readonly #nominations = new Nominations();
+  readonly #budgets: Informer<PodDisruptionBudget>;
+  readonly #writer: PodWriter;
   readonly #volumes: VolumeBinder;
   #signal = AbortSignal.abort();
   /** Writes under way. */
   readonly #writes = new Set<Promise<void>>();
   /** Bindings that wait for volumes: others make those, and nobody must wait for others. */
   readonly #waits = new Set<Promise<void>>();
+  /** By uid: Pods that are being ended, though they do not look so yet. */
+  readonly #victims = new Set<string>();
   /** Where the search for nodes begins next, so that all nodes get their share of it. */
   #start = 0;
 
@@ -78,7 +86,8 @@ class Scheduler implements Disposable {
     this.#profile = o.profile ?? defaultProfile;
     const wakeOn = new Map(this.#profile.map((p) => [p.name, p.wakeOn]));
     this.#queue = new SchedulingQueue({ clock: o.clock, wakeOn: (plugin) => wakeOn.get(plugin) ?? [] });
-    this.#recorder = new EventRecorder({ ...o, component: this.#name });
+    this.#budgets = new Informer({ ...o, resource: o.client.resource<PodDisruptionBudget>(podDisruptionBudgets) });
+    this.#writer = new PodWriter({ ...o, name: this.#name });
     this.#volumes = new VolumeBinder(this.#cache.volumes, { ...o, changed: () => this.#queue.move("VolumeChanged") });
   }
 
@@ -92,7 +101,7 @@ class Scheduler implements Disposable {
     informers.nodes.onChange((key, now, old) => this.#onNode(key, now, old));
     informers.namespaces.onChange((key, now) => this.#onNamespace(key, now));
     informers.pods.onChange((key, now, old) => this.#onPod(key, now, old));
-    const all = [...Object.values(informers), ...this.#volumes.informers];
+    const all = [...Object.values(informers), this.#budgets, ...this.#volumes.informers];
     await together(signal, ...all.map((i) => (s: AbortSignal) => i.run(s)), async (s) => {
       this.#signal = s;
       await Promise.all(all.map((i) => i.whenSynced(s)));
@@ -102,7 +111,7 @@ class Scheduler implements Disposable {
 
   [Symbol.dispose](): void {
     this.#queue[Symbol.dispose]();
-    this.#recorder[Symbol.dispose]();
+    this.#writer[Symbol.dispose]();
   }
 
   async #loop(signal: AbortSignal): Promise<void> {
@@ -126,11 +135,8 @@ class Scheduler implements Disposable {
   #scheduleOne(pod: QueuedPod): void {
     const { info } = pod;
     try {
-      const decision = findNode(this.#profile, info, this.#cache, { random: this.#o.random, start: this.#start });
-      if (!decision.node) {
-        this.#queue.park(pod, refusers(decision.why));
-        return this.#reportUnschedulable(pod, decision.why);
-      }
+      const { decision, preemption } = this.#decide(info);
+      if (!decision.node) return this.#postpone(pod, decision.why, preemption);
       this.#start = (this.#start + decision.evaluated) % this.#cache.nodes.length;
       const volumes = planVolumes(info, decision.node, this.#cache.volumes);
       this.#cache.assume(info, decision.node.name);
@@ -142,24 +148,72 @@ class Scheduler implements Disposable {
     }
   }
 
+  /** Pods that have been promised a node stand there, for less important ones (Nominations O1). */
+  #decide(info: PodInfo): { readonly decision: Decision; readonly preemption?: Preemption } {
+    const [profile, cache] = [this.#profile, this.#cache];
+    const { random } = this.#o;
+    const nominated = this.#nominations.of(info.key);
+    using world = cache.whatIf();
+    const crowded = this.#nominations.seat(info, cache, world);
+    const decision = findNode(profile, info, cache, { random, start: this.#start, nominated });
+    if (decision.node) {
+      world[Symbol.dispose]();
+      // They may never come: nobody is placed on the strength of their company.
+      const refusal = crowded ? new PodJudge(profile, info, cache).filter(decision.node) : undefined;
+      if (!refusal) return { decision };
+      const why = { nodes: cache.nodes.length, refusals: new Map([[decision.node.name, refusal]]) };
+      return { decision: { node: undefined, why } };
+    }
+    if (cache.nodes.length === 0) return { decision };
+    const isVictim = (p: PodInfo) => this.#victims.has(p.uid) || isPreempted(p);
+    const budgets = this.#budgets.list();
+    const { why } = decision;
+    return {
+      decision,
+      preemption: planPreemption({ profile, pod: info, why, cache, budgets, nominated, isVictim, random }),
+    };
+  }
+
+  #postpone(pod: QueuedPod, why: Unschedulable, preemption: Preemption | undefined): void {
+    const { info } = pod;
+    this.#queue.park(pod, refusers(why));
+    if (preemption?.node) this.#preempt(info, preemption.node.name, preemption.victims);
+    else if (preemption?.gaveUp) this.#nominations.clear(info.key);
+    const message = [explain(why), preemption?.node ? undefined : preemption?.message].filter(Boolean).join(" ");
+    this.#o.log.debug({ pod: info.key, attempts: pod.attempts, why: message }, "pod unschedulable");
+    this.#writer.failed(info, message);
+    const report = this.#writer.unschedulable(info, message, this.#nominations.of(info.key) ?? "");
+    if (report) this.#track(report);
+  }
+
+  #preempt(info: PodInfo, node: string, victims: readonly PodInfo[]): void {
+    this.#nominations.set(info, node);
+    for (const other of this.#nominations.below(info, node)) {
+      this.#nominations.clear(other.key);
+      this.#queue.wake(other.key);
+      this.#track(this.#writer.unnominate(other));
+    }
+    for (const victim of victims) {
+      if (this.#victims.has(victim.uid) || victim.pod.metadata.deletionTimestamp) continue;
+      this.#victims.add(victim.uid);
+      this.#track(this.#end(victim, info, node));
+    }
+  }
+
+  async #end(victim: PodInfo, by: PodInfo, node: string): Promise<void> {
+    if (await this.#writer.preempt(victim, by, node)) return;
+    this.#victims.delete(victim.uid);
+    this.#queue.wake(by.key);
+  }
+
   async #bind(pod: QueuedPod, node: string, volumes: VolumePlan | undefined): Promise<void> {
     const { info } = pod;
-    const { namespace, name } = splitKey(info.key);
-    const binding = {
-      apiVersion: "v1",
-      kind: "Binding",
-      metadata: { namespace, name, uid: info.uid },
-      target: { apiVersion: "v1", kind: "Node", name: node },
-    };
-    const cause = { component: this.#name, reason: "Scheduled", object: this.#objectOf(info.pod) };
     try {
-      if (volumes) await this.#bindVolumes(volumes, node, cause);
-      await this.#o.client.resource(pods, namespace).subresource(name, "binding", binding, "create", cause);
+      if (volumes) await this.#bindVolumes(info, volumes, node);
+      await this.#writer.bind(info, node);
       this.#queue.done(pod);
       const waitedMs = this.#o.clock.now() - pod.addedAt;
       this.#o.log.info({ pod: info.key, node, attempts: pod.attempts, waitedMs }, "pod assigned");
-      const subject = subjectOf(pods, info.pod);
-      this.#recorder.event(subject, "Normal", "Scheduled", `Successfully assigned ${info.key} to ${node}`);
     } catch (error) {
       this.#cache.forget(info);
       this.#queue.retry(pod);
@@ -169,47 +223,15 @@ class Scheduler implements Disposable {
         return;
       }
       this.#o.log.warn({ err: error, pod: info.key, node }, "binding failed, will retry");
-      const message = `binding rejected: ${error instanceof Error ? error.message : String(error)}`;
-      this.#recorder.event(subjectOf(pods, info.pod), "Warning", "FailedScheduling", message);
+      this.#writer.failed(info, `binding rejected: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
 
-  async #bindVolumes(volumes: VolumePlan, node: string, cause: Cause): Promise<void> {
+  async #bindVolumes({ pod }: PodInfo, volumes: VolumePlan, node: string): Promise<void> {
     try {
-      await this.#volumes.bind(volumes, node, { ...cause, reason: "VolumeBinding" }, this.#signal);
+      await this.#volumes.bind(volumes, node, this.#writer.causeOf(pod, "VolumeBinding"), this.#signal);
     } finally {
       this.#cache.volumes.settle(volumes);
-    }
-  }
-
-  #reportUnschedulable({ info, attempts }: QueuedPod, why: Unschedulable): void {
-    const message = explain(why);
-    this.#o.log.debug({ pod: info.key, attempts, why: message }, "pod unschedulable");
-    this.#recorder.event(subjectOf(pods, info.pod), "Warning", "FailedScheduling", message);
-    const old = condition(info.pod.status?.conditions, "PodScheduled");
-    const same = old?.status === "False" && old.reason === "Unschedulable" && old.message === message;
-    if (same) return;
-    const next = {
-      type: "PodScheduled",
-      status: "False",
-      reason: "Unschedulable",
-      message,
-      ...(old?.status !== "False" && { lastTransitionTime: rfc3339(this.#o.clock.now()) }),
-    };
-    this.#track(this.#patchCondition(info.pod, next));
-  }
-
-  async #patchCondition(pod: DeepReadonly<Pod>, next: object): Promise<void> {
-    const patch = { metadata: { uid: pod.metadata.uid }, status: { conditions: [next] } };
-    const cause = { component: this.#name, reason: "Unschedulable", object: this.#objectOf(pod) };
-    try {
-      await this.#o.client
-        .resource(pods, pod.metadata.namespace)
-        .patch(nameOf(pod), "application/strategic-merge-patch+json", patch, { subresource: "status", cause });
-    } catch (error) {
-      if (!isReason(error, "NotFound", "Conflict")) {
-        this.#o.log.warn({ err: error, pod: nameOf(pod) }, "could not report that a pod is unschedulable");
-      }
     }
   }
 
@@ -218,22 +240,26 @@ class Scheduler implements Disposable {
     among.add(tracked);
   }
 
-  #objectOf({ metadata: m }: DeepReadonly<Pod>): string {
-    return `pods/${m.namespace ?? ""}/${m.name ?? ""}@${m.resourceVersion ?? ""}`;
-  }
-
   #onPod(key: ObjectKey, now: DeepReadonly<Pod> | undefined, old: DeepReadonly<Pod> | undefined): void {
+    if (old && (!now || now.metadata.deletionTimestamp)) this.#victims.delete(uidOf(old));
     if (now && standing(now)) {
       this.#queue.remove(key);
+      this.#nominations.forget(key);
       this.#cache.put(podInfo(now), now.spec?.nodeName ?? "");
     } else if (now && this.#isMine(now)) {
       // One we have bound but whose binding we do not see yet still looks as if it had no node.
-      if (!this.#cache.isAssumed(key, now.metadata.uid ?? "")) this.#queue.put(podInfo(now));
+      if (!this.#cache.isAssumed(key, uidOf(now))) this.#enqueue(podInfo(now));
     } else {
       this.#queue.remove(key);
       this.#cache.remove(key);
+      if (this.#nominations.forget(key)) this.#queue.move("PodGone");
     }
     for (const event of podEvents(now, old)) this.#queue.move(event);
+  }
+
+  #enqueue(info: PodInfo): void {
+    this.#nominations.observe(info);
+    this.#queue.put(info);
   }
 
   #isMine(pod: DeepReadonly<Pod>): boolean {

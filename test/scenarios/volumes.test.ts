@@ -109,7 +109,7 @@ describe("a claim of the default class", () => {
         (p) => condition(p.status?.conditions, "PodScheduled")?.status === "False",
       );
       expect(condition(waiting.status?.conditions, "PodScheduled")?.message).toBe(
-        '0/1 nodes are available: persistentvolumeclaim "late" not found.',
+        '0/1 nodes are available: persistentvolumeclaim "late" not found. preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.',
       );
       await apply(claim("late"));
       await cluster.untilPod("early", ready);

@@ -17,7 +17,9 @@ test("a Pod for which there is no GPU says so, and runs as soon as a node with o
   await c.untilNodesReady();
   await c.create("train", gpu("1"));
   await c.clock.advance(1_000);
-  const sentence = "0/3 nodes are available: 1 node(s) had untolerated taint {team: a}, 2 Insufficient nvidia.com/gpu.";
+  const sentence =
+    "0/3 nodes are available: 1 node(s) had untolerated taint {team: a}, 2 Insufficient nvidia.com/gpu. " +
+    "preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling.";
   const pod = await c.pod("train");
   expect(condition(pod?.status?.conditions, "PodScheduled")).toMatchObject({
     status: "False",

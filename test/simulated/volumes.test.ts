@@ -231,7 +231,7 @@ describe("volumes made by hand", () => {
     await c.create("late", mounts("data"), using("data"));
     await c.clock.advance(1_000);
     expect(await whyPending(c, "late")).toBe(
-      '0/1 nodes are available: persistentvolumeclaim "data" bound to non-existent persistentvolume "v".',
+      '0/1 nodes are available: persistentvolumeclaim "data" bound to non-existent persistentvolume "v". preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.',
     );
   });
 });
@@ -254,11 +254,13 @@ describe("the scheduler", () => {
     await using c = await start(1);
     await c.create("web", mounts("data"), using("data"));
     await c.clock.advance(1_000);
-    expect(await whyPending(c, "web")).toBe('0/1 nodes are available: persistentvolumeclaim "data" not found.');
+    expect(await whyPending(c, "web")).toBe(
+      '0/1 nodes are available: persistentvolumeclaim "data" not found. preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.',
+    );
     await claim(c, "data", { storageClassName: "" });
     await c.clock.advance(1_000);
     expect(await whyPending(c, "web")).toBe(
-      "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.",
+      "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims. preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.",
     );
     await volume(c, "v", "1Gi", { hostPath: { path: join(root, "v"), type: "DirectoryOrCreate" } });
     await c.untilReady("web");
@@ -282,7 +284,9 @@ describe("the scheduler", () => {
       else found.push([spec.nodeName, (await claimNow(c, spec.volumes?.[0]?.name ?? ""))?.spec?.volumeName]);
     }
     expect(new Map(found as [string, string][])).toEqual(new Map([1, 2].map((n) => [`node-${n}`, `v${n}`])));
-    expect(waiting).toEqual(["0/3 nodes are available: 3 node(s) didn't find available persistent volumes to bind."]);
+    expect(waiting).toEqual([
+      "0/3 nodes are available: 3 node(s) didn't find available persistent volumes to bind. preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling.",
+    ]);
   });
 
   test("a bound volume keeps its Pod on its node; a claim of one Pod is one Pod's", async () => {
@@ -302,9 +306,10 @@ describe("the scheduler", () => {
     await c.clock.advance(15_000);
     await c.delete("second", 0);
     await c.clock.advance(15_000);
-    expect(await whyPending(c, "third")).toBe(
+    expect(await whyPending(c, "third")).toContain(
       "0/2 nodes are available: 1 node(s) didn't match PersistentVolume's node affinity, " +
-        "1 node(s) didn't match Pod's node affinity/selector.",
+        "1 node(s) didn't match Pod's node affinity/selector. " +
+        "preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling.",
     );
   });
 });
