@@ -113,6 +113,7 @@ class ReplicaController<O extends ApiObject> {
     if (!owner) return "done";
     const at = `${this.#kind.ref.plural}/${keyOf(owner)}@${owner.metadata.resourceVersion ?? ""}`;
     const cause = (reason: string): Cause => ({ component: this.#kind.name, reconcileId, reason, object: at });
+    await this.#pods.settle(owner, signal);
     const owned = await this.#claim(owner, cause, signal);
     const { template, ...wanted } = this.#kind.read(owner);
     const crowd = crowding(this.ownership, owner);

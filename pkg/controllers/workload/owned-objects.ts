@@ -1,6 +1,6 @@
 /** How a controller writes the objects it manages: with its reason, and in step with its own cache. */
 import type { ApiObject } from "../../api/object.ts";
-import { controllerOf, nameOf, namespaceOf, uidOf } from "../../api/object.ts";
+import { controllerOf, keyOf, nameOf, namespaceOf, uidOf } from "../../api/object.ts";
 import type { ResourceRef } from "../../api/resource.ts";
 import { ApiError, isReason } from "../../api/status.ts";
 import type { Client } from "../../client/client.ts";
@@ -26,40 +26,42 @@ export class OwnedObjects<T extends ApiObject> {
     this.#informer = o.informer;
   }
 
-  async create(object: DeepReadonly<T>, cause: Cause, signal: AbortSignal): Promise<DeepReadonly<T>> {
-    const created = await this.#sent(object, this.#api(object).create(object, { cause }));
-    await this.#informer.whenShows(created, signal);
-    return created;
+  create(object: DeepReadonly<T>, cause: Cause, signal: AbortSignal): Promise<DeepReadonly<T>> {
+    return this.#tracked(object, async () => {
+      const created = await this.#api(object).create(object, { cause });
+      await this.#informer.whenShows(created, signal);
+      return created;
+    });
   }
 
   /** One that is gone already, or was replaced by another of its name, is fine. */
-  async delete(object: DeepReadonly<T>, cause: Cause, signal: AbortSignal): Promise<void> {
+  delete(object: DeepReadonly<T>, cause: Cause, signal: AbortSignal): Promise<void> {
     const uid = uidOf(object);
-    try {
-      await this.#api(object).delete(nameOf(object), {
-        preconditions: { uid },
-        propagationPolicy: "Background",
-        cause,
-      });
-    } catch (error) {
-      if (!isReason(error, "NotFound", "Conflict")) throw error;
-    }
-    const key = namespaceOf(object) ? `${namespaceOf(object)}/${nameOf(object)}` : nameOf(object);
     const left = () => {
-      const seen = this.#informer.get(key);
+      const seen = this.#informer.get(keyOf(object));
       return !seen || uidOf(seen) !== uid || seen.metadata.deletionTimestamp !== undefined;
     };
-    await this.#informer.until(left, signal);
+    return this.#tracked(object, async () => {
+      try {
+        const o = { preconditions: { uid }, propagationPolicy: "Background", cause } as const;
+        await this.#api(object).delete(nameOf(object), o);
+      } catch (error) {
+        if (!isReason(error, "NotFound", "Conflict")) throw error;
+      }
+      await this.#informer.until(left, signal);
+    });
   }
 
   /** Merge-patches the object as it was seen: fails with Conflict when it has changed since. */
-  async patch(object: DeepReadonly<T>, change: object, cause: Cause, signal: AbortSignal): Promise<void> {
+  patch(object: DeepReadonly<T>, change: object, cause: Cause, signal: AbortSignal): Promise<void> {
     const { uid, resourceVersion } = object.metadata;
     const { metadata = {}, ...rest } = change as { metadata?: object };
     const body = { ...rest, metadata: { uid, resourceVersion, ...metadata } };
-    const sent = this.#api(object).patch(nameOf(object), "application/merge-patch+json", body, { cause });
-    const patched = await this.#sent(object, sent);
-    await this.#informer.whenShows(patched, signal);
+    return this.#tracked(object, async () => {
+      const api = this.#api(object);
+      const patched = await api.patch(nameOf(object), "application/merge-patch+json", body, { cause });
+      await this.#informer.whenShows(patched, signal);
+    });
   }
 
   /** `owner` manages it from now on. */
@@ -83,27 +85,29 @@ export class OwnedObjects<T extends ApiObject> {
   }
 
   /**
-   * Resolves when the cache shows what came of the owner's writes whose answers were lost. Where sizes must add up, call
-   * it before planning: a write that seemed to fail may have been done.
+   * Resolves when the cache shows what came of the owner's writes whose answers were lost. Call it before planning: a
+   * write that seemed to fail may have been done, and doing the like of it again would be one too many.
    */
   async settle(owner: DeepReadonly<ApiObject>, signal: AbortSignal): Promise<void> {
-    const unsure = this.#unsure.get(uidOf(owner));
-    for (const [name, object] of unsure ?? []) {
+    for (const [name, object] of this.#unsure.get(uidOf(owner)) ?? []) {
       try {
         await this.#informer.whenShows(await this.#api(object).get(name, signal), signal);
       } catch (error) {
         if (!isReason(error, "NotFound")) throw error;
+        if (uidOf(object) !== "") await this.#informer.whenGone(object, signal);
       }
     }
     this.#unsure.delete(uidOf(owner));
   }
 
-  async #sent<R>(object: DeepReadonly<T>, answer: Promise<R>): Promise<R> {
+  /** A write is unsure until the cache shows what came of it; a refusal is an answer. */
+  async #tracked<R>(object: DeepReadonly<T>, write: () => Promise<R>): Promise<R> {
     try {
-      return await answer;
+      return await write();
     } catch (error) {
       const owner = controllerOf(object)?.uid;
       const refused = error instanceof ApiError && !error.retryable;
+      // One whose name the server was to choose cannot be asked for; it will show as one too many.
       if (!refused && owner !== undefined && nameOf(object) !== "") {
         let unsure = this.#unsure.get(owner);
         if (!unsure) this.#unsure.set(owner, (unsure = new Map()));
