@@ -7,7 +7,7 @@ import type { DeepReadonly } from "../../util/types.ts";
 import { standingOf } from "./assess.ts";
 import { planPods } from "./plan.ts";
 import { reportOf } from "./status.ts";
-import { at, job, NOW, pod } from "./testing.ts";
+import { at, job, NOW, pod } from "./testing/objects.ts";
 
 const planOf = (o: Job, pods: readonly Pod[], now = NOW) => planPods(standingOf(o, pods, now), now);
 const report = (o: Job, pods: readonly Pod[], now = NOW) => reportOf(standingOf(o, pods, now), now);

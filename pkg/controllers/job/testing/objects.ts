@@ -1,7 +1,7 @@
 /** Jobs and Pods as a test writes them down. */
-import type { Job, JobSpec, JobStatus, Pod } from "../../api/generated/types.ts";
-import { rfc3339 } from "../../util/clock.ts";
-import { COMPLETION_INDEX, INDEX_FAILURES, TRACKING_FINALIZER } from "./job-pods.ts";
+import type { Job, JobSpec, JobStatus, Pod } from "../../../api/generated/types.ts";
+import { rfc3339 } from "../../../util/clock.ts";
+import { COMPLETION_INDEX, INDEX_FAILURES, TRACKING_FINALIZER } from "../job-pods.ts";
 
 export const NOW = Date.UTC(2026, 0, 1, 12);
 export const at = (secondsAgo: number) => rfc3339(NOW - secondsAgo * 1000);
