@@ -32,6 +32,9 @@ const ROUNDS = 80;
 /** Longer than the longest back-off, and than the time until lost events are made good. */
 const HEALING_MS = 900_000;
 
+/** Nobody replaces these Pods: they stay on a node that is lost for a while. */
+const STAY = { operator: "Exists", effect: "NoExecute" };
+
 class Chaos {
   readonly #c: SimulatedCluster;
   readonly #random: Random;
@@ -125,7 +128,8 @@ class Chaos {
       { image: this.#pick(images), resources: { requests: { cpu: "100m" } } },
     ];
     if (!this.#c.wire.server) return;
-    await this.#c.create(name, containers, this.#chance(0.4) ? { initContainers: [init] } : {});
+    const inits = this.#chance(0.4) ? { initContainers: [init] } : {};
+    await this.#c.create(name, containers, { ...inits, tolerations: [STAY] });
     this.#wanted.add(name);
   }
 
