@@ -100,10 +100,16 @@ export async function send(
     "Cache-Control": "no-cache, private",
     "Content-Length": content.length,
     ...(zip && { "Content-Encoding": "gzip", Vary: "Accept-Encoding" }),
-    ...(o.warnings?.length && { Warning: o.warnings.map((w) => `299 - ${JSON.stringify(w)}`) }),
+    ...(o.warnings?.length && { Warning: o.warnings.map(warningHeader) }),
     ...o.headers,
   });
   res.end(req.method === "HEAD" ? undefined : content);
+}
+
+/** A header is bytes: what a client's field is called may be in any script, and goes as UTF-8. */
+function warningHeader(text: string): string {
+  const quoted = JSON.stringify(text.replaceAll("\u007f", ""));
+  return `299 - ${Buffer.from(quoted).toString("latin1")}`;
 }
 
 /** An error is always a JSON Status. */

@@ -89,6 +89,13 @@ describe("create", () => {
     expect([ignored.code, ignored.headers["warning"]]).toEqual([201, undefined]);
   });
 
+  test("a warning names what is unknown in any script", async () => {
+    const text = '{"metadata":{"name":"script"},"ключ\\u0001\u007f":1}';
+    const warned = await api.ask(`${configMaps}?dryRun=All`, { method: "POST", body: text });
+    const header = Buffer.from(warned.headers["warning"] ?? "", "latin1").toString();
+    expect([warned.code, header]).toEqual([201, expect.stringContaining('unknown field \\"ключ')]);
+  });
+
   test("Helm's Secrets: their type is kept, and a list by label is in stable order", async () => {
     const secrets = "/api/v1/namespaces/default/secrets";
     for (const v of [2, 1, 3]) {
