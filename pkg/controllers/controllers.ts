@@ -29,6 +29,7 @@ import { runResourceQuotaController } from "./resourcequota/controller.ts";
 import { runServiceAccountTokens } from "./serviceaccount-token/controller.ts";
 import { runStatefulSets } from "./statefulset/controller.ts";
 import { runTtlAfterFinished } from "./ttl-after-finished/controller.ts";
+import { runVerticalPodAutoscalers } from "./verticalpodautoscaler/controller.ts";
 import { runTaintEviction } from "./tainteviction/controller.ts";
 
 /** Each runs until the signal aborts. */
@@ -53,6 +54,7 @@ const controllers: readonly ((o: ControllerParts, signal: AbortSignal) => Promis
   runPodGc,
   runCertificates,
   runHorizontalPodAutoscalers,
+  runVerticalPodAutoscalers,
   runResourceQuotaController,
   runDisruptionController,
   runEndpointsController,

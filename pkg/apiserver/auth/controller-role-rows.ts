@@ -170,4 +170,16 @@ export const controllerRoleRows: Readonly<Record<string, readonly Row[]>> = {
   ],
   "ttl-after-finished-controller": [["delete get list watch", "batch", "jobs"], EVENTS],
   "ttl-controller": [["list patch update watch", "core", "nodes"], EVENTS],
+  // Not in Kubernetes itself: the autoscaler project runs it on its own.
+  "vertical-pod-autoscaler": [
+    [READ, "autoscaling.k8s.io", "verticalpodautoscalers"],
+    ["update", "autoscaling.k8s.io", "verticalpodautoscalers/status"],
+    ["create get list update", "autoscaling.k8s.io", "verticalpodautoscalercheckpoints"],
+    ["list watch", "core", "pods"],
+    ["list watch", "apps", "replicasets"],
+    ["list watch", "batch", "jobs"],
+    ["create", "core", "pods/eviction"],
+    ["list", "metrics.k8s.io", "pods"],
+    EVENTS,
+  ],
 };
