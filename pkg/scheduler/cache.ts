@@ -38,6 +38,7 @@ export class SchedulerCache implements Snapshot {
   readonly #positions = new Map<NodeInfo, number>();
   /** Pods by the name of a node we do not know. */
   readonly #homeless = new Map<string, Map<ObjectKey, PodInfo>>();
+  readonly #tainted = new Set<NodeInfo>();
   readonly #tallies = new Tallies();
   readonly #terms = new StandingTerms();
   /** By topology key. Forgotten when a node comes, goes, or gets other labels. */
@@ -51,6 +52,10 @@ export class SchedulerCache implements Snapshot {
 
   node(name: string): NodeInfo | undefined {
     return this.#byName.get(name);
+  }
+
+  get tainted(): number {
+    return this.#tainted.size;
   }
 
   domains(topologyKey: string): ReadonlyMap<string, number> {
@@ -99,6 +104,7 @@ export class SchedulerCache implements Snapshot {
     let info = this.#byName.get(name);
     if (info) return this.#changeNode(info, node);
     info = new NodeInfo(node);
+    this.#noteTaints(info);
     this.#byName.set(name, info);
     this.#positions.set(info, this.#nodes.push(info) - 1);
     this.#domains.clear();
@@ -114,6 +120,7 @@ export class SchedulerCache implements Snapshot {
     for (const p of pods) this.#unsettle(info, p.key);
     if (pods.length > 0) this.#homeless.set(name, new Map(pods.map((p) => [p.key, p])));
     this.#countImages(info.images, -1);
+    this.#tainted.delete(info);
     this.#domains.clear();
     this.#byName.delete(name);
     const position = this.#positions.get(info) ?? 0;
@@ -132,11 +139,17 @@ export class SchedulerCache implements Snapshot {
     const pods = moves ? [...info.pods.values()] : [];
     for (const p of pods) this.#unsettle(info, p.key);
     info.setNode(node);
+    this.#noteTaints(info);
     for (const p of pods) this.#settle(info, p);
     if (moves) this.#domains.clear();
     if (images === info.images) return;
     this.#countImages(images, -1);
     this.#countImages(info.images, 1);
+  }
+
+  #noteTaints(info: NodeInfo): void {
+    if (info.tainted) this.#tainted.add(info);
+    else this.#tainted.delete(info);
   }
 
   /** The API says: this Pod is on that node. */

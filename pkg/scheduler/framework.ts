@@ -140,10 +140,10 @@ export class PodJudge {
 
   /** One weighted sum per node. */
   score(nodes: readonly NodeInfo[]): number[] {
-    const totals = nodes.map(() => 0);
+    const totals = new Array<number>(nodes.length).fill(0);
     for (const { weight, normalize, score } of this.#scorers) {
       const scores = normalized(nodes.map(score), normalize);
-      for (const [i, s] of scores.entries()) totals[i] = (totals[i] ?? 0) + weight * s;
+      for (let i = 0; i < scores.length; i++) totals[i] = (totals[i] ?? 0) + weight * (scores[i] ?? 0);
     }
     return totals;
   }

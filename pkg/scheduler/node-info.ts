@@ -40,6 +40,12 @@ export class NodeInfo {
     return this.#labels;
   }
 
+  /** Has a taint, or is cordoned. */
+  get tainted(): boolean {
+    const { spec } = this.#node;
+    return Boolean(spec?.unschedulable) || (spec?.taints?.length ?? 0) > 0;
+  }
+
   get allocatable(): Resources {
     return this.#allocatable;
   }

@@ -50,14 +50,15 @@ const GUESS = { cpu: "100m", memory: "200Mi" };
 /** Throws when the Pod has a quantity or selector that cannot be read; the API server lets no such Pod in. */
 export function podInfo(pod: DeepReadonly<Pod>): PodInfo {
   const { podAffinity, podAntiAffinity } = pod.spec?.affinity ?? {};
-  const guessed = toNumbers(podRequests(withGuesses(pod)));
+  const requests = toNumbers(podRequests(pod));
+  const guessed = asksForAll(pod) ? requests : toNumbers(podRequests(withGuesses(pod)));
   const group = groupOf(pod);
   return {
     key: keyOf(pod),
     uid: uidOf(pod),
     pod,
     priority: pod.spec?.priority ?? 0,
-    requests: toNumbers(podRequests(pod)),
+    requests,
     nonZero: { cpu: guessed["cpu"] ?? 0, memory: guessed["memory"] ?? 0 },
     ports: hostPorts(pod),
     group,
@@ -77,6 +78,11 @@ export function podInfo(pod: DeepReadonly<Pod>): PodInfo {
 
 function toNumbers(totals: ResourceTotals): Resources {
   return Object.fromEntries(Object.entries(totals).map(([name, n]) => [name, Number(n)]));
+}
+
+function asksForAll({ spec }: DeepReadonly<Pod>): boolean {
+  const containers = [...(spec?.containers ?? []), ...(spec?.initContainers ?? [])];
+  return containers.every(({ resources: r }) => r?.requests?.["cpu"] && r.requests["memory"]);
 }
 
 function withGuesses(pod: DeepReadonly<Pod>): DeepReadonly<Pod> {

@@ -12,6 +12,8 @@ import type { Volumes } from "./volume-cache.ts";
 export interface Snapshot {
   readonly nodes: readonly NodeInfo[];
   node(name: string): NodeInfo | undefined;
+  /** How many nodes have a taint or are cordoned. */
+  readonly tainted: number;
   /** How many nodes there are in each domain: by value of the node label `topologyKey`. */
   domains(topologyKey: string): ReadonlyMap<string, number>;
   /** Where such Pods stand. */

@@ -8,6 +8,6 @@ const CORDON = { key: "node.kubernetes.io/unschedulable", effect: "NoSchedule" }
 export const nodeUnschedulable: SchedulerPlugin<boolean> = {
   name: "NodeUnschedulable",
   wakeOn: ["NodeAdded", "NodeTaintsChanged"],
-  prepare: ({ pod }) => (toleratesAny(pod.spec?.tolerations, CORDON) ? "skip" : true),
+  prepare: ({ pod }, { tainted }) => (tainted === 0 || toleratesAny(pod.spec?.tolerations, CORDON) ? "skip" : true),
   filter: (_, { node }) => (node.spec?.unschedulable ? VERDICT : pass),
 };

@@ -7,7 +7,7 @@ import { pass, reject, type SchedulerPlugin } from "../framework.ts";
 export const taintToleration: SchedulerPlugin<readonly DeepReadonly<Toleration>[]> = {
   name: "TaintToleration",
   wakeOn: ["NodeAdded", "NodeTaintsChanged"],
-  prepare: ({ pod }) => pod.spec?.tolerations ?? [],
+  prepare: ({ pod }, { tainted }) => (tainted === 0 ? "skip" : (pod.spec?.tolerations ?? [])),
   filter(_, { node }, tolerations) {
     for (const taint of node.spec?.taints ?? []) {
       if (taint.effect === "PreferNoSchedule" || toleratesAny(tolerations, taint)) continue;

@@ -52,7 +52,7 @@ export const topologySpread: SchedulerPlugin<State> = {
   wakeOn: ["NodeAdded", "NodeLabelsChanged", "NodeTaintsChanged", "PodAssigned", "PodGone"],
   prepare(pod, snapshot) {
     const own = pod.pod.spec?.topologySpreadConstraints ?? [];
-    if (own.length === 0) return pod.group === "" ? "skip" : { hard: [], soft: soft(pod, DEFAULTS, snapshot, false) };
+    if (own.length === 0) return defaults(pod, snapshot);
     const of = (action: string) => own.filter((c) => c.whenUnsatisfiable === action);
     return { hard: hard(pod, of("DoNotSchedule"), snapshot), soft: soft(pod, of("ScheduleAnyway"), snapshot, true) };
   },
@@ -75,6 +75,13 @@ export const topologySpread: SchedulerPlugin<State> = {
   },
   normalize: "reverse-max",
 };
+
+/** Where no replica stands yet, all nodes are alike. */
+function defaults(pod: PodInfo, snapshot: Snapshot): State | "skip" {
+  if (pod.group === "") return "skip";
+  const constraints = soft(pod, DEFAULTS, snapshot, false).filter((c) => c.counts.size > 0);
+  return constraints.length === 0 ? "skip" : { hard: [], soft: constraints };
+}
 
 function hard(pod: PodInfo, constraints: readonly SpreadConstraint[], snapshot: Snapshot): readonly Hard[] {
   return constraints.map((c) => {
