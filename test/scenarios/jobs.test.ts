@@ -4,6 +4,8 @@ import { TestCluster } from "../harness/cluster.ts";
 import { ensureTestImages } from "../images/images.ts";
 
 const LIMIT = 120_000;
+/** Unlike `sleep` alone, ends when it is asked to. */
+const SLEEP = "trap exit TERM; sleep 3600 & wait";
 let cluster: TestCluster;
 
 beforeAll(async () => {
@@ -61,7 +63,7 @@ describe("Jobs on real Docker", () => {
   test(
     "deleted, it takes its Pods along",
     async () => {
-      await kubectl("create", "job", "endless", "--image=busybox:1.36", "--", "sleep", "3600");
+      await kubectl("create", "job", "endless", "--image=busybox:1.36", "--", "sh", "-c", SLEEP);
       await kubectl("wait", "--for=jsonpath={.status.ready}=1", "job/endless", "--timeout=60s");
       await kubectl("delete", "job", "endless");
       await kubectl("wait", "--for=delete", "pod", "-l", "job-name=endless", "--timeout=60s");
@@ -77,8 +79,8 @@ describe("Jobs on real Docker", () => {
       const patch = JSON.stringify({ status: { capacity: gpus, allocatable: gpus } });
       await kubectl("patch", "node", cluster.nodeName, "--subresource=status", "-p", patch);
       await kubectl("apply", "-f", "manifests/team-queue.yaml");
-      await kubectl("wait", "--for=condition=Queued", "job/transcribe", "-n", "speech", "--timeout=30s");
-      expect(await kubectl("get", "job", "transcribe", "-n", "speech", "--no-headers")).toMatch(
+      await kubectl("wait", "--for=condition=Queued", "job/transcribe", "-n", "team-b", "--timeout=30s");
+      expect(await kubectl("get", "job", "transcribe", "-n", "team-b", "--no-headers")).toMatch(
         /^transcribe\s+Suspended\s+0\/2\s/,
       );
       const waits = "waits for 1 example.com/gpu: 2 wanted, 1 free";
@@ -87,20 +89,20 @@ describe("Jobs on real Docker", () => {
         "job",
         "transcribe",
         "-n",
-        "speech",
+        "team-b",
       );
-      expect(message).toBe(`${waits}; place 1 of 1 in queue speech`);
+      expect(message).toBe(`${waits}; place 1 of 1 in queue team-b`);
       const table = await cluster.cliOk(["queue"]);
       expect(table).toMatch(/^QUEUE\s+PLACE\s+NAMESPACE\s+JOB\s+PODS\s+SINCE\s+REASON\n/);
       expect(table).toMatch(
-        /speech\s+1\s+speech\s+transcribe\s+2\s+\d+s\s+waits for 1 example.com\/gpu: 2 wanted, 1 free\n/,
+        /team-b\s+1\s+team-b\s+transcribe\s+2\s+\d+s\s+waits for 1 example.com\/gpu: 2 wanted, 1 free\n/,
       );
-      expect(table).toMatch(/vision\s+-\s+vision\s+train\s+3\s+\d+s\s+runs/);
-      await kubectl("wait", "--for=condition=complete", "job/train", "-n", "vision", "--timeout=60s");
-      await kubectl("wait", "--for=condition=complete", "job/transcribe", "-n", "speech", "--timeout=60s");
+      expect(table).toMatch(/team-a\s+-\s+team-a\s+train\s+3\s+\d+s\s+runs/);
+      await kubectl("wait", "--for=condition=complete", "job/train", "-n", "team-a", "--timeout=60s");
+      await kubectl("wait", "--for=condition=complete", "job/transcribe", "-n", "team-b", "--timeout=60s");
       expect((await cluster.cli(["queue"])).stderr).toMatch("No Jobs in queues.");
-      expect(await kubectl("describe", "job", "transcribe", "-n", "speech")).toMatch(
-        /Started\s+.*started after \d+s in queue speech/,
+      expect(await kubectl("describe", "job", "transcribe", "-n", "team-b")).toMatch(
+        /Started\s+.*started after \d+s in queue team-b/,
       );
     },
     LIMIT,

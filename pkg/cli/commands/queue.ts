@@ -30,7 +30,7 @@ export const command: CommandModule = {
         examples(
           "mini-kube queue                 who waits, in which place, and for what",
           "mini-kube queue team-a          of one queue",
-          "mini-kube queue -n vision       of the Jobs of one namespace",
+          "mini-kube queue -n team-a       of the Jobs of one namespace",
         ),
       )
       .action(run(queue)),

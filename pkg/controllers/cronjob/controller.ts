@@ -11,13 +11,12 @@ import type { Informer } from "../../informer/informer.ts";
 import { type Outcome, type ReconcileRun, runController } from "../../reconcile/controller.ts";
 import { EventRecorder, subjectOf } from "../../reconcile/events.ts";
 import { WorkQueue } from "../../reconcile/workqueue.ts";
-import { rfc3339 } from "../../util/clock.ts";
 import type { DeepReadonly } from "../../util/types.ts";
 import type { ControllerParts } from "../parts.ts";
 import { OwnedObjects } from "../workload/owned-objects.ts";
 import { ownerReference } from "../workload/pods.ts";
 import { jobName, planCronJob, reportOf } from "./plan.ts";
-import { parseSchedule, type Schedule } from "./schedule.ts";
+import { parseSchedule, type Schedule, zonedTime } from "./schedule.ts";
 
 const NAME = "cronjob-controller";
 const SCHEDULED_AT = "batch.kubernetes.io/cronjob-scheduled-timestamp";
@@ -143,7 +142,7 @@ function jobFor(o: DeepReadonly<CronJob>, due: number): Job {
       name: jobName(o, due),
       namespace: namespaceOf(o),
       ...(metadata?.labels && { labels: metadata.labels }),
-      annotations: { ...metadata?.annotations, [SCHEDULED_AT]: rfc3339(due) },
+      annotations: { ...metadata?.annotations, [SCHEDULED_AT]: zonedTime(due, o.spec.timeZone) },
       ownerReferences: [ownerReference(cronJobs as ResourceRef, o)],
     },
     ...(spec && { spec }),

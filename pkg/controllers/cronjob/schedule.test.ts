@@ -1,6 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
-import { parseSchedule } from "./schedule.ts";
+import { parseSchedule, zonedTime } from "./schedule.ts";
 
 const DAY = 24 * 3_600_000;
 const iso = (ms: number | undefined) => (ms === undefined ? undefined : new Date(ms).toISOString().slice(0, 16));
@@ -64,6 +64,15 @@ describe("a schedule is due", () => {
       "2026-04-04T15:15",
       "2026-04-05T15:15",
     ]);
+  });
+
+  test.each([
+    [undefined, "2026-03-01T12:00:00Z"],
+    ["Europe/London", "2026-03-01T12:00:00Z"],
+    ["America/St_Johns", "2026-03-01T08:30:00-03:30"],
+    ["Asia/Kathmandu", "2026-03-01T17:45:00+05:45"],
+  ])("noon is written in %s as %s", (zone, written) => {
+    expect(zonedTime(after("2026-03-01T12:00:00"), zone)).toBe(written);
   });
 
   test("the last time is the last of all, however long one looks back", () => {

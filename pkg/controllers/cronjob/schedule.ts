@@ -7,12 +7,22 @@
  *      back what is due in the repeated hour comes twice: as in Kubernetes.
  */
 import { Cron } from "croner";
+import { rfc3339 } from "../../util/clock.ts";
 
 export interface Schedule {
   /** The first time after `ms`; undefined: never (31 February). In milliseconds since the epoch. */
   next(ms: number): number | undefined;
   /** The last time after `after`, and at or before `until`. */
   latest(after: number, until: number): number | undefined;
+}
+
+/** RFC 3339 as clocks in the zone show it: `2026-01-01T01:00:00+01:00`. */
+export function zonedTime(ms: number, timeZone = "UTC"): string {
+  const minutes = Math.round(offsetsOf(timeZone)(ms) / 60_000);
+  const local = rfc3339(ms + minutes * 60_000);
+  if (minutes === 0) return local;
+  const two = (n: number) => String(Math.floor(Math.abs(n))).padStart(2, "0");
+  return `${local.slice(0, -1)}${minutes < 0 ? "-" : "+"}${two(minutes / 60)}:${two(minutes % 60)}`;
 }
 
 const TIME_ZONE = /^(?:CRON_)?TZ=(\S*)\s+/;
