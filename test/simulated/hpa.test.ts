@@ -145,6 +145,7 @@ test("writes that fail, answers that get lost: the size still comes to what the 
   await c.clock.advance(300_000);
   c.wire.fault = () => {};
   await c.until(async () => (await size()) === 8, 120_000, 1_000);
+  expect((await c.pods()).length).toBeLessThanOrEqual(10);
 });
 
 test("a target that is not there, or has no scale, is said", async () => {

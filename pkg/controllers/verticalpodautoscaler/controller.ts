@@ -12,6 +12,8 @@ import { type ApiObject, keyOf, makeKey, nameOf, namespaceOf, uidOf } from "../.
 import type { ResourceRef } from "../../api/resource.ts";
 import { isReason } from "../../api/status.ts";
 import {
+  amount,
+  type ContainerRecommendation,
   type FindOwner,
   isMeant,
   type VerticalPodAutoscaler,
@@ -118,7 +120,7 @@ class VerticalAutoscaler {
     const meant = this.#podsOf(vpa);
     learn(known.usages, meant, metrics);
     const next = withRecommendation(vpa, { usages: known.usages, pods: meant.length, now: this.#o.clock.now() });
-    if (!deepEqual(vpa.status, next.status)) await this.#report(next, cause("StatusChanged"));
+    if (isNews(vpa.status, next.status)) await this.#report(next, cause("StatusChanged"));
     for (const pod of planEvictions(next, meant, this.#o.clock.now())) await this.#evict(pod, cause("FarOff"));
     if (this.#o.clock.now() - known.savedAt < SAVE_MS) return;
     await saveUsage(this.#o.client, vpa, known.usages, cause("Checkpoint"));
@@ -155,6 +157,27 @@ class VerticalAutoscaler {
     const message = "Pod was evicted by VPA Updater to apply resource recommendation.";
     this.#recorder.event(subjectOf(pods, pod), "Normal", "EvictedByVPA", message);
   }
+}
+
+/** The bounds draw nearer with every minute; a change of less than this is not worth a write. */
+const WORTH_WRITING = 0.01;
+
+/** Whether a status says something else than the one that stands. */
+export function isNews(old: Vpa["status"], next: Vpa["status"]): boolean {
+  if (!deepEqual(old?.conditions, next?.conditions)) return true;
+  const [before = [], after = []] = [old, next].map((s) => s?.recommendation?.containerRecommendations);
+  if (before.length !== after.length) return true;
+  return after.some((r, i) => r.containerName !== before[i]?.containerName || moved(before[i], r));
+}
+
+function moved(before: DeepReadonly<ContainerRecommendation> | undefined, r: DeepReadonly<ContainerRecommendation>) {
+  if (!deepEqual(before?.target, r.target) || !deepEqual(before?.uncappedTarget, r.uncappedTarget)) return true;
+  return (["lowerBound", "upperBound"] as const).some((bound) =>
+    Object.entries(r[bound]).some(([resource, text]) => {
+      const [was, is] = [amount(before?.[bound][resource] ?? "0"), amount(text)];
+      return Math.abs(is - was) > was * WORTH_WRITING;
+    }),
+  );
 }
 
 interface Learned {
