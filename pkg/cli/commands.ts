@@ -85,6 +85,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import("./commands/queue.ts"),
   },
   {
+    name: "top",
+    group: LOOK,
+    summary: "Show the CPU and memory that nodes and Pods use",
+    load: () => import("./commands/top.ts"),
+  },
+  {
     name: "explain",
     group: LOOK,
     summary: "Describe the fields of a kind",

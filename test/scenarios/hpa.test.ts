@@ -76,6 +76,10 @@ test(
     expect(top).toMatch(/ \d+m +\d+Mi/);
     expect(await cluster.kubectlOk(["top", "pods", "--containers"])).toMatch(/busy-\w+ +main +\d+m +\d+Mi/);
     expect(await cluster.kubectlOk(["top", "nodes"])).toMatch(/^node-1 +\d+m +\d+% +\d+Mi +\d+%/m);
+    expect(await cluster.cliOk(["top", "pods", "-l", "app=busy"])).toMatch(
+      /^NAME +CPU\(cores\) +MEMORY\(bytes\)\nbusy-\w+ +\d+m +\d+Mi/,
+    );
+    expect(await cluster.cliOk(["top", "nodes"])).toMatch(/node-1 +\d+m +\d+% +\d+Mi +\d+%/);
     expect(await cluster.kubectlOk(["get", "hpa", "busy", "--no-headers"])).toMatch(
       /ReplicaSet\/busy +cpu: \d+%\/60% +1 +2 +2/,
     );
