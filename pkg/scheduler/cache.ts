@@ -62,8 +62,8 @@ export class SchedulerCache implements Snapshot {
     let domains = this.#domains.get(topologyKey);
     if (domains) return domains;
     domains = new Map();
-    for (const { labels } of this.#nodes) {
-      const value = labels[topologyKey];
+    for (const node of this.#nodes) {
+      const value = node.domain(topologyKey);
       if (value !== undefined) domains.set(value, (domains.get(value) ?? 0) + 1);
     }
     this.#domains.set(topologyKey, domains);

@@ -140,10 +140,13 @@ export class PodJudge {
 
   /** One weighted sum per node. */
   score(nodes: readonly NodeInfo[]): number[] {
-    const totals = new Array<number>(nodes.length).fill(0);
+    const totals = nodes.map(() => 0);
+    const scores = new Float64Array(nodes.length);
     for (const { weight, normalize, score } of this.#scorers) {
-      const scores = normalized(nodes.map(score), normalize);
-      for (let i = 0; i < scores.length; i++) totals[i] = (totals[i] ?? 0) + weight * (scores[i] ?? 0);
+      let i = 0;
+      for (const node of nodes) scores[i++] = score(node);
+      normalizeIn(scores, normalize);
+      for (i = 0; i < totals.length; i++) totals[i] = (totals[i] ?? 0) + weight * (scores[i] ?? 0);
     }
     return totals;
   }
@@ -153,24 +156,34 @@ export class PodJudge {
     const at = nodes.indexOf(node);
     return Object.fromEntries(
       this.#scorers.map(({ name, weight, normalize, score }) => {
-        const scores = normalized(nodes.map(score), normalize);
+        const scores = Float64Array.from(nodes, score);
+        normalizeIn(scores, normalize);
         return [name, weight * (scores[at] ?? 0)];
       }),
     );
   }
 }
 
-function normalized(scores: number[], how: SchedulerPlugin["normalize"]): number[] {
-  if (how === undefined || scores.length === 0) return scores;
+function normalizeIn(scores: Float64Array, how: SchedulerPlugin["normalize"]): void {
+  if (how === undefined) return;
   let low = Infinity;
   let high = -Infinity;
   for (const s of scores) {
     if (s < low) low = s;
     if (s > high && s !== Infinity) high = s;
   }
-  if (how === "min-max") return scores.map((s) => (high === low ? 0 : (MAX_SCORE * (s - low)) / (high - low)));
-  const reverse = how === "reverse-max";
-  if (high <= 0) return scores.map((s) => (reverse && s !== Infinity ? MAX_SCORE : 0));
-  if (reverse) return scores.map((s) => (s === Infinity ? 0 : MAX_SCORE - (MAX_SCORE * s) / high));
-  return scores.map((s) => (MAX_SCORE * s) / high);
+  const scale = scaling(how, low, high);
+  for (let i = 0; i < scores.length; i++) scores[i] = scale(scores[i] ?? 0);
+}
+
+function scaling(how: "max" | "reverse-max" | "min-max", low: number, high: number): (score: number) => number {
+  switch (how) {
+    case "min-max":
+      return high === low ? () => 0 : (s) => (MAX_SCORE * (s - low)) / (high - low);
+    case "max":
+      return high <= 0 ? () => 0 : (s) => (MAX_SCORE * s) / high;
+    case "reverse-max":
+      if (high <= 0) return (s) => (s === Infinity ? 0 : MAX_SCORE);
+      return (s) => (s === Infinity ? 0 : MAX_SCORE - (MAX_SCORE * s) / high);
+  }
 }

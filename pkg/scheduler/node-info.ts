@@ -6,6 +6,8 @@ import type { DeepReadonly } from "../util/types.ts";
 import type { HostPort, PodInfo, Resources } from "./pod-info.ts";
 
 const ANY_IP = "0.0.0.0";
+export const HOSTNAME = "kubernetes.io/hostname";
+export const ZONE = "topology.kubernetes.io/zone";
 
 /**
  * A Node with running totals of the Pods on it.
@@ -23,6 +25,8 @@ export class NodeInfo {
   readonly #ports = new Map<string, Map<string, number>>();
   #node: DeepReadonly<Node>;
   #labels: Readonly<Record<string, string>> = {};
+  #hostname: string | undefined;
+  #zone: string | undefined;
   #allocatable: Resources = {};
   #images: ReadonlyMap<string, number> = new Map();
 
@@ -38,6 +42,12 @@ export class NodeInfo {
 
   get labels(): Readonly<Record<string, string>> {
     return this.#labels;
+  }
+
+  /** The value of the label. The two keys that nearly all topologies have are asked for each node and Pod: so they are at hand. */
+  domain(topologyKey: string): string | undefined {
+    if (topologyKey === HOSTNAME) return this.#hostname;
+    return topologyKey === ZONE ? this.#zone : this.#labels[topologyKey];
   }
 
   /** Has a taint, or is cordoned. */
@@ -76,6 +86,8 @@ export class NodeInfo {
     const before = this.#node;
     this.#node = node;
     this.#labels = node.metadata.labels ?? {};
+    this.#hostname = this.#labels[HOSTNAME];
+    this.#zone = this.#labels[ZONE];
     const totals = Object.entries(resourceTotals(node.status?.allocatable ?? node.status?.capacity));
     this.#allocatable = Object.fromEntries(totals.map(([name, n]) => [name, Number(n)]));
     if (before === node || before.status?.images !== node.status?.images) this.#images = imagesOf(node);

@@ -29,14 +29,14 @@ export class Tally {
     const known = this.#byDomain.get(topologyKey);
     if (known) return known;
     const counts = new Map<string, number>();
-    for (const [node, count] of this.#byNode) bump(counts, node.labels[topologyKey], count);
+    for (const [node, count] of this.#byNode) bump(counts, node.domain(topologyKey), count);
     this.#byDomain.set(topologyKey, counts);
     return counts;
   }
 
   add(node: NodeInfo, amount: number): void {
     bump(this.#byNode, node, amount);
-    for (const [key, counts] of this.#byDomain) bump(counts, node.labels[key], amount);
+    for (const [key, counts] of this.#byDomain) bump(counts, node.domain(key), amount);
   }
 }
 

@@ -65,12 +65,12 @@ export const podAffinity: SchedulerPlugin<State> = {
 };
 
 function affinityHolds(node: NodeInfo, s: State): boolean {
-  if (s.near.some((r) => node.labels[r.topologyKey] === undefined)) return false;
+  if (s.near.some((r) => node.domain(r.topologyKey) === undefined)) return false;
   return s.firstOfItsKind || s.near.every((r) => countAt(r, node) > 0);
 }
 
-function countAt({ topologyKey, counts }: Rule, { labels }: NodeInfo): number {
-  const domain = labels[topologyKey];
+function countAt({ topologyKey, counts }: Rule, node: NodeInfo): number {
+  const domain = node.domain(topologyKey);
   return (domain !== undefined && counts.get(domain)) || 0;
 }
 

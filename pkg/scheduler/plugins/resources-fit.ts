@@ -12,8 +12,8 @@ interface Wanted {
 export const resourcesFit: SchedulerPlugin<Wanted> = {
   name: "NodeResourcesFit",
   wakeOn: ["NodeAdded", "NodeAllocatableChanged", "PodGone"],
-  prepare({ requests: { cpu = 0, memory = 0, pods: _, ...others } }) {
-    return { cpu, memory, others: Object.entries(others).filter(([, amount]) => amount > 0) };
+  prepare({ requests: { cpu = 0, memory = 0, ...others } }) {
+    return { cpu, memory, others: Object.entries(others).filter(([name, amount]) => amount > 0 && name !== "pods") };
   },
   filter(_, node, wanted) {
     const { allocatable, requested } = node;

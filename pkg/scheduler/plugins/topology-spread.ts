@@ -5,7 +5,7 @@ import { fromLabelSelector, matchesLabels } from "../../api/selectors.ts";
 import { toleratesAny } from "../../api/tolerations.ts";
 import type { DeepReadonly } from "../../util/types.ts";
 import { pass, reject, type SchedulerPlugin } from "../framework.ts";
-import type { NodeInfo } from "../node-info.ts";
+import { HOSTNAME, type NodeInfo, ZONE } from "../node-info.ts";
 import { labelRequirements, type PodInfo } from "../pod-info.ts";
 import type { Snapshot } from "../snapshot.ts";
 import type { Selection } from "../tallies.ts";
@@ -17,8 +17,8 @@ type SpreadConstraint = DeepReadonly<TopologySpreadConstraint>;
 
 /** kube-scheduler's own, for Pods that say nothing: replicas of one owner go apart, over hosts and zones. */
 const DEFAULTS: readonly SpreadConstraint[] = [
-  { maxSkew: 3, topologyKey: "kubernetes.io/hostname", whenUnsatisfiable: "ScheduleAnyway" },
-  { maxSkew: 5, topologyKey: "topology.kubernetes.io/zone", whenUnsatisfiable: "ScheduleAnyway" },
+  { maxSkew: 3, topologyKey: HOSTNAME, whenUnsatisfiable: "ScheduleAnyway" },
+  { maxSkew: 5, topologyKey: ZONE, whenUnsatisfiable: "ScheduleAnyway" },
 ];
 
 /** A constraint with the matching Pods per domain, over the nodes that count. */
@@ -58,7 +58,7 @@ export const topologySpread: SchedulerPlugin<State> = {
   },
   filter(_, node, s) {
     for (const c of s.hard) {
-      const domain = node.labels[c.topologyKey];
+      const domain = node.domain(c.topologyKey);
       if (domain === undefined) return NO_LABEL;
       if ((c.counts.get(domain) ?? 0) + c.self - c.fewest > c.maxSkew) return SKEWED;
     }
@@ -67,7 +67,7 @@ export const topologySpread: SchedulerPlugin<State> = {
   score(_, node, s) {
     let crowd = 0;
     for (const c of s.soft) {
-      const domain = node.labels[c.topologyKey];
+      const domain = node.domain(c.topologyKey);
       if (domain !== undefined) crowd += (c.counts.get(domain) ?? 0) * c.weight + c.maxSkew - 1;
       else if (c.strict) return Infinity;
     }
@@ -138,8 +138,8 @@ function countsOf(pod: PodInfo, c: SpreadConstraint, { constraints, selection, s
   }
   const counts = new Map<string, number>();
   for (const node of snapshot.nodes) {
-    const domain = node.labels[c.topologyKey];
-    if (domain === undefined || constraints.some((o) => node.labels[o.topologyKey] === undefined)) continue;
+    const domain = node.domain(c.topologyKey);
+    if (domain === undefined || constraints.some((o) => node.domain(o.topologyKey) === undefined)) continue;
     if (isEligible(pod, c, node)) counts.set(domain, (counts.get(domain) ?? 0) + tally.on(node));
   }
   return { counts, domains: counts.size };
