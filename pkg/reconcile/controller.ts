@@ -68,7 +68,8 @@ async function reconcileOne(o: ControllerOptions, key: ObjectKey, signal: AbortS
   try {
     const outcome = await o.reconcile(key, scope.signal, { reconcileId, log });
     o.queue.forget(key);
-    if (outcome !== "done") o.queue.addAfter(key, outcome.againAfterMs);
+    // Whole milliseconds, as timers have them: a delay too small for the clock to show would look again without end.
+    if (outcome !== "done") o.queue.addAfter(key, Math.ceil(outcome.againAfterMs));
   } catch (error) {
     if (signal.aborted) return;
     const retryMs = Math.round(o.queue.retry(key));

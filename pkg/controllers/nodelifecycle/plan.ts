@@ -84,8 +84,8 @@ function isOurs({ key, effect }: Taint): boolean {
 }
 
 /**
- * The Pods on a node that is not ready which still say that they are. One that says so since later is believed: its agent
- * lives, and knows better.
+ * The Pods on a node that is not ready which still say that they are. One that says so since then is believed: its agent
+ * lives, and knows better. (Since then, to the second: or the two would contradict each other until it is over.)
  */
 export function mustBeUnready(node: ReadonlyNode, pods: readonly ReadonlyPod[]): readonly ReadonlyPod[] {
   const ready = condition(node.status?.conditions, "Ready");
@@ -93,7 +93,7 @@ export function mustBeUnready(node: ReadonlyNode, pods: readonly ReadonlyPod[]):
   const since = Date.parse(ready.lastTransitionTime ?? "") || Infinity;
   return pods.filter((pod) => {
     const own = condition(pod.status?.conditions, "Ready");
-    return own?.status === "True" && (Date.parse(own.lastTransitionTime ?? "") || 0) <= since;
+    return own?.status === "True" && (Date.parse(own.lastTransitionTime ?? "") || 0) < since;
   });
 }
 
