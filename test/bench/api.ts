@@ -2,13 +2,13 @@
  * The API server's figures: server, client and etcd each in a process of its own, and each yardstick taken in turn with
  * what it is held against, so that a change of the machine's speed meets both.
  */
-import { type ChildProcess, fork } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { EtcdServer } from "../harness/etcd.ts";
 import type { Job, Load, Result } from "./api-client.ts";
 import type { ServerMemory, ServerReady, ServerStart } from "./api-server.ts";
+import { Child } from "./child.ts";
 import { median, quantile, Report, round } from "./report.ts";
 
 const ROUNDS = 5;
@@ -20,7 +20,6 @@ const LISTS = 7;
 const WATCHERS = [1, 100, 1_000];
 const WATCHED_WRITES = 40;
 const WATCHED_EVERY_MS = 100;
-const JOB_DEADLINE_MS = 180_000;
 
 const CONFIG_MAP = {
   path: "/api/v1/namespaces/default/configmaps",
@@ -52,47 +51,6 @@ const POD = {
   }),
 };
 const KINDS = { ConfigMap: CONFIG_MAP, Pod: POD };
-
-/** A forked module that answers one message at a time. */
-class Child {
-  readonly #process: ChildProcess;
-
-  constructor(module: string) {
-    this.#process = fork(join(import.meta.dirname, module), {
-      execArgv: ["--import", "tsx", "--expose-gc", ...(process.env["BENCH_NODE_FLAGS"]?.split(" ") ?? [])],
-    });
-  }
-
-  ask<T>(message: unknown): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const settle = () => {
-        clearTimeout(timer);
-        this.#process.removeAllListeners();
-      };
-      const timer = setTimeout(() => {
-        settle();
-        reject(new Error(`no answer within ${JOB_DEADLINE_MS} ms`));
-      }, JOB_DEADLINE_MS);
-      this.#process.once("message", (answer) => {
-        settle();
-        if (typeof answer === "object" && "error" in answer) reject(new Error(String(answer.error)));
-        else resolve(answer as T);
-      });
-      this.#process.once("exit", (code) => {
-        settle();
-        reject(new Error(`it ended with ${code}`));
-      });
-      this.#process.send(message as object);
-    });
-  }
-
-  async end(): Promise<void> {
-    if (!this.#process.connected) return;
-    const gone = new Promise((resolve) => this.#process.once("exit", resolve));
-    this.#process.disconnect();
-    await gone;
-  }
-}
 
 /** A server on a store of its own, for as long as `use` takes. */
 async function withServer(store: string, use: (server: ServerReady, child: Child) => Promise<void>): Promise<void> {

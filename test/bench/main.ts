@@ -2,14 +2,19 @@
  * The headline figures, each beside a yardstick measured in the same run. Medians and ratios; nothing here passes or fails.
  *
  *   npm run bench                            everything
- *   npm run bench -- api [--json FILE]       only the named part: api | pods
+ *   npm run bench -- api [--json FILE]       only the named part: api | pods | scheduler
  */
 import { writeFileSync } from "node:fs";
 import { benchApi } from "./api.ts";
 import { benchPods } from "./pods.ts";
 import type { Report } from "./report.ts";
+import { benchScheduler } from "./scheduler.ts";
 
-const parts: Readonly<Record<string, () => Promise<Report>>> = { api: benchApi, pods: benchPods };
+const parts: Readonly<Record<string, () => Promise<Report>>> = {
+  api: benchApi,
+  scheduler: benchScheduler,
+  pods: benchPods,
+};
 
 const args = process.argv.slice(2);
 const flag = args.indexOf("--json");
