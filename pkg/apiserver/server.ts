@@ -92,7 +92,8 @@ export class ApiServer implements Handler {
     this.view = clusterView(this.cache, storage);
     const { mountTokens = false, tolerationSeconds } = o;
     const kinds = () => this.resources.all;
-    const plugins = o.plugins ?? defaultPlugins({ clock, random, log, resources: kinds, mountTokens, tolerationSeconds });
+    const plugins =
+      o.plugins ?? defaultPlugins({ clock, random, log, resources: kinds, mountTokens, tolerationSeconds });
     const admission = new Admission(plugins, this.view);
     this.#reader = new Reader({ store, storage, cache: this.cache, clock });
     this.#registry = new Registry({ storage, cache: this.cache, random, admission, resources });

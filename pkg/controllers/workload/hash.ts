@@ -6,7 +6,7 @@ const ALPHABET = "bcdfghjklmnpqrstvwxz2456789";
 /** `collisions`: how often a name made of this hash was taken by something else; undefined hashes as never. */
 export function hashOf(value: unknown, collisions?: number): string {
   const text = JSON.stringify(sorted(value)) + (collisions ? String(collisions) : "");
-  return [...String(fnv1a(text))].map((c) => ALPHABET[c.charCodeAt(0) % ALPHABET.length]).join("");
+  return Array.from(String(fnv1a(text)), (c) => ALPHABET[c.charCodeAt(0) % ALPHABET.length]).join("");
 }
 
 /** The same JSON with the keys of every object in order, as Go writes maps; `undefined` is left out. */
