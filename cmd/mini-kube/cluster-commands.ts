@@ -14,6 +14,7 @@ interface UpFlags {
   tokenFile?: string;
   nodeMonitorGracePeriod?: number;
   defaultTolerationSeconds?: number;
+  horizontalPodAutoscalerSyncPeriod?: number;
 }
 
 function port(value: string): number {
@@ -52,6 +53,11 @@ export const upCommand: CommandModule = {
       .option("--token-file <file>", 'bearer tokens of other users: lines of token,user,uid,"group1,group2"')
       .option("--node-monitor-grace-period <seconds>", "a node silent for this long is lost (default: 6)", seconds)
       .option("--default-toleration-seconds <seconds>", "so long Pods stay on a lost node (default: 5)", seconds)
+      .option(
+        "--horizontal-pod-autoscaler-sync-period <seconds>",
+        "how often autoscalers look at the load (default: 15)",
+        seconds,
+      )
       .addHelpText(
         "after",
         examples(

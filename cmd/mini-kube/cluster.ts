@@ -32,6 +32,7 @@ export interface ClusterOptions {
   readonly port: number;
   readonly identity: IdentityOptions;
   readonly nodes?: NodeSettings;
+  readonly autoscalerSyncSeconds?: number | undefined;
   readonly env: NodeJS.ProcessEnv;
   /** When the process was started, in milliseconds since the epoch. */
   readonly startedAt: number;
@@ -164,7 +165,7 @@ export class Cluster {
         dataDir: home.data,
         agentCert: pki.certs.agent,
         caCert: pki.caCert,
-        controllers: controllerSettings(pki, options.nodes),
+        controllers: controllerSettings(pki, options),
         log,
       },
       this.#abort.signal,
@@ -226,10 +227,11 @@ export class Cluster {
 
 function controllerSettings(
   { caCert, ca }: Pki<keyof typeof CERTS>,
-  { graceSeconds }: NodeSettings = {},
+  { nodes: { graceSeconds } = {}, autoscalerSyncSeconds }: Pick<ClusterOptions, "nodes" | "autoscalerSyncSeconds">,
 ): ControllerSettings {
   const nodeLifecycle = graceSeconds === undefined ? {} : { graceMs: graceSeconds * 1000 };
-  return { caCert, authority: certificateAuthority(ca, systemClock), nodeLifecycle };
+  const autoscaler = autoscalerSyncSeconds === undefined ? {} : { syncMs: autoscalerSyncSeconds * 1000 };
+  return { caCert, authority: certificateAuthority(ca, systemClock), nodeLifecycle, autoscaler };
 }
 
 function openLog(o: ClusterOptions): Logger {

@@ -23,6 +23,7 @@ export interface UpOptions {
   /** In seconds. */
   readonly nodeMonitorGracePeriod?: number | undefined;
   readonly defaultTolerationSeconds?: number | undefined;
+  readonly horizontalPodAutoscalerSyncPeriod?: number | undefined;
   readonly env: NodeJS.ProcessEnv;
   /** Lines for the person who started it. */
   readonly say: (line: string) => void;
@@ -65,6 +66,7 @@ export function clusterOptions(home: Home, o: UpOptions) {
     store: o.store ?? "lmdb",
     port: o.port ?? 6443,
     identity: { auditLog: o.auditLog, auditPolicy: o.auditPolicy, tokenFile: o.tokenFile },
+    autoscalerSyncSeconds: o.horizontalPodAutoscalerSyncPeriod,
     nodes: { graceSeconds: o.nodeMonitorGracePeriod, tolerationSeconds: o.defaultTolerationSeconds },
     env: o.env,
   };
@@ -94,6 +96,7 @@ async function upDetached(home: Home, o: UpOptions): Promise<void> {
     ...(o.tokenFile ? ["--token-file", o.tokenFile] : []),
     ...given("--node-monitor-grace-period", o.nodeMonitorGracePeriod),
     ...given("--default-toleration-seconds", o.defaultTolerationSeconds),
+    ...given("--horizontal-pod-autoscaler-sync-period", o.horizontalPodAutoscalerSyncPeriod),
   ];
   const child = spawn(process.execPath, args, { detached: true, stdio: ["ignore", log, log], env: o.env });
   closeSync(log);

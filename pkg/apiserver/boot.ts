@@ -1,5 +1,5 @@
 /** Objects that every cluster has. Created at each start where they are missing; what a user made of them stays. */
-import type { StorageClass } from "../api/generated/types.ts";
+import type { APIService, StorageClass } from "../api/generated/types.ts";
 import type { ApiObject } from "../api/object.ts";
 import { HOSTPATH_PROVISIONER } from "../api/volumes.ts";
 import { KUBERNETES_SERVICE } from "./kubernetes-service.ts";
@@ -18,9 +18,17 @@ const standardClass: ApiObject & StorageClass = {
   allowVolumeExpansion: true,
 };
 
+/** There are clients that look here, not into discovery, for whether metrics are to be had. */
+const metricsService: ApiObject & APIService = {
+  apiVersion: "apiregistration.k8s.io/v1",
+  kind: "APIService",
+  metadata: { name: "v1beta1.metrics.k8s.io" },
+  spec: { group: "metrics.k8s.io", version: "v1beta1", groupPriorityMinimum: 100, versionPriority: 100 },
+};
+
 /** In the order in which they need each other; those of one row are made at once. */
 export const bootObjects: readonly (readonly ApiObject[])[] = [
   ["default", "kube-system", "kube-public", "kube-node-lease"].map(namespace),
   systemPriorityClasses,
-  [standardClass, KUBERNETES_SERVICE],
+  [standardClass, KUBERNETES_SERVICE, metricsService],
 ];

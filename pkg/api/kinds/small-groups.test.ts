@@ -39,7 +39,7 @@ describe("what kubectl get shows", () => {
   shows(apiServices, reported("True", "Passed"), heads, ["v1.g.example.com", "default/api", "True", "60m"]);
   const missing = ["v1.g.example.com", "default/api", "False (ServiceNotFound)", "60m"];
   shows(apiServices, reported("False", "ServiceNotFound"), heads, missing);
-  shows(apiServices, api({ service: undefined }), heads, ["v1.g.example.com", "Local", "Unknown", "60m"]);
+  shows(apiServices, api({ service: undefined }), heads, ["v1.g.example.com", "Local", "True", "60m"]);
 
   const flows = "Name PriorityLevel MatchingPrecedence DistinguisherMethod Age MissingPL";
   shows(flowSchemas, flow({ distinguisherMethod: { type: "ByUser" } }), flows, [

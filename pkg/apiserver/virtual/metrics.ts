@@ -20,7 +20,7 @@ export interface MetricsOptions {
 }
 
 /** So old may an answer be: those who ask often share one. */
-const FRESH_MS = 5_000;
+const FRESH_MS = 2_000;
 /** A node that has not answered by then is left out of this answer. */
 const DEADLINE_MS = 8_000;
 

@@ -3,6 +3,7 @@ import type { APIService } from "../../generated/types.ts";
 import { dns1035Label, dnsSubdomain, portNumber } from "../../names.ts";
 import { nameOf } from "../../object.ts";
 import type { ResourceDef } from "../../resource.ts";
+import { rfc3339 } from "../../../util/clock.ts";
 import type { DeepReadonly } from "../../../util/types.ts";
 import { type FieldErrors, invalidValue, required } from "../../validation/field.ts";
 import { pathSegment } from "../../validation/domain.ts";
@@ -11,6 +12,14 @@ import { statusPart } from "../parts.ts";
 
 const MAX_GROUP_PRIORITY = 20_000;
 const MAX_VERSION_PRIORITY = 1_000;
+
+/** What this server serves itself is there as long as it is. */
+const LOCAL = {
+  type: "Available",
+  status: "True",
+  reason: "Local",
+  message: "Local APIServices are always available",
+};
 
 export const apiServices: ResourceDef<APIService> = {
   group: "apiregistration.k8s.io",
@@ -27,8 +36,8 @@ export const apiServices: ResourceDef<APIService> = {
   setDefaults(o) {
     if (o.spec?.service) o.spec.service.port ??= 443;
   },
-  prepareForCreate(o) {
-    o.status = {};
+  prepareForCreate(o, { now }) {
+    o.status = o.spec?.service ? {} : { conditions: [{ ...LOCAL, lastTransitionTime: rfc3339(now) }] };
   },
   prepareForUpdate: (next, old) => keep(next, old, "status"),
   validate,
