@@ -15,12 +15,14 @@ import { WorkQueue } from "../../reconcile/workqueue.ts";
 import type { DeepReadonly } from "../../util/types.ts";
 import type { ControllerParts } from "../parts.ts";
 
+const LOOK_AGAIN_MS = 10_000;
+
 interface Protection<T extends ApiObject> {
   readonly name: string;
   readonly ref: ResourceRef<T>;
   readonly finalizer: string;
   /** As the server sees it, for what is let go is lost. */
-  readonly inUse: (o: DeepReadonly<T>) => Promise<boolean> | boolean;
+  readonly inUse: (o: DeepReadonly<T>, signal: AbortSignal) => Promise<boolean> | boolean;
 }
 
 export async function runVolumeProtection(o: ControllerParts, signal: AbortSignal): Promise<void> {
@@ -43,8 +45,8 @@ export async function runClaimProtection(o: ControllerParts, signal: AbortSignal
     name: "pvc-protection-controller",
     ref: persistentVolumeClaims,
     finalizer: "kubernetes.io/pvc-protection",
-    inUse: async (claim) => {
-      const { items } = await o.client.resource(pods, namespaceOf(claim)).list();
+    inUse: async (claim, s) => {
+      const { items } = await o.client.resource(pods, namespaceOf(claim)).list({}, s);
       return items.some((pod) => uses(pod, nameOf(claim)));
     },
   });
@@ -70,7 +72,9 @@ async function protect<T extends ApiObject>(
     const { finalizers = [], deletionTimestamp } = metadata;
     const held = finalizers.includes(p.finalizer);
     const leaving = deletionTimestamp !== undefined;
-    if (leaving !== held || (leaving && (await p.inUse(object)))) return "done" as const;
+    if (leaving !== held) return "done" as const;
+    // Who uses it may come and go without our copy of Pods ever showing it: so not only changes lead here.
+    if (leaving && (await p.inUse(object, s))) return { againAfterMs: LOOK_AGAIN_MS };
     const next = leaving ? finalizers.filter((f) => f !== p.finalizer) : [...finalizers, p.finalizer];
     const reason = leaving ? "NotInUse" : "Protected";
     const cause = { component: p.name, reconcileId, reason, object: `${p.ref.plural}/${key}` };
