@@ -1,6 +1,13 @@
 /** HorizontalPodAutoscalers on a whole simulated cluster: load comes and goes, and the replicas follow it. */
 import { expect, test } from "@jest/globals";
-import type { PodMetrics, ReplicaSet, V2HorizontalPodAutoscaler } from "../../pkg/api/generated/types.ts";
+import type {
+  CustomResourceDefinition,
+  PodMetrics,
+  ReplicaSet,
+  V2HorizontalPodAutoscaler,
+} from "../../pkg/api/generated/types.ts";
+import { customResourceDefinitions } from "../../pkg/api/kinds/apiextensions/customresourcedefinition.ts";
+import type { ApiObject } from "../../pkg/api/object.ts";
 import { replicaSets } from "../../pkg/api/kinds/apps/replicaset.ts";
 import { horizontalPodAutoscalers } from "../../pkg/api/kinds/autoscaling/horizontalpodautoscaler.ts";
 import { podMetrics } from "../../pkg/api/kinds/metrics/metrics.ts";
@@ -163,6 +170,59 @@ test("a target that is not there, or has no scale, is said", async () => {
   const prefix = "the HPA controller was unable to get the target's current scale: ";
   expect(await message("no-object")).toBe(`${prefix}replicasets.apps "gone" not found`);
   expect(await message("no-kind")).toBe(`${prefix}no matches for kind "Rocket" in group "acme.com"`);
+});
+
+test("a custom kind is scaled as any other, through the paths that its definition names", async () => {
+  const { c, load, autoscalers } = await start({ minReplicas: 1 });
+  await using _c = c;
+  const anything = { type: "object", "x-kubernetes-preserve-unknown-fields": true };
+  await c.client.resource<CustomResourceDefinition>(customResourceDefinitions).create({
+    metadata: { name: "trains.acme.com" },
+    spec: {
+      group: "acme.com",
+      scope: "Namespaced",
+      names: { kind: "Train", plural: "trains" },
+      versions: [
+        {
+          name: "v1",
+          served: true,
+          storage: true,
+          schema: { openAPIV3Schema: { type: "object", properties: { spec: anything, status: anything } } },
+          subresources: {
+            scale: {
+              specReplicasPath: ".spec.wagons",
+              statusReplicasPath: ".status.wagons",
+              labelSelectorPath: ".status.selector",
+            },
+          },
+        },
+      ],
+    },
+  });
+  const ref = { group: "acme.com", version: "v1", kind: "Train", plural: "trains", namespaced: true };
+  const trains = c.client.resource<ApiObject & { spec: { wagons: number } }>(ref, "default");
+  const train = { metadata: { name: "ice" }, spec: { wagons: 1 }, status: { wagons: 1, selector: "app=train" } };
+  await trains.create(train);
+  await c.create("wagon", [{ resources: container.resources }], { labels: { app: "train" } });
+  await autoscalers.create({
+    metadata: { name: "ice" },
+    spec: {
+      maxReplicas: 3,
+      scaleTargetRef: { apiVersion: "acme.com/v1", kind: "Train", name: "ice" },
+      metrics: [
+        {
+          type: "ContainerResource",
+          containerResource: { name: "cpu", container: "c0", target: { type: "AverageValue", averageValue: "100m" } },
+        },
+      ],
+    },
+  });
+  load.cpus = 2;
+  await c.until(async () => (await trains.get("ice")).spec.wagons === 3, 120_000, 1_000);
+  const { conditions } = (await autoscalers.get("ice")).status ?? {};
+  expect(condition(conditions, "ScalingActive")?.message).toBe(
+    "the HPA was able to successfully calculate a replica count from cpu container resource",
+  );
 });
 
 test("metrics.k8s.io: by name, by label, by namespace; a node that is silent is left out", async () => {
