@@ -52,6 +52,8 @@ export interface SchedulerPlugin<S = void> {
   readonly name: string;
   /** What may turn this plugin's refusal around; nothing else wakes a Pod that it refused. */
   readonly wakeOn?: readonly ClusterEvent[];
+  /** What it says of a node depends on that node alone: as long as it says no, nothing that happens there helps. */
+  readonly local?: true;
   readonly prepare?: (pod: PodInfo, snapshot: Snapshot) => S | "skip";
   readonly filter?: (pod: PodInfo, node: NodeInfo, state: S) => Verdict;
   /** 0 to 100; any finite number when `normalize` is given. */
@@ -76,6 +78,7 @@ interface Ready {
 export interface ProfilePlugin {
   readonly name: string;
   readonly wakeOn: readonly ClusterEvent[];
+  readonly local: boolean;
   readonly ready: (pod: PodInfo, snapshot: Snapshot) => Ready | "skip";
 }
 
@@ -85,6 +88,7 @@ export function use<S = void>(plugin: SchedulerPlugin<S>, weight = 1): ProfilePl
   return {
     name,
     wakeOn: plugin.wakeOn ?? [],
+    local: plugin.local ?? false,
     ready(pod, snapshot) {
       const state = prepare?.(pod, snapshot) as S | "skip";
       if (state === "skip") return "skip";

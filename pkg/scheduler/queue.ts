@@ -27,6 +27,8 @@ export class QueuedPod {
   failedAt = 0;
   /** In flight: what happened meanwhile. Parked: what it waits for. */
   events = new Set<ClusterEvent>();
+  /** Parked: the plugins that refused. */
+  refusers: ReadonlySet<string> = new Set();
 
   constructor(info: PodInfo, addedAt: number, sequence: number) {
     this.info = info;
@@ -55,7 +57,7 @@ interface Waiting {
  *      after five minutes; never before its back-off is over, except when it is changed.
  *  Q4  An event while a Pod is in flight counts as if it had come just after the Pod was parked.
  *  Q5  A gated Pod is never handed out.
- *  Q6  `move` costs the Pods it wakes, not those that sleep on.
+ *  Q6  `move` costs the Pods that wait for the event, not those that sleep on.
  */
 export class SchedulingQueue implements Disposable {
   readonly #clock: Clock;
@@ -146,11 +148,13 @@ export class SchedulingQueue implements Disposable {
     pod.failedAt = this.#clock.now();
     const missed = pod.events;
     // A node nobody has refused yet may suit any Pod; with no node at all, no plugin has refused.
-    const waitsFor = new Set<ClusterEvent>(["NodeAdded", ...[...plugins].flatMap((p) => this.#wakeOn(p))]);
+    const refusers = new Set(plugins);
+    const waitsFor = new Set<ClusterEvent>(["NodeAdded", ...[...refusers].flatMap((p) => this.#wakeOn(p))]);
     if (isGated(pod.info)) return this.#to(pod, "gated");
     if ([...missed].some((e) => waitsFor.has(e))) return this.#resume(pod);
     this.#to(pod, "parked");
     pod.events = waitsFor;
+    pod.refusers = refusers;
     this.#parked.add(pod);
     for (const event of waitsFor) {
       const sleepers = this.#parkedFor.get(event) ?? new Set();
@@ -172,9 +176,13 @@ export class SchedulingQueue implements Disposable {
     if (pod?.place === "parked") this.#resume(pod);
   }
 
-  move(event: ClusterEvent): void {
+  /** `helps`: whether it can turn that plugin's refusal around. Default: yes. */
+  move(event: ClusterEvent, helps: (pod: PodInfo, plugin: string) => boolean = () => true): void {
     for (const pod of this.#inFlight) pod.events.add(event);
-    for (const pod of this.#parkedFor.get(event) ?? []) this.#resume(pod);
+    for (const pod of this.#parkedFor.get(event) ?? []) {
+      const { info, refusers } = pod;
+      if (refusers.size === 0 || [...refusers].some((plugin) => helps(info, plugin))) this.#resume(pod);
+    }
   }
 
   [Symbol.dispose](): void {

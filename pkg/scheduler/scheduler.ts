@@ -17,7 +17,7 @@ import { SchedulerCache } from "./cache.ts";
 import { nodeEvents, podEvents, standing } from "./cluster-events.ts";
 import { explain, refusers, type Unschedulable } from "./explain.ts";
 import { type Decision, findNode } from "./find-node.ts";
-import { PodJudge, type ProfilePlugin } from "./framework.ts";
+import { type ClusterEvent, PodJudge, type ProfilePlugin } from "./framework.ts";
 import { Nominations } from "./nominations.ts";
 import { podInfo, type PodInfo } from "./pod-info.ts";
 import { PodWriter } from "./pod-writer.ts";
@@ -27,6 +27,7 @@ import { defaultProfile } from "./profile.ts";
 import { SchedulingQueue, type QueuedPod } from "./queue.ts";
 import { VolumeBinder } from "./volume-binder.ts";
 import type { VolumePlan } from "./volume-cache.ts";
+import { mayHelp } from "./wake.ts";
 
 export interface SchedulerOptions {
   readonly client: Client;
@@ -64,6 +65,7 @@ class Scheduler implements Disposable {
   readonly #o: SchedulerOptions;
   readonly #name: string;
   readonly #profile: readonly ProfilePlugin[];
+  readonly #plugins: ReadonlyMap<string, ProfilePlugin>;
   readonly #cache = new SchedulerCache();
   readonly #queue: SchedulingQueue;
   readonly #nominations = new Nominations();
@@ -84,8 +86,9 @@ class Scheduler implements Disposable {
     this.#o = o;
     this.#name = o.name ?? DEFAULT_NAME;
     this.#profile = o.profile ?? defaultProfile;
-    const wakeOn = new Map(this.#profile.map((p) => [p.name, p.wakeOn]));
-    this.#queue = new SchedulingQueue({ clock: o.clock, wakeOn: (plugin) => wakeOn.get(plugin) ?? [] });
+    this.#plugins = new Map(this.#profile.map((p) => [p.name, p]));
+    const wakeOn = (plugin: string) => this.#plugins.get(plugin)?.wakeOn ?? [];
+    this.#queue = new SchedulingQueue({ clock: o.clock, wakeOn });
     this.#budgets = new Informer({ ...o, resource: o.client.resource<PodDisruptionBudget>(podDisruptionBudgets) });
     this.#writer = new PodWriter({ ...o, name: this.#name });
     this.#volumes = new VolumeBinder(this.#cache.volumes, { ...o, changed: () => this.#queue.move("VolumeChanged") });
@@ -176,7 +179,8 @@ class Scheduler implements Disposable {
 
   #postpone(pod: QueuedPod, why: Unschedulable, preemption: Preemption | undefined): void {
     const { info } = pod;
-    this.#queue.park(pod, refusers(why));
+    // Where not all nodes have been asked, any plugin may have been in the way.
+    this.#queue.park(pod, why.refusals.size < why.nodes ? this.#plugins.keys() : refusers(why));
     if (preemption?.node) this.#preempt(info, preemption.node.name, preemption.victims);
     else if (preemption?.gaveUp) this.#nominations.clear(info.key);
     const message = [explain(why), preemption?.node ? undefined : preemption?.message].filter(Boolean).join(" ");
@@ -217,7 +221,7 @@ class Scheduler implements Disposable {
     } catch (error) {
       this.#cache.forget(info);
       this.#queue.retry(pod);
-      this.#queue.move("PodGone"); // the room it was to have is free
+      this.#move("PodGone", node); // the room it was to have is free
       if (isReason(error, "Conflict", "NotFound")) {
         this.#o.log.debug({ err: error, pod: info.key, node }, "binding refused: the pod has moved on");
         return;
@@ -254,12 +258,23 @@ class Scheduler implements Disposable {
       this.#cache.remove(key);
       if (this.#nominations.forget(key)) this.#queue.move("PodGone");
     }
-    for (const event of podEvents(now, old)) this.#queue.move(event);
+    for (const event of podEvents(now, old)) this.#move(event, (now ?? old)?.spec?.nodeName);
   }
 
   #enqueue(info: PodInfo): void {
     this.#nominations.observe(info);
     this.#queue.put(info);
+  }
+
+  /** `at`: the name of the node where it happened. */
+  #move(event: ClusterEvent, at: string | undefined): void {
+    const node = at === undefined ? undefined : this.#cache.node(at);
+    if (!node) return this.#queue.move(event);
+    const where = { node, snapshot: this.#cache };
+    this.#queue.move(event, (pod, name) => {
+      const plugin = this.#plugins.get(name);
+      return !plugin || mayHelp(plugin, event, pod, where);
+    });
   }
 
   #isMine(pod: DeepReadonly<Pod>): boolean {
@@ -270,7 +285,7 @@ class Scheduler implements Disposable {
   #onNode(name: string, now: DeepReadonly<Node> | undefined, old: DeepReadonly<Node> | undefined): void {
     if (!now) return this.#cache.removeNode(name);
     this.#cache.setNode(now);
-    for (const event of nodeEvents(now, old)) this.#queue.move(event);
+    for (const event of nodeEvents(now, old)) this.#move(event, name);
   }
 
   #onNamespace(name: string, now: DeepReadonly<Namespace> | undefined): void {

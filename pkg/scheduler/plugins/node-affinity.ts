@@ -8,6 +8,7 @@ const VERDICT = reject("node(s) didn't match Pod's node affinity/selector", fals
 /** The labels (and name) a node must or should have. */
 export const nodeAffinity: SchedulerPlugin<DeepReadonly<Pod>> = {
   name: "NodeAffinity",
+  local: true,
   wakeOn: ["NodeAdded", "NodeLabelsChanged"],
   prepare: ({ pod }) => (pod.spec?.nodeSelector || pod.spec?.affinity?.nodeAffinity ? pod : "skip"),
   filter: (_, node, pod) => (matchesNode(pod, node) ? pass : VERDICT),

@@ -11,6 +11,7 @@ interface Wanted {
 /** cpu, memory, ephemeral-storage, extended resources such as nvidia.com/gpu, and the number of Pods. */
 export const resourcesFit: SchedulerPlugin<Wanted> = {
   name: "NodeResourcesFit",
+  local: true,
   wakeOn: ["NodeAdded", "NodeAllocatableChanged", "PodGone"],
   prepare({ requests: { cpu = 0, memory = 0, ...others } }) {
     return { cpu, memory, others: Object.entries(others).filter(([name, amount]) => amount > 0 && name !== "pods") };

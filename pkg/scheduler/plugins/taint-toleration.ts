@@ -6,6 +6,7 @@ import { pass, reject, type SchedulerPlugin } from "../framework.ts";
 /** Taints keep Pods away (NoSchedule, NoExecute), or make a node less liked (PreferNoSchedule). */
 export const taintToleration: SchedulerPlugin<readonly DeepReadonly<Toleration>[]> = {
   name: "TaintToleration",
+  local: true,
   wakeOn: ["NodeAdded", "NodeTaintsChanged"],
   prepare: ({ pod }, { tainted }) => (tainted === 0 ? "skip" : (pod.spec?.tolerations ?? [])),
   filter(_, { node }, tolerations) {
