@@ -22,7 +22,7 @@ beforeEach(async () => {
     random,
     log: silent,
     resources,
-    plugins: [serviceAddresses({ random, cidr: "10.0.0.0/28" })],
+    plugins: [serviceAddresses({ random, cidr: "10.96.0.0/28" })],
   });
   client = new Client(server.transport(), "test");
   end = async () => {
@@ -33,14 +33,18 @@ beforeEach(async () => {
 afterEach(() => end());
 
 const api = () => client.resource<Service>(services, "default");
-const held = async () => (await client.resource<IPAddress>(ipAddresses).list()).items.map((o) => o.metadata.name);
+/** Less the one of the Service that every cluster has. */
+const held = async () =>
+  (await client.resource<IPAddress>(ipAddresses).list()).items
+    .map((o) => o.metadata.name)
+    .filter((name) => name !== "10.96.0.1");
 const create = (name: string, spec: Partial<ServiceSpec> = {}) =>
   api().create({ metadata: { name }, spec: { ports: [{ port: 80 }], ...spec } });
 
 describe("a Service's addresses", () => {
   it("are given at creation, held by an IPAddress, and free again when the Service is gone", async () => {
     const { spec } = await create("web");
-    expect(spec?.clusterIP).toMatch(/^10\.0\.0\.\d+$/);
+    expect(spec?.clusterIP).toMatch(/^10\.96\.0\.\d+$/);
     expect(spec?.clusterIPs).toEqual([spec?.clusterIP]);
     expect(await held()).toEqual([spec?.clusterIP]);
     const address = await client.resource<IPAddress>(ipAddresses).get(spec?.clusterIP ?? "");
@@ -50,19 +54,19 @@ describe("a Service's addresses", () => {
   });
 
   it("are never the same for two, however many are created at once, and the end of the range is told", async () => {
-    const results = await Promise.allSettled(Array.from({ length: 14 }, (_, i) => create(`s${i}`)));
+    const results = await Promise.allSettled(Array.from({ length: 13 }, (_, i) => create(`s${i}`)));
     const ips = results.flatMap((r) => (r.status === "fulfilled" ? [r.value.spec?.clusterIP] : []));
     expect(new Set(ips).size).toBe(ips.length);
-    expect(ips).toHaveLength(14);
-    await expect(create("one-more")).rejects.toThrow("range 10.0.0.0/28 is full");
+    expect(ips).toHaveLength(13);
+    await expect(create("one-more")).rejects.toThrow("range 10.96.0.0/28 is full");
   });
 
   it("may be asked for, if they are in the range and free", async () => {
-    await create("dns", { clusterIP: "10.0.0.10" });
-    await expect(create("other", { clusterIP: "10.0.0.10" })).rejects.toThrow(
-      'Service "other" is invalid: spec.clusterIPs: Invalid value: ["10.0.0.10"]: failed to allocate IP 10.0.0.10: provided IP is already allocated',
+    await create("dns", { clusterIP: "10.96.0.10" });
+    await expect(create("other", { clusterIP: "10.96.0.10" })).rejects.toThrow(
+      'Service "other" is invalid: spec.clusterIPs: Invalid value: ["10.96.0.10"]: failed to allocate IP 10.96.0.10: provided IP is already allocated',
     );
-    await expect(create("far", { clusterIP: "192.168.0.1" })).rejects.toThrow("The range of valid IPs is 10.0.0.0/28");
+    await expect(create("far", { clusterIP: "192.168.0.1" })).rejects.toThrow("The range of valid IPs is 10.96.0.0/28");
   });
 
   it("stay through an update that does not name them, and go with the type that needs them", async () => {
