@@ -2,7 +2,7 @@
 import { describe, expect, it } from "@jest/globals";
 import fc from "fast-check";
 import type { Affinity, Node, PodAffinityTerm, TopologySpreadConstraint } from "../../api/generated/types.ts";
-import { cacheOf, info, node, pod } from "../fakes.ts";
+import { cacheOf, info, node, type pod } from "../fakes.ts";
 import { findNode } from "../find-node.ts";
 import { podInfo, type PodInfo } from "../pod-info.ts";
 import { defaultProfile } from "../profile.ts";
