@@ -1,5 +1,5 @@
 /** Volumes of a Pod that are claims: found in the API, checked, and linked to from where the Pod's other volumes are. */
-import { chmod, lstat, mkdir, readlink, realpath, rename, symlink } from "node:fs/promises";
+import { chmod, lstat, mkdir, readlink, realpath, rename, rmdir, symlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { nodes } from "../api/kinds/core/node.ts";
 import { persistentVolumes } from "../api/kinds/core/persistentvolume.ts";
@@ -87,13 +87,30 @@ const NOT_SOURCES: ReadonlySet<string> = new Set([
   "volumeMode",
 ]);
 
-/** Of a volume that we are to make: as writable as an emptyDir, for any user may be the one who runs in the container. */
-export async function makeDirectory(volume: ReadonlyVolume): Promise<void> {
+/** Rejects when the volume's time was over meanwhile. */
+export async function refuseReleased({ client }: ClaimSource, { metadata }: ReadonlyVolume, signal: AbortSignal) {
+  const now = await client.resource(persistentVolumes).get(metadata.name ?? "", signal);
+  if (uidOf(now) !== metadata.uid || now.status?.phase === "Released") {
+    throw new Error(`PersistentVolume ${metadata.name ?? ""} has been released`);
+  }
+}
+
+/**
+ * Of a volume that we are to make: as writable as an emptyDir, for any user may be the one who runs in the container. It
+ * is asked for once more when it stands: whoever removes volumes may have looked just before.
+ */
+export async function makeDirectory(volume: ReadonlyVolume, recheck: () => Promise<void>): Promise<void> {
   const ours = volume.metadata.annotations?.[PROVISIONED_BY] === HOSTPATH_PROVISIONER;
   const { path } = pathOf(volume);
   if (!ours || (await lstat(path).catch(() => undefined))) return;
   await mkdir(path, { recursive: true });
   await chmod(path, 0o777);
+  try {
+    await recheck();
+  } catch (error) {
+    await rmdir(path);
+    throw error;
+  }
 }
 
 /** Points `link` to the volume. An agent that comes after this one finds it so, without asking the API. */

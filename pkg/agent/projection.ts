@@ -10,6 +10,7 @@ import type {
   Volume,
   VolumeProjection,
 } from "../api/generated/types.ts";
+import type { ReadonlyVolume } from "../api/volumes.ts";
 import type { DeepReadonly } from "../util/types.ts";
 import type { VolumeFile } from "./atomic-files.ts";
 import type { ClaimedVolumes } from "./claimed-volumes.ts";
@@ -27,6 +28,8 @@ export interface ProjectionInput {
   readonly token: (source: TokenSource) => Promise<string>;
   /** What its claims stand for; none where it has none. */
   readonly claimed?: ClaimedVolumes;
+  /** Rejects when a claimed volume is to be used no more. */
+  readonly recheck?: (volume: ReadonlyVolume) => Promise<void>;
   readonly hostIP: string;
   readonly allocatable: Readonly<Record<string, string>>;
 }

@@ -4,9 +4,10 @@
  */
 import { pods } from "../api/kinds/core/pod.ts";
 import { isReason } from "../api/status.ts";
+import type { ReadonlyVolume } from "../api/volumes.ts";
 import { RuntimeError, type RuntimePod } from "../runtime/runtime.ts";
 import { backoffMs } from "../util/backoff.ts";
-import { fetchClaimed } from "./claimed-volumes.ts";
+import { fetchClaimed, refuseReleased } from "./claimed-volumes.ts";
 import { containerConfig, sandboxConfig } from "./config.ts";
 import { fetchSources, type NodeContext, podEvent } from "./context.ts";
 import { ConfigError, envReferences } from "./env.ts";
@@ -136,7 +137,8 @@ export class PodSteps {
     const claimed = await fetchClaimed(this.#ctx, pod, signal).catch((error: unknown) => {
       throw signal.aborted ? error : new VolumeError((error as Error).message);
     });
-    await prepareVolumes(dataDir, { pod, lookup, token, claimed, hostIP, allocatable });
+    const recheck = (volume: ReadonlyVolume) => refuseReleased(this.#ctx, volume, signal);
+    await prepareVolumes(dataDir, { pod, lookup, token, claimed, recheck, hostIP, allocatable });
     this.#volumesReady(pod);
   }
 

@@ -90,7 +90,7 @@ async function prepareVolume(dataDir: string, v: AnyVolume, i: ProjectionInput):
   const claimed = i.claimed?.get(v.name);
   if (v.persistentVolumeClaim || v.ephemeral) {
     if (!claimed) throw new Error(`no volume was found for the claim`);
-    await makeDirectory(claimed);
+    await makeDirectory(claimed, async () => i.recheck?.(claimed));
     const { path, type } = pathOf(claimed);
     await checkHostPath(path, type);
     return linkTo(dir, claimed);
