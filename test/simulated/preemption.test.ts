@@ -1,23 +1,23 @@
 /** Who must go when an important Pod fits nowhere: budgets, grace, and who gets the room. */
 import { expect, test } from "@jest/globals";
+import type { Pod } from "../../pkg/api/generated/types.ts";
 import { pods } from "../../pkg/api/kinds/core/pod.ts";
 import { podDisruptionBudgets } from "../../pkg/api/kinds/policy/poddisruptionbudget.ts";
 import { priorityClasses } from "../../pkg/api/kinds/scheduling/priorityclass.ts";
 import { condition } from "../../pkg/api/pod.ts";
+import { seededRandom } from "../../pkg/util/clock.ts";
+import type { DeepReadonly } from "../../pkg/util/types.ts";
 import { isReady, SimulatedCluster } from "../harness/simulated.ts";
 
 const cpu = (n: string) => [{ resources: { requests: { cpu: n } } }];
+const CLASSES = { low: 100, high: 1_000, top: 2_000 };
 const GRACE = 20;
 const STUBBORN = [{ ...cpu("3")[0], command: ["run", "--ignore-term"] }];
 
 /** Nodes of four CPUs, and classes of priority. */
 async function start(nodes: number): Promise<SimulatedCluster> {
   const c = await SimulatedCluster.start({ nodes });
-  for (const [name, value] of [
-    ["low", 100],
-    ["high", 1_000],
-    ["top", 2_000],
-  ] as const) {
+  for (const [name, value] of Object.entries(CLASSES)) {
     await c.client.resource(priorityClasses).create({ metadata: { name }, value });
   }
   await c.client
@@ -63,6 +63,7 @@ test("a victim ends with its grace and is told why; the Pod waits, nominated, an
 
   await c.untilReady("urgent");
   expect([await c.pod("batch"), await nodeOf(c, "urgent")]).toEqual([undefined, "node-1"]);
+  expect((await c.pod("urgent"))?.status?.nominatedNodeName).toBeUndefined();
 });
 
 test("a budget sends the scheduler to the node where nobody is protected", async () => {
@@ -160,3 +161,63 @@ test("an end that the API refuses is tried again", async () => {
   await c.untilReady("urgent");
   expect(refused).toBeGreaterThanOrEqual(2);
 });
+
+const SEEDS = [1, 2, 3, 4];
+
+test.each(SEEDS)(
+  "seed %i: whatever comes and goes, no node is over-committed and nobody important waits in vain",
+  async (seed) => {
+    await using c = await start(3);
+    const random = seededRandom(seed);
+    const pick = <T>(of: readonly T[]): T => of[Math.floor(random() * of.length)] as T;
+    const names = Object.keys(CLASSES) as (keyof typeof CLASSES)[];
+    const alive = new Set<string>();
+    for (let step = 0; step < 40; step++) {
+      if (random() < 0.75) {
+        const name = `p${step}`;
+        const command = random() < 0.3 ? { command: ["run", "--ignore-term"] } : {};
+        await c.create(name, [{ ...cpu(pick(["1", "2", "3"]))[0], ...command }], {
+          priorityClassName: pick(names),
+          terminationGracePeriodSeconds: 5,
+        });
+        alive.add(name);
+      } else if (alive.size > 0) {
+        const name = pick([...alive]);
+        alive.delete(name);
+        if (await c.pod(name)) await c.delete(name);
+      }
+      await c.clock.advance(Math.floor(random() * 3_000));
+      expect(Math.max(...(await loads(c)).values())).toBeLessThanOrEqual(ALLOCATABLE);
+    }
+    await c.clock.advance(120_000);
+    expect(await inVain(c)).toEqual([]);
+  },
+);
+
+const ALLOCATABLE = 4;
+const cpusOf = (p: DeepReadonly<Pod>) => Number(p.spec?.containers[0]?.resources?.requests?.["cpu"]);
+
+/** CPUs promised on each node, to Pods that end as well. */
+async function loads(c: SimulatedCluster): Promise<Map<string, number>> {
+  const used = new Map([...c.nodes.keys()].map((name) => [name, 0]));
+  for (const p of await c.pods()) {
+    const { nodeName } = p.spec ?? {};
+    if (nodeName) used.set(nodeName, (used.get(nodeName) ?? 0) + cpusOf(p));
+  }
+  return used;
+}
+
+/** Pods that wait, though a node would have room for them beside Pods that are at least as important. */
+async function inVain(c: SimulatedCluster): Promise<string[]> {
+  const all = await c.pods();
+  const priority = (p: DeepReadonly<Pod>) => p.spec?.priority ?? 0;
+  return all
+    .filter((p) => !p.spec?.nodeName)
+    .filter((p) =>
+      [...c.nodes.keys()].some((node) => {
+        const stays = all.filter((q) => q.spec?.nodeName === node && priority(q) >= priority(p));
+        return stays.reduce((sum, q) => sum + cpusOf(q), cpusOf(p)) <= ALLOCATABLE;
+      }),
+    )
+    .map((p) => p.metadata.name ?? "");
+}

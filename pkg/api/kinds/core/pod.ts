@@ -153,6 +153,8 @@ function bind(pod: Pod, binding: Binding, c: RequestContext): void {
   for (const map of ["annotations", "labels"] as const) {
     if (binding.metadata[map]) pod.metadata[map] = { ...pod.metadata[map], ...binding.metadata[map] };
   }
+  // It has its node: what was promised to it is over.
+  if (pod.status) delete pod.status.nominatedNodeName;
   setCondition(pod, { type: "PodScheduled", status: "True" }, c.now);
 }
 
