@@ -117,7 +117,8 @@ class AutoscalerController {
     const text = scale.status?.selector ?? "";
     if (text === "") {
       const message = "the HPA target's scale is missing a selector";
-      return { problem: { reason: "InvalidSelector", event: "SelectorRequired", message } };
+      const event = { reason: "SelectorRequired", message: "selector is required" };
+      return { problem: { reason: "InvalidSelector", message, event } };
     }
     let selector: Selector;
     try {

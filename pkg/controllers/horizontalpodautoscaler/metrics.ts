@@ -1,5 +1,11 @@
 /** What each metric of an autoscaler says: replicas, and how it is shown in the status. Pure. */
-import type { PodMetrics, V2MetricSpec, V2MetricStatus, V2MetricTarget } from "../../api/generated/types.ts";
+import type {
+  LabelSelector,
+  PodMetrics,
+  V2MetricSpec,
+  V2MetricStatus,
+  V2MetricTarget,
+} from "../../api/generated/types.ts";
 import { formatQuantity, milliValue } from "../../api/quantity.ts";
 import type { DeepReadonly } from "../../util/types.ts";
 import { MetricError, type Resource } from "./pods.ts";
@@ -26,7 +32,11 @@ export interface Failure {
 export type Outcome = Wanted | Failure;
 
 type Spec = DeepReadonly<V2MetricSpec>;
-export type Situation = Omit<Measured, "metrics"> & { readonly metrics: MetricsAnswer };
+
+export interface Situation extends Omit<Measured, "metrics"> {
+  readonly namespace: string;
+  readonly metrics: MetricsAnswer;
+}
 
 export function evaluate(spec: Spec, s: Situation): Outcome {
   const source = SOURCES[spec.type];
@@ -35,9 +45,11 @@ export function evaluate(spec: Spec, s: Situation): Outcome {
   return { reason: "InvalidMetricSourceType", message, summary: message };
 }
 
-/** Nobody here serves custom.metrics.k8s.io or external.metrics.k8s.io, and it is said as client-go says it. */
-const NOT_SERVED = "no custom metrics API (custom.metrics.k8s.io) registered";
-const NO_EXTERNAL = "no external metrics API (external.metrics.k8s.io) registered";
+/** Nobody here serves these, and it is said as client-go says it. */
+const NO_CUSTOM =
+  "unable to fetch metrics from custom metrics API: no custom metrics API (custom.metrics.k8s.io) registered";
+const noExternal = (name: string) =>
+  `unable to fetch metrics from external metrics API: the server could not find the requested resource (get ${name}.external.metrics.k8s.io)`;
 
 const SOURCES: Readonly<Record<string, (spec: Spec, s: Situation) => Outcome>> = {
   Resource({ resource }, s) {
@@ -56,18 +68,32 @@ const SOURCES: Readonly<Record<string, (spec: Spec, s: Situation) => Outcome>> =
     const said = { words: `${name} container resource`, reason: "FailedGetContainerResourceMetric", show };
     return ofResource({ name, container }, target, s, said);
   },
-  Pods: ({ pods }) => custom("FailedGetPodsMetric", "pods metric value", pods?.metric.name ?? "", NOT_SERVED),
-  Object: ({ object }) => custom("FailedGetObjectMetric", "object metric value", object?.metric.name ?? "", NOT_SERVED),
-  External({ external }) {
-    const name = external?.metric.name ?? "";
-    const why = `unable to get external metric ${name}: unable to fetch metrics from external metrics API: ${NO_EXTERNAL}`;
-    return unserved("FailedGetExternalMetric", `failed to get ${name} external metric: `, why);
+  Pods({ pods }) {
+    const why = `unable to get metric ${pods?.metric.name ?? ""}: ${NO_CUSTOM}`;
+    return unserved("FailedGetPodsMetric", "failed to get pods metric value: ", why);
+  },
+  Object({ object }, { namespace }) {
+    const { kind = "", name = "" } = object?.describedObject ?? {};
+    const why = `unable to get metric ${object?.metric.name ?? ""}: ${kind} on ${namespace} ${name}/${NO_CUSTOM}`;
+    return unserved("FailedGetObjectMetric", "failed to get object metric value: ", why);
+  },
+  External({ external }, { namespace }) {
+    const { name = "", selector } = external?.metric ?? {};
+    const each = external?.target.averageValue !== undefined;
+    const why = `unable to get external metric ${namespace}/${name}/${goString(selector)}: ${noExternal(name)}`;
+    const prefix = each ? `failed to get ${name} external metric: ` : `failed to get external metric ${name}: `;
+    return unserved("FailedGetExternalMetric", prefix, why);
   },
 };
 
-function custom(reason: string, what: string, name: string, why: string): Failure {
-  const message = `unable to get metric ${name}: unable to fetch metrics from custom metrics API: ${why}`;
-  return unserved(reason, `failed to get ${what}: `, message);
+/** As Go prints one. */
+function goString(selector: DeepReadonly<LabelSelector> | undefined): string {
+  if (!selector) return "nil";
+  const labels = Object.entries(selector.matchLabels ?? {}).map(([k, v]) => `${k}: ${v},`);
+  const expressions = (selector.matchExpressions ?? []).map(
+    (e) => `LabelSelectorRequirement{Key:${e.key},Operator:${e.operator},Values:[${(e.values ?? []).join(" ")}],},`,
+  );
+  return `&LabelSelector{MatchLabels:map[string]string{${labels.join("")}},MatchExpressions:[]LabelSelectorRequirement{${expressions.join("")}},}`;
 }
 
 const unserved = (reason: string, prefix: string, message: string): Failure => ({

@@ -177,7 +177,7 @@ test.each<[V2MetricSpec, string, string]>([
   [
     external,
     "FailedGetExternalMetric",
-    "invalid metrics (1 invalid out of 1), first error is: failed to get queue external metric: unable to get external metric queue: unable to fetch metrics from external metrics API: no external metrics API (external.metrics.k8s.io) registered",
+    "invalid metrics (1 invalid out of 1), first error is: failed to get queue external metric: unable to get external metric default/queue/nil: unable to fetch metrics from external metrics API: the server could not find the requested resource (get queue.external.metrics.k8s.io)",
   ],
   [
     { type: "Pods", pods: { metric: { name: "rps" }, target: { type: "AverageValue", averageValue: "3" } } },

@@ -5,6 +5,7 @@ import type {
   V2HorizontalPodAutoscalerStatus,
   V2MetricStatus,
 } from "../../api/generated/types.ts";
+import { namespaceOf } from "../../api/object.ts";
 import { milliValue } from "../../api/quantity.ts";
 import type { EventType } from "../../reconcile/events.ts";
 import { rfc3339 } from "../../util/clock.ts";
@@ -25,10 +26,17 @@ export interface Event {
   readonly message: string;
 }
 
+/** As its condition says it, and its event where that has other words. */
+export interface Problem {
+  readonly reason: string;
+  readonly message: string;
+  readonly event?: { readonly reason: string; readonly message: string };
+}
+
 /** Which Pods the target means; a problem is said in a condition of its own. */
 export type TargetPods =
   | { readonly pods: readonly ReadonlyPod[]; readonly metrics: MetricsAnswer }
-  | { readonly problem: { readonly reason: string; readonly event?: string; readonly message: string } };
+  | { readonly problem: Problem };
 
 export interface Observed {
   readonly hpa: Hpa;
@@ -112,7 +120,8 @@ function askMetrics(o: Observed): Found {
   const { pods, metrics } = o.target;
   const tolerance = toleranceOf(hpa, settings);
   const specs = hpa.spec.metrics ?? [];
-  const outcomes = specs.map((m) => evaluate(m, { current, pods, metrics, tolerance, now, settings }));
+  const namespace = namespaceOf(hpa);
+  const outcomes = specs.map((m) => evaluate(m, { namespace, current, pods, metrics, tolerance, now, settings }));
   const failures = outcomes.filter((x): x is Failure => !("replicas" in x));
   const wanted = outcomes
     .filter((x): x is Wanted => "replicas" in x)
@@ -131,13 +140,12 @@ function askMetrics(o: Observed): Found {
   return { shown, scalingActive, events: all };
 }
 
-function problem({ reason, event = reason, message }: { reason: string; event?: string; message: string }): Found {
-  const text = reason === "InvalidSelector" && event === "SelectorRequired" ? "selector is required" : message;
+function problem({ reason, message, event = { reason, message } }: Problem): Found {
   return {
     scalingActive: { status: "False", reason, message },
     events: [
-      { type: "Warning", reason: event, message: text },
-      { type: "Warning", reason: "FailedComputeMetricsReplicas", message: text },
+      { type: "Warning", ...event },
+      { type: "Warning", reason: "FailedComputeMetricsReplicas", message: event.message },
     ],
   };
 }

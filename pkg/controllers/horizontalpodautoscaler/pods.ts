@@ -24,11 +24,6 @@ export interface Use {
 
 /** By Pod's name; a Pod one of whose containers does not tell is left out. Throws {@link MetricError}. */
 export function useOf(r: Resource, metrics: readonly DeepReadonly<PodMetrics>[]): Map<string, Use> {
-  if (metrics.length === 0) {
-    throw new MetricError(
-      `unable to get metrics for resource ${r.name}: no metrics returned from resource metrics API`,
-    );
-  }
   const all = metrics.map((m): [string, Use | undefined] => [m.metadata.name ?? "", useOfPod(r, m)]);
   const use = new Map(all.flatMap(([name, u]): [string, Use][] => (u ? [[name, u]] : [])));
   if (use.size > 0) return use;
