@@ -2,6 +2,9 @@
  * A whole cluster in one process, on a fake clock and fake runtimes: API server, scheduler, controllers and any number of
  * agents, joined by function calls. Nothing waits for real time, and chance comes from a seed, so a run can be repeated.
  */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { type AgentOptions, runAgent } from "../../pkg/agent/agent.ts";
 import { Stats } from "../../pkg/agent/stats.ts";
 import type { User } from "../../pkg/apiserver/handler.ts";
@@ -134,6 +137,8 @@ export class SimulatedCluster implements AsyncDisposable {
   readonly random: Random;
   readonly client: Client;
   readonly #store = new MemoryStore();
+  /** Of the nodes: real, and gone with the cluster. */
+  readonly #disks = mkdtempSync(join(tmpdir(), "mk-simulated-"));
   readonly #ours = new Wire();
   readonly #stop = new AbortController();
   readonly #bugs: string[] = [];
@@ -190,7 +195,7 @@ export class SimulatedCluster implements AsyncDisposable {
       runtime,
       nodeName: name,
       address: `192.168.${n >> 8}.${n & 255}`,
-      dataDir: "/nonexistent",
+      dataDir: join(this.#disks, name),
       measure: () => Promise.resolve(MACHINE),
       ...this.#nodeDefaults,
       ...more,
@@ -307,6 +312,7 @@ export class SimulatedCluster implements AsyncDisposable {
     if (this.wire.watches > 0) throw new Error(`${this.wire.watches} watches leaked`);
     await this.stopApiServer();
     await this.#store.close();
+    rmSync(this.#disks, { recursive: true, force: true });
     for (const { runtime } of this.nodes.values()) for (const c of runtime.world.containers.values()) c.dispose();
     if (this.clock.pending > 0) throw new Error(`${this.clock.pending} timers leaked`);
     if (this.#bugs.length > 0) throw new Error(`unexpected errors:\n${this.#bugs.join("\n")}`);
