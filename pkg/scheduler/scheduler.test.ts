@@ -116,6 +116,46 @@ describe("runScheduler", () => {
     expect([await nodeNameOf("later"), await nodeNameOf("urgent")]).toEqual([undefined, "n1"]);
   });
 
+  it("lets Pods sleep while nothing happens that could help them", async () => {
+    await c.nodes.create(node("small", { allocatable: { cpu: "1" } }));
+    await c.nodes.create(node("big", { allocatable: { cpu: "4" } }));
+    await c.pods.create(pod("little", { requests: { cpu: "1" }, nodeSelector: { "kubernetes.io/hostname": "small" } }));
+    await c.pods.create(pod("large", { requests: { cpu: "4" } }));
+    await c.clock.advance(0);
+    await c.pods.create(pod("waiting", { requests: { cpu: "2" } }));
+    await c.clock.advance(30_000);
+    const before = c.calls.length;
+    await c.pods.delete("little", { gracePeriodSeconds: 0 });
+    await c.clock.advance(30_000);
+    expect(c.calls.length).toBe(before);
+    await c.pods.delete("large", { gracePeriodSeconds: 0 });
+    await c.clock.advance(0);
+    expect(await nodeNameOf("waiting")).toBe("big");
+  });
+
+  it("D5: room is made once, though the victim takes its time and others leave meanwhile", async () => {
+    await c.nodes.create(node("n1", { allocatable: { cpu: "3" } }));
+    const held = pod("victim", { requests: { cpu: "2" }, terminationGracePeriodSeconds: 30 });
+    await c.pods.create(held);
+    await c.pods.create(pod("other", { requests: { cpu: "1" } }));
+    await c.clock.advance(0);
+    const deletions = () => c.calls.filter((call) => call.verb === "delete").map((call) => call.name);
+    await c.pods.create(
+      pod("urgent", { requests: { cpu: "2" }, priorityClassName: "system-node-critical", priority: 2_000_001_000 }),
+    );
+    await c.clock.advance(100);
+    const [victim] = deletions();
+    expect(victim).toBe("victim");
+    await c.pods.delete("other", { gracePeriodSeconds: 0 });
+    await c.clock.advance(20_000);
+    expect(deletions()).toEqual(["victim"]);
+    expect((await c.pods.get("urgent")).status?.nominatedNodeName).toBe("n1");
+    await c.pods.delete("victim", { gracePeriodSeconds: 0 });
+    await c.clock.advance(10_000);
+    expect(await nodeNameOf("urgent")).toBe("n1");
+    expect(deletions()).toEqual(["victim"]);
+  });
+
   it("D4: a binding that fails frees its room, and is tried again", async () => {
     await c.nodes.create(node("n1", { allocatable: { cpu: "1" } }));
     c.faults.refuse = (call) => (isBinding(call) ? new ApiError("InternalError", "disk full") : undefined);
