@@ -51,6 +51,8 @@ class NodeLifecycle {
   readonly #leases: Informer<Lease>;
   readonly #heartbeats = new Heartbeats();
   readonly #zones: Zones;
+  /** Of each node that is not ready: uids of the Pods that were told that they are not, either. */
+  readonly #told = new Map<string, Set<string>>();
 
   constructor(o: ControllerParts, queue: WorkQueue, recorder: EventRecorder) {
     this.#o = o;
@@ -66,7 +68,7 @@ class NodeLifecycle {
     // One that was bound, or said to be ready, while its node was on its way out.
     this.#pods.onChange((_, now) => {
       const node = now?.spec?.nodeName && this.#nodes.get(now.spec.nodeName);
-      if (node && mustBeUnready(node, [now]).length > 0) queue.add(nameOf(node));
+      if (node && this.#unready(node, [now]).length > 0) queue.add(nameOf(node));
     });
   }
 
@@ -79,6 +81,8 @@ class NodeLifecycle {
     if (this.#zones.changed(key, counted)) {
       for (const node of this.#nodes.list()) if (evictionTaint(node)) this.#queue.add(nameOf(node));
     }
+    if (!now || counted?.ready) this.#told.delete(key);
+    else if (!this.#told.has(key)) this.#told.set(key, new Set());
     if (now) {
       const mark = condition(now.status?.conditions, "Ready")?.lastHeartbeatTime;
       this.#heartbeats.beat(key, "status", mark, this.#o.clock.now());
@@ -166,15 +170,21 @@ class NodeLifecycle {
     return wait > 0 ? wait : Infinity;
   }
 
+  #unready(node: ReadonlyNode, on: readonly DeepReadonly<Pod>[]): readonly DeepReadonly<Pod>[] {
+    const told = this.#told.get(nameOf(node));
+    return mustBeUnready(node, on, (pod) => told?.has(uidOf(pod)) ?? false);
+  }
+
   /** So that nothing is sent to them any more: they are not ready, whatever they last said. */
   async #markPods(node: ReadonlyNode, cause: CauseOf, signal: AbortSignal): Promise<void> {
-    const marked = mustBeUnready(node, this.#pods.byIndex("node", nameOf(node)));
+    const marked = this.#unready(node, this.#pods.byIndex("node", nameOf(node)));
     const results = await Promise.allSettled(
       marked.map(async (pod) => {
         const next = { ...pod, status: unreadyStatus(pod, this.#o.clock.now()) } as DeepReadonly<Pod>;
         const api = this.#o.client.resource(pods, namespaceOf(pod));
         const written = await unlessGone(api.updateStatus(next, { cause: cause("NodeNotReady") }));
-        if (!written || uidOf(written) !== uidOf(pod)) return;
+        this.#told.get(nameOf(node))?.add(uidOf(pod));
+        if (!written) return;
         this.#recorder.event(subjectOf(pods, pod), "Warning", "NodeNotReady", "Node is not ready");
         await this.#pods.whenShows(written, signal);
       }),

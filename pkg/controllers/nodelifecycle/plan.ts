@@ -1,6 +1,6 @@
 /** What a node's silence and its conditions mean: for the Node, for where Pods go, and for the Pods on it. Pure. */
 import type { Node, NodeCondition, Taint } from "../../api/generated/types.ts";
-import { condition } from "../../api/pod.ts";
+import { condition, isReady } from "../../api/pod.ts";
 import { rfc3339 } from "../../util/clock.ts";
 import type { DeepReadonly } from "../../util/types.ts";
 import { withCondition } from "../workload/conditions.ts";
@@ -84,17 +84,17 @@ function isOurs({ key, effect }: Taint): boolean {
 }
 
 /**
- * The Pods on a node that is not ready which still say that they are. One that says so since then is believed: its agent
- * lives, and knows better. (Since then, to the second: or the two would contradict each other until it is over.)
+ * The Pods on a node that is not ready which still say that they are, and were not told so since it is not (`told`): one
+ * that says it again has an agent that lives, and knows better. The two must not contradict each other without end.
  */
-export function mustBeUnready(node: ReadonlyNode, pods: readonly ReadonlyPod[]): readonly ReadonlyPod[] {
-  const ready = condition(node.status?.conditions, "Ready");
-  if (!ready || ready.status === "True") return [];
-  const since = Date.parse(ready.lastTransitionTime ?? "") || Infinity;
-  return pods.filter((pod) => {
-    const own = condition(pod.status?.conditions, "Ready");
-    return own?.status === "True" && (Date.parse(own.lastTransitionTime ?? "") || 0) < since;
-  });
+export function mustBeUnready(
+  node: ReadonlyNode,
+  pods: readonly ReadonlyPod[],
+  told: (pod: ReadonlyPod) => boolean,
+): readonly ReadonlyPod[] {
+  const status = readyStatus(node);
+  if (status === undefined || status === "True") return [];
+  return pods.filter((pod) => isReady(pod) && !told(pod));
 }
 
 export function unreadyStatus(pod: ReadonlyPod, now: number): ReadonlyPod["status"] {
