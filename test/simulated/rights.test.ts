@@ -6,6 +6,7 @@ import { expect, test } from "@jest/globals";
 import { replicaSets } from "../../pkg/api/kinds/apps/replicaset.ts";
 import { horizontalPodAutoscalers } from "../../pkg/api/kinds/autoscaling/horizontalpodautoscaler.ts";
 import { configMaps } from "../../pkg/api/kinds/core/configmap.ts";
+import { nodes } from "../../pkg/api/kinds/core/node.ts";
 import { namespaces } from "../../pkg/api/kinds/core/namespace.ts";
 import { secrets } from "../../pkg/api/kinds/core/secret.ts";
 import { serviceAccounts } from "../../pkg/api/kinds/core/serviceaccount.ts";
@@ -72,6 +73,12 @@ test("no component asks for what it would not get", async () => {
   await c.client.resource(replicaSets, "default").delete("scaled");
   await c.until(async () => (await c.pods()).length === 0, 120_000);
   await c.clock.advance(60_000);
+  await c.create("lost", [{}], { nodeName: "node-2" });
+  await c.untilReady("lost");
+  await c.node("node-2").kill();
+  await c.until(async () => (await c.pod("lost"))?.metadata.deletionTimestamp !== undefined, 120_000);
+  await c.client.resource(nodes).delete("node-2");
+  await c.until(async () => (await c.pod("lost")) === undefined, 120_000);
   expect([...refused]).toEqual([]);
   expect([...asked]).toEqual(
     expect.arrayContaining([

@@ -12,6 +12,8 @@ export const controllerRoleRows: Readonly<Record<string, readonly Row[]>> = {
     ["delete get list watch", "certificates.k8s.io", "certificatesigningrequests"],
     ["update", "certificates.k8s.io", "certificatesigningrequests/approval certificatesigningrequests/status"],
     ["approve", "certificates.k8s.io", "signers", "kubernetes.io/kube-apiserver-client-kubelet"],
+    // Not Kubernetes': there a person approves what a node serves with.
+    ["approve", "certificates.k8s.io", "signers", "kubernetes.io/kubelet-serving"],
     [
       "sign",
       "certificates.k8s.io",
