@@ -1,6 +1,6 @@
 /** The worker's own memory of a Pod, which the planner reads as {@link PodFacts}. */
 import type { RuntimePod } from "../runtime/runtime.ts";
-import { backoffMs } from "../util/backoff.ts";
+import { backoffMs, type BackoffOptions } from "../util/backoff.ts";
 import {
   containersOf,
   type ImageFact,
@@ -14,13 +14,15 @@ import {
 import { RESTART_BACKOFF, ranLong, specHash } from "./restart.ts";
 
 /** What waits for somebody to create a ConfigMap is tried more often than what loads a registry or the daemon. */
-const CONFIG_BACKOFF = { initialMs: 200, maxMs: 10_000 };
-const QUICK: ReadonlySet<string> = new Set([
-  "CreateContainerConfigError",
-  "FailedMount",
-  "FailedCreatePodSandBox",
-  "FailedKillPod",
-]);
+const CONFIG_BACKOFF = { initialMs: 1_000, maxMs: 10_000 };
+/** What every namespace has comes a moment after it: its first Pods need not wait a second for that. */
+const MOUNT_BACKOFF = { initialMs: 200, maxMs: 10_000 };
+const BACKOFFS: Readonly<Record<string, BackoffOptions>> = {
+  CreateContainerConfigError: CONFIG_BACKOFF,
+  FailedMount: MOUNT_BACKOFF,
+  FailedCreatePodSandBox: CONFIG_BACKOFF,
+  FailedKillPod: CONFIG_BACKOFF,
+};
 
 export class PodMemory {
   readonly images = new Map<string, ImageFact>();
@@ -81,7 +83,7 @@ export class PodMemory {
   /** The next failure after `before`, with its time of retry. */
   failure(before: StepError | undefined, e: { reason: string; message: string }, now: number): StepError {
     const failures = (before?.failures ?? 0) + 1;
-    const pause = backoffMs(failures, QUICK.has(e.reason) ? CONFIG_BACKOFF : RESTART_BACKOFF);
+    const pause = backoffMs(failures, BACKOFFS[e.reason] ?? RESTART_BACKOFF);
     return { reason: e.reason, message: e.message, at: now, failures, retryAt: now + pause };
   }
 
