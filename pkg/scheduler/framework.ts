@@ -79,6 +79,8 @@ export interface ProfilePlugin {
   readonly name: string;
   readonly wakeOn: readonly ClusterEvent[];
   readonly local: boolean;
+  /** Refuses nodes; else it only scores them. */
+  readonly filters: boolean;
   readonly ready: (pod: PodInfo, snapshot: Snapshot) => Ready | "skip";
 }
 
@@ -89,6 +91,7 @@ export function use<S = void>(plugin: SchedulerPlugin<S>, weight = 1): ProfilePl
     name,
     wakeOn: plugin.wakeOn ?? [],
     local: plugin.local ?? false,
+    filters: filter !== undefined,
     ready(pod, snapshot) {
       const state = prepare?.(pod, snapshot) as S | "skip";
       if (state === "skip") return "skip";

@@ -31,8 +31,8 @@ export type Preemption =
   /** `gaveUp`: it looked everywhere, so that a node promised earlier is no use any more. */
   | { readonly node: undefined; readonly message: string; readonly gaveUp: boolean };
 
-const NO_VICTIMS = "No preemption victims found for incoming pod";
-const NO_HELP = "Preemption is not helpful for scheduling";
+const NO_VICTIMS = refusal("No preemption victims found for incoming pod");
+const NO_HELP = refusal("Preemption is not helpful for scheduling");
 
 /**
  * As kube-scheduler's DefaultPreemption:
@@ -52,9 +52,10 @@ export function planPreemption(input: PreemptionInput): Preemption {
     return no("not eligible due to a terminating pod on the nominated node.");
   }
   const refusals = new Map<string, Refusal>();
-  for (const { name } of input.cache.nodes) refusals.set(name, refusal(NO_HELP));
   const best = findCandidates(input, refusals).reduce<Candidate | undefined>(cheaper, undefined);
-  return best ?? { ...no(explain({ nodes: why.nodes, refusals })), gaveUp: true };
+  if (best) return best;
+  for (const { name } of input.cache.nodes) if (!refusals.has(name)) refusals.set(name, NO_HELP);
+  return { ...no(explain({ nodes: why.nodes, refusals })), gaveUp: true };
 }
 
 function refusal(reason: string): Refusal {
@@ -73,17 +74,32 @@ interface Candidate {
   readonly violations: number;
 }
 
+type Judge = (node: NodeInfo) => Refusal | undefined;
+
+/** Of the cluster as it is when asked. Local plugins do not mind who comes and goes: they are made ready once. */
+function judgeOf({ profile, pod, cache }: PreemptionInput): Judge {
+  const filters = profile.filter((p) => p.filters);
+  const others = filters.filter((p) => !p.local);
+  const local = new PodJudge(
+    filters.filter((p) => p.local),
+    pod,
+    cache,
+  );
+  return (node) => local.filter(node) ?? new PodJudge(others, pod, cache).filter(node);
+}
+
 /** As many as are worth comparing: a tenth of the nodes, a hundred at least, one of them within all budgets. */
 function findCandidates(input: PreemptionInput, refusals: Map<string, Refusal>): readonly Candidate[] {
   const nodes = input.cache.nodes.filter((n) => input.why.refusals.get(n.name)?.fixable);
   const enough = Math.max(100, Math.floor(nodes.length / 10));
   const start = Math.floor(input.random() * nodes.length);
+  const judge = judgeOf(input);
   const found: Candidate[] = [];
   let harmless = false;
   for (let i = 0; i < nodes.length && !(harmless && found.length >= enough); i++) {
     const node = nodes[(start + i) % nodes.length];
     if (!node) continue;
-    const outcome = selectVictims(input, node);
+    const outcome = selectVictims(input, node, judge);
     if ("victims" in outcome) {
       found.push(outcome);
       harmless ||= outcome.violations === 0;
@@ -93,19 +109,18 @@ function findCandidates(input: PreemptionInput, refusals: Map<string, Refusal>):
 }
 
 /** V2: takes all away that may go; then gives back one after the other those that need not. */
-function selectVictims({ profile, pod, cache, budgets }: PreemptionInput, node: NodeInfo): Candidate | Refusal {
+function selectVictims({ pod, cache, budgets }: PreemptionInput, node: NodeInfo, judge: Judge): Candidate | Refusal {
   const lesser = [...node.pods.values()].filter((p) => p.priority < pod.priority).toSorted(moreImportant);
-  if (lesser.length === 0) return refusal(NO_VICTIMS);
+  if (lesser.length === 0) return NO_VICTIMS;
   using world = cache.whatIf();
-  const judge = () => new PodJudge(profile, pod, cache).filter(node);
   for (const p of lesser) world.remove(p, node);
-  const still = judge();
+  const still = judge(node);
   if (still) return still;
   const beyond = beyondBudgets(lesser, budgets);
   const victims: PodInfo[] = [];
   for (const p of [...lesser.filter((q) => beyond.has(q)), ...lesser.filter((q) => !beyond.has(q))]) {
     world.add(p, node);
-    if (!judge()) continue;
+    if (!judge(node)) continue;
     world.remove(p, node);
     victims.push(p);
   }

@@ -43,7 +43,8 @@ interface Soft extends Constraint {
 
 interface State {
   readonly hard: readonly Hard[];
-  readonly soft: readonly Soft[];
+  /** Worked out when the first node is scored. */
+  readonly soft: () => readonly Soft[];
 }
 
 /** `topologySpreadConstraints`: DoNotSchedule filters, ScheduleAnyway scores. */
@@ -54,7 +55,8 @@ export const topologySpread: SchedulerPlugin<State> = {
     const own = pod.pod.spec?.topologySpreadConstraints ?? [];
     if (own.length === 0) return defaults(pod, snapshot);
     const of = (action: string) => own.filter((c) => c.whenUnsatisfiable === action);
-    return { hard: hard(pod, of("DoNotSchedule"), snapshot), soft: soft(pod, of("ScheduleAnyway"), snapshot, true) };
+    const anyway = () => soft(pod, of("ScheduleAnyway"), snapshot, true);
+    return { hard: hard(pod, of("DoNotSchedule"), snapshot), soft: once(anyway) };
   },
   filter(_, node, s) {
     for (const c of s.hard) {
@@ -66,7 +68,7 @@ export const topologySpread: SchedulerPlugin<State> = {
   },
   score(_, node, s) {
     let crowd = 0;
-    for (const c of s.soft) {
+    for (const c of s.soft()) {
       const domain = node.domain(c.topologyKey);
       if (domain !== undefined) crowd += (c.counts.get(domain) ?? 0) * c.weight + c.maxSkew - 1;
       else if (c.strict) return Infinity;
@@ -79,8 +81,13 @@ export const topologySpread: SchedulerPlugin<State> = {
 /** Where no replica stands yet, all nodes are alike. */
 function defaults(pod: PodInfo, snapshot: Snapshot): State | "skip" {
   if (pod.group === "") return "skip";
-  const constraints = soft(pod, DEFAULTS, snapshot, false).filter((c) => c.counts.size > 0);
-  return constraints.length === 0 ? "skip" : { hard: [], soft: constraints };
+  const spreading = () => soft(pod, DEFAULTS, snapshot, false).filter((c) => c.counts.size > 0);
+  return { hard: [], soft: once(spreading) };
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => (made ??= { value: make() }).value;
 }
 
 function hard(pod: PodInfo, constraints: readonly SpreadConstraint[], snapshot: Snapshot): readonly Hard[] {
