@@ -7,7 +7,7 @@ import { pods } from "../../pkg/api/kinds/core/pod.ts";
 import { podDisruptionBudgets } from "../../pkg/api/kinds/policy/poddisruptionbudget.ts";
 import { nameOf } from "../../pkg/api/object.ts";
 import { condition } from "../../pkg/api/pod.ts";
-import { ApiError, isReason } from "../../pkg/api/status.ts";
+import { type ApiError, isReason } from "../../pkg/api/status.ts";
 import type { DeepReadonly } from "../../pkg/util/types.ts";
 import { isReady, SimulatedCluster } from "../harness/simulated.ts";
 
@@ -130,6 +130,7 @@ test("any NoExecute taint drives out who does not tolerate it, at once", async (
   await c.client.resource<Node>(nodes).patch("node-1", "application/merge-patch+json", { spec });
   await c.until(async () => on(await ready(c), "node-2").length === 4, 5_000);
   await c.until(async () => (await c.pods()).length === 4);
+  expect(on(await c.pods(), "node-1")).toEqual([]);
 });
 
 test("most nodes vanish at once: nobody is evicted, and nothing moves when they are back", async () => {
