@@ -1,7 +1,12 @@
 /** Objects that every cluster has. Created at each start where they are missing; what a user made of them stays. */
 import type { APIService, StorageClass } from "../api/generated/types.ts";
 import type { ApiObject } from "../api/object.ts";
+import { parseApiVersion } from "../api/object.ts";
+import { isReason } from "../api/status.ts";
 import { HOSTPATH_PROVISIONER } from "../api/volumes.ts";
+import type { Transport } from "../client/transport.ts";
+import type { ClusterView } from "./admission.ts";
+import type { ResourceTable } from "./resource-table.ts";
 import { KUBERNETES_SERVICE } from "./kubernetes-service.ts";
 import { systemPriorityClasses } from "./admission/priority.ts";
 
@@ -32,3 +37,30 @@ export const bootObjects: readonly (readonly ApiObject[])[] = [
   systemPriorityClasses,
   [standardClass, KUBERNETES_SERVICE, metricsService],
 ];
+
+/** What a server must have for it. */
+export interface BootServer {
+  readonly resources: Pick<ResourceTable, "all">;
+  readonly view: Pick<ClusterView, "get">;
+  transport(): Transport;
+}
+
+/** Costs one look for each object that is there already. */
+export async function createBootObjects(server: BootServer): Promise<void> {
+  for (const row of bootObjects) await Promise.all(row.map((o) => ensure(server, o)));
+}
+
+async function ensure(server: BootServer, o: ApiObject): Promise<void> {
+  const { group, version } = parseApiVersion(o.apiVersion ?? "");
+  const def = server.resources.all.find((d) => d.group === group && d.version === version && d.kind === o.kind);
+  if (!def) return;
+  const { name = "", namespace } = o.metadata;
+  if (server.view.get(def, namespace ?? "", name)) return;
+  const address = { group, version, resource: def.plural, ...(namespace !== undefined && { namespace }) };
+  await server
+    .transport()
+    .call({ verb: "create", ...address, body: o })
+    .catch((error: unknown) => {
+      if (!isReason(error, "AlreadyExists")) throw error;
+    });
+}
