@@ -166,6 +166,7 @@ export class Cluster {
         agentCert: pki.certs.agent,
         caCert: pki.caCert,
         controllers: controllerSettings(pki, options),
+        replicated: options.store.startsWith("etcd"),
         log,
       },
       this.#abort.signal,

@@ -2,6 +2,7 @@
  * What a cluster needs beside the API to run Pods. A module of its own, so that it is loaded when the API answers already:
  * nobody waits for it until then.
  */
+import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { runAgent } from "../../pkg/agent/agent.ts";
 import { SERVER_VERSION } from "../../pkg/apiserver/discovery.ts";
@@ -10,6 +11,7 @@ import { Client } from "../../pkg/client/client.ts";
 import type { Transport } from "../../pkg/client/transport.ts";
 import { runControllers } from "../../pkg/controllers/controllers.ts";
 import type { ControllerSettings } from "../../pkg/controllers/parts.ts";
+import { runAsLeader } from "../../pkg/reconcile/leader.ts";
 import { DockerRuntime } from "../../pkg/runtime/docker/docker.ts";
 import type { ContainerRuntime } from "../../pkg/runtime/runtime.ts";
 import { runScheduler } from "../../pkg/scheduler/scheduler.ts";
@@ -36,6 +38,8 @@ export interface ComponentsOptions {
   readonly agentCert: KeyPair;
   readonly caCert: string;
   readonly controllers: ControllerSettings;
+  /** Other processes may act on the same store: of scheduler and controllers one acts at a time. */
+  readonly replicated: boolean;
   readonly log: Logger;
 }
 
@@ -57,9 +61,17 @@ export function startComponents(o: ComponentsOptions, signal: AbortSignal): Read
     version: SERVER_VERSION.gitVersion,
     serve: { host: o.host, port: 0, ...o.agentCert, clientCa: o.caCert },
   };
+  const identity = `${o.nodeName}_${randomUUID()}`;
+  const once = (name: string, parts: typeof manager, run: (s: AbortSignal) => Promise<void>): Promise<void> =>
+    o.replicated
+      ? runAsLeader({ ...parts, identity, lease: { namespace: "kube-system", name } }, run, signal)
+      : run(signal);
+  const scheduler = component("default-scheduler", "system:kube-scheduler");
   return {
-    scheduler: runScheduler(component("default-scheduler", "system:kube-scheduler"), signal),
-    "controller manager": runControllers({ ...manager, ...o.controllers }, signal),
+    scheduler: once("kube-scheduler", scheduler, (s) => runScheduler(scheduler, s)),
+    "controller manager": once("kube-controller-manager", manager, (s) =>
+      runControllers({ ...manager, ...o.controllers }, s),
+    ),
     agent: runAgent(agent, signal),
   };
 }

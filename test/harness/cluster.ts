@@ -32,6 +32,8 @@ export function freePort(): Promise<number> {
 
 export interface ClusterOptions {
   readonly store?: string;
+  /** Default: node-1. */
+  readonly nodeName?: string;
   readonly dataDir?: string;
   readonly env?: NodeJS.ProcessEnv;
 }
@@ -39,7 +41,7 @@ export interface ClusterOptions {
 export class TestCluster {
   readonly home: string;
   readonly env: NodeJS.ProcessEnv;
-  readonly nodeName = "node-1";
+  readonly nodeName: string;
   readonly #options: ClusterOptions;
   readonly #port: number;
   #process: Running | undefined;
@@ -49,6 +51,7 @@ export class TestCluster {
     this.home = home;
     this.#port = port;
     this.#options = o;
+    this.nodeName = o.nodeName ?? "node-1";
     const { KUBECONFIG: _, ...env } = process.env;
     this.env = { ...env, ...o.env, MINI_KUBE_HOME: home, NO_COLOR: "1" };
   }
@@ -128,15 +131,16 @@ export class TestCluster {
     deadline = 30_000,
     namespace = "default",
   ): Promise<DeepReadonly<Pod>> {
-    return this.#until(this.client.resource(pods, namespace), { name, done, deadline });
+    return this.until(this.client.resource(pods, namespace), { name, done, deadline });
   }
 
   /** As {@link untilPod}, of this cluster's one Node. */
   untilNode(done: (node: DeepReadonly<Node>) => boolean, deadline = 30_000): Promise<DeepReadonly<Node>> {
-    return this.#until(this.client.resource(nodes), { name: this.nodeName, done, deadline });
+    return this.until(this.client.resource(nodes), { name: this.nodeName, done, deadline });
   }
 
-  async #until<T extends ApiObject & { status?: unknown }>(
+  /** As {@link untilPod}, of an object of any kind. */
+  async until<T extends ApiObject & { status?: unknown }>(
     resource: ResourceClient<T>,
     { name, done, deadline }: { name: string; done: (object: DeepReadonly<T>) => boolean; deadline: number },
   ): Promise<DeepReadonly<T>> {

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import type { ConfigMap, Pod } from "../../pkg/api/generated/types.ts";
+import type { ConfigMap, Pod, ReplicaSet } from "../../pkg/api/generated/types.ts";
+import { replicaSets } from "../../pkg/api/kinds/apps/replicaset.ts";
+import { leases } from "../../pkg/api/kinds/coordination/lease.ts";
 import { configMaps } from "../../pkg/api/kinds/core/configmap.ts";
 import { pods } from "../../pkg/api/kinds/core/pod.ts";
 import { nameOf } from "../../pkg/api/object.ts";
@@ -44,6 +46,19 @@ const etcdctl = (...args: string[]) =>
     env: { ...process.env, ETCDCTL_API: "3" },
   });
 const main = (pod: DeepReadonly<Pod>) => pod.status?.containerStatuses?.[0];
+
+/** Resolves when so many Pods are ready on the node; rejects when the signal aborts before. */
+async function untilReadyOn(on: TestCluster, node: string, count: number, signal: AbortSignal): Promise<void> {
+  const there = new Set<string>();
+  for await (const { type, object } of on.client
+    .resource(pods, "default")
+    .watch({ labelSelector: "app=kept" }, signal)) {
+    if (type !== "DELETED" && object.spec?.nodeName === node && ready(object)) there.add(nameOf(object));
+    else there.delete(nameOf(object));
+    if (there.size === count) return;
+  }
+  throw new Error(`${there.size} of ${count} Pods are ready on ${node}`);
+}
 
 describe("--store etcd://", () => {
   test(
@@ -106,6 +121,39 @@ describe("--store etcd://", () => {
       await cluster.up();
       const after = await cluster.untilPod("web", ready);
       expect(main(after)).toMatchObject({ containerID: main(before)?.containerID, restartCount: 0 });
+    },
+    LIMIT,
+  );
+
+  test(
+    "two processes on one etcd: one leads; when it is killed the other takes over, its node's Pods too",
+    async () => {
+      const store = etcd.endpoint.replace("http://", "etcd://");
+      const other = await TestCluster.start({ store, nodeName: "node-2" });
+      try {
+        const labels = { app: "kept" };
+        const containers = [{ name: "main", image: "busybox:1.36", command: ["sleep", "3600"] }];
+        const template = { metadata: { labels }, spec: { containers, terminationGracePeriodSeconds: 0 } };
+        const sets = other.client.resource<ReplicaSet>(replicaSets, "default");
+        const lease = other.client.resource(leases, "kube-system");
+        const spec = { replicas: 4, selector: { matchLabels: labels }, template };
+        await sets.create({ metadata: { name: "kept", namespace: "default" }, spec });
+        const running = (count: number) => (o: DeepReadonly<ReplicaSet>) => o.status?.readyReplicas === count;
+        await other.until(sets, { name: "kept", done: running(4), deadline: 30_000 });
+        expect((await lease.get("kube-controller-manager")).spec?.holderIdentity).toMatch(/^node-1_/);
+
+        await cluster.kill9();
+        await sets.patch("kept", "application/merge-patch+json", { spec: { replicas: 5 } });
+        await other.until(sets, { name: "kept", done: (o) => o.status?.replicas === 5, deadline: 15_000 });
+        for (const name of ["kube-controller-manager", "kube-scheduler"]) {
+          expect((await lease.get(name)).spec?.holderIdentity).toMatch(/^node-2_/);
+        }
+        await untilReadyOn(other, "node-2", 5, AbortSignal.timeout(45_000));
+        await sets.delete("kept");
+      } finally {
+        await other.remove();
+        await cluster.up();
+      }
     },
     LIMIT,
   );
