@@ -209,7 +209,7 @@ describe(`requests at random (FUZZ_SEED=${seed})`, () => {
       }),
       runs(1_000),
     );
-  }, 60_000);
+  }, 180_000);
 
   test("a good body with bytes changed: no 500, in any form", async () => {
     const forms = [
@@ -231,5 +231,5 @@ describe(`requests at random (FUZZ_SEED=${seed})`, () => {
       }),
       runs(600),
     );
-  }, 60_000);
+  }, 180_000);
 });
