@@ -85,7 +85,9 @@ async function main() {
     await check("format", "npx", ["--no-install", "oxfmt", "--check"]);
   }
   if (!only || only === "scenario") await check("build", "npm", ["run", "--silent", "build"]);
-  if (wants("unit")) jest("unit and conformance tests", ["--selectProjects", "unit"]);
+  // A worker keeps the modules of every suite it ran; one that has grown too large is replaced before the next.
+  const workers = ["--maxWorkers=2", "--workerIdleMemoryLimit=700MB"];
+  if (wants("unit")) jest("unit and conformance tests", ["--selectProjects", "unit", ...workers]);
   if (tools) await checkThat("kubectl and Helm of several versions", tools);
   if (wants("scenario")) jest("scenarios on real Docker", ["--selectProjects", "scenario", "--runInBand"]);
 }
