@@ -39,7 +39,10 @@ describe("npm start", () => {
       expect(await runOk("kubectl", ["--kubeconfig", kubeconfig, "get", "pods"], { env })).toMatch(
         /hello\s+2\/2\s+Running/,
       );
-      expect((await cli("logs", "hello", "-c", "watcher", "--tail=1")).stdout).toMatch(/the page is up/);
+      // The watcher may have asked before the page was there; it asks again.
+      const logs = new Running(process.execPath, [program, "logs", "-f", "hello", "-c", "watcher"], { env });
+      expect((await logs.until(/the page is up/))[0]).toBe("the page is up");
+      logs.kill("SIGTERM");
     },
     LIMIT,
   );
