@@ -4,7 +4,7 @@
  * whose message is one sentence: what is missing and how to get it.
  */
 import { spawn } from "node:child_process";
-import { closeSync, existsSync, openSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import http from "node:http";
 import { homedir } from "node:os";
 import { join } from "node:path";
@@ -189,19 +189,42 @@ export async function ensureDocker() {
   return started;
 }
 
+/** What a killed engine may cost the next one: it gives up after 15 s if it waits for a containerd that is no more. */
+const DOCKER_START_MS = 90_000;
+
 async function startDockerd() {
-  if (existsSync("/run/systemd/system")) {
-    await runAsync("systemctl", ["start", "docker"]);
-  } else {
-    const log = openSync("/var/log/mini-kube-dockerd.log", "a");
-    spawn(which("dockerd"), [], { detached: true, stdio: ["ignore", log, log] }).unref();
-    closeSync(log);
-  }
-  for (let i = 0; i < 150; i++) {
+  const systemd = existsSync("/run/systemd/system");
+  if (systemd) await runAsync("systemctl", ["start", "docker"]);
+  let dockerd;
+  for (const deadline = Date.now() + DOCKER_START_MS; Date.now() < deadline;) {
+    if (!systemd && (!dockerd || dockerd.exitCode !== null || dockerd.signalCode !== null)) {
+      forgetDeadContainerd();
+      dockerd = spawnDockerd();
+    }
     if (await findDocker()) return;
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
   throw new Missing(
-    "The Docker engine did not answer within 30 s; see /var/log/mini-kube-dockerd.log or `journalctl -u docker`.",
+    `The Docker engine did not answer within ${DOCKER_START_MS / 1000} s; see /var/log/mini-kube-dockerd.log or \`journalctl -u docker\`.`,
   );
+}
+
+function spawnDockerd() {
+  const log = openSync("/var/log/mini-kube-dockerd.log", "a");
+  const dockerd = spawn(which("dockerd"), [], { detached: true, stdio: ["ignore", log, log] });
+  dockerd.unref();
+  closeSync(log);
+  return dockerd;
+}
+
+/**
+ * A containerd that was killed with its dockerd, and that nobody has reaped yet, still has its process id: the next
+ * dockerd would take it for alive and wait for its socket in vain. Dead is dead: its pid file goes.
+ */
+export function forgetDeadContainerd(pidFile = "/var/run/docker/containerd/containerd.pid") {
+  if (!existsSync(pidFile)) return;
+  const stat = `/proc/${readFileSync(pidFile, "utf8").trim()}/stat`;
+  // pid (comm) state …; comm may hold anything, even brackets
+  const state = existsSync(stat) ? readFileSync(stat, "utf8").replace(/^.*\) /s, "")[0] : undefined;
+  if (state === undefined || state === "Z") rmSync(pidFile);
 }
