@@ -191,13 +191,16 @@ export async function ensureDocker() {
 
 /** What a killed engine may cost the next one: it gives up after 15 s if it waits for a containerd that is no more. */
 const DOCKER_START_MS = 90_000;
+const DOCKER_STARTS = 6;
 
 async function startDockerd() {
   const systemd = existsSync("/run/systemd/system");
   if (systemd) await runAsync("systemctl", ["start", "docker"]);
   let dockerd;
+  let starts = 0;
   for (const deadline = Date.now() + DOCKER_START_MS; Date.now() < deadline;) {
     if (!systemd && (!dockerd || dockerd.exitCode !== null || dockerd.signalCode !== null)) {
+      if (starts++ === DOCKER_STARTS) break;
       forgetDeadContainerd();
       dockerd = spawnDockerd();
     }
@@ -205,7 +208,7 @@ async function startDockerd() {
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
   throw new Missing(
-    `The Docker engine did not answer within ${DOCKER_START_MS / 1000} s; see /var/log/mini-kube-dockerd.log or \`journalctl -u docker\`.`,
+    `The Docker engine does not start; see /var/log/mini-kube-dockerd.log or \`journalctl -u docker\`.`,
   );
 }
 
