@@ -52,6 +52,8 @@ export interface AgentOptions {
   readonly extendedResources?: Readonly<Record<string, string>>;
   /** `v1.36.0+mini-kube` */
   readonly version?: string;
+  /** See {@link NodeContext.drained}. */
+  readonly drained?: NodeContext["drained"];
   readonly serve?: ServeOptions;
   /** Default: reads this machine. */
   readonly measure?: () => Promise<Measurement>;
@@ -240,6 +242,7 @@ class Agent {
           allocatable: allocatable(),
         });
       },
+      ...(this.#o.drained && { drained: this.#o.drained }),
       runtimeFailed: (error) => this.#fleet.runtimeFailed(error),
     };
   }

@@ -39,6 +39,11 @@ export interface NodeContext {
   readonly allocatable: Readonly<Record<string, string>>;
   /** Undefined: there is room for the Pod. */
   readonly admit: (pod: Pod) => { reason: string; message: string } | undefined;
+  /**
+   * Resolves when no traffic comes to this Pod any more, which is being deleted: only then are its containers told to
+   * end. Bounded by itself and by the grace period. Absent: nobody sends Pods any traffic.
+   */
+  readonly drained?: (pod: Pod, signal: AbortSignal) => Promise<void>;
   /** A verb found the daemon away. */
   readonly runtimeFailed: (error: unknown) => void;
 }
