@@ -7,6 +7,7 @@ const base = {
       { jsc: { parser: { syntax: "typescript" }, target: "es2023" }, module: { type: "es6" } },
     ],
   },
+  setupFilesAfterEnv: ["<rootDir>/test/harness/properties.ts"],
   modulePathIgnorePatterns: ["<rootDir>/dist"],
 };
 

@@ -4,6 +4,7 @@
  *
  *   npm test                      everything
  *   npm test -- unit [PATTERN]    only the named stage: check | unit | scenario
+ *   SEED=7 npm test -- unit PATTERN   what is left to chance as in the run that failed with that seed
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,10 +1,11 @@
-import { expect, test } from "@jest/globals";
+import { expect } from "@jest/globals";
 import type { Pod } from "../api/generated/types.ts";
 import { ApiError } from "../api/status.ts";
 import { type Verb } from "../runtime/fake.ts";
 import { RuntimeError } from "../runtime/runtime.ts";
 import { seededRandom } from "../util/clock.ts";
 import { Harness } from "./testing/harness.ts";
+import { testSeeds } from "../../test/harness/seeds.ts";
 
 const VERBS: readonly Verb[] = [
   "listPods",
@@ -88,10 +89,4 @@ function refuse(verb: string, random: () => number): void {
   if (verb !== "watch" && random() < 0.3) throw new ApiError("ServiceUnavailable", "away");
 }
 
-const FIRST = 1;
-
-test.each(Array.from({ length: 12 }, (_, n) => FIRST + n))(
-  "once faults stop, every Pod converges (seed %i)",
-  (seed) => assertConverges(seed),
-  30_000,
-);
+testSeeds("once faults stop, every Pod converges", 12, (seed) => assertConverges(seed), 30_000);

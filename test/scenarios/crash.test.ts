@@ -1,5 +1,4 @@
-import { afterAll, beforeAll, expect, test } from "@jest/globals";
-import { randomInt } from "node:crypto";
+import { afterAll, beforeAll, expect } from "@jest/globals";
 import type { Container, Pod } from "../../pkg/api/generated/types.ts";
 import { pods } from "../../pkg/api/kinds/core/pod.ts";
 import { nameOf } from "../../pkg/api/object.ts";
@@ -8,13 +7,13 @@ import { type Random, seededRandom } from "../../pkg/util/clock.ts";
 import type { DeepReadonly } from "../../pkg/util/types.ts";
 import { ready, TestCluster } from "../harness/cluster.ts";
 import { eventually, run } from "../harness/process.ts";
+import { testNewSeed } from "../harness/seeds.ts";
 import { ensureTestImages } from "../images/images.ts";
 
-/** kill -9 at random moments while Pods come and go. To see a run again: `CRASH_SEED=… npm test -- scenario crash`. */
+/** kill -9 at random moments while Pods come and go. To see a run again: `SEED=… npm test -- scenario crash`. */
 const LIMIT = 150_000;
 const ROUNDS = 4;
 const MAX_PODS = 6;
-const seed = Number(process.env["CRASH_SEED"] ?? randomInt(2 ** 31));
 let cluster: TestCluster;
 
 beforeAll(async () => {
@@ -85,9 +84,9 @@ function containersWanted(list: readonly DeepReadonly<Pod>[]): string[] {
   return list.flatMap((pod) => names(pod).map((name) => `${pod.metadata.uid}/${name}`)).toSorted();
 }
 
-test(
-  `kill -9 at random moments, seed ${seed}: acknowledged writes hold, each Pod gets its containers once, deleted ones leave none`,
-  async () => {
+testNewSeed(
+  "kill -9 at random moments: acknowledged writes hold, each Pod gets its containers once, deleted ones leave none",
+  async (seed) => {
     const random = seededRandom(seed);
     const writer = new Writer(random);
     for (let round = 0; round < ROUNDS; round++) {

@@ -10,6 +10,7 @@ import { ApiError, conflict } from "../../pkg/api/status.ts";
 import { seededRandom } from "../../pkg/util/clock.ts";
 import type { DeepReadonly } from "../../pkg/util/types.ts";
 import { isReady, SimulatedCluster } from "../harness/simulated.ts";
+import { testSeeds } from "../harness/seeds.ts";
 
 const labels = { app: "log" };
 const template = (env: string, image = "app") => ({
@@ -180,7 +181,7 @@ async function restart(c: SimulatedCluster, node: string): Promise<void> {
   c.node(node).start();
 }
 
-test.each([1, 2, 3, 4, 5])("whatever fails, every node has its one, in the end (seed %i)", async (seed) => {
+testSeeds("whatever fails, every node has its one, in the end", 5, async (seed) => {
   await using c = await SimulatedCluster.start({ nodes: 3, seed });
   const random = seededRandom(seed);
   c.wire.fault = (call) => {

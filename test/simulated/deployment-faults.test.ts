@@ -2,7 +2,7 @@
  * A Deployment under faults of its own writes, its template changed again and again, some Pods never ready. A seed that
  * fails fails again.
  */
-import { expect, test } from "@jest/globals";
+import { expect } from "@jest/globals";
 import type { Pod, ReplicaSet } from "../../pkg/api/generated/types.ts";
 import { replicaSets } from "../../pkg/api/kinds/apps/replicaset.ts";
 import { pods } from "../../pkg/api/kinds/core/pod.ts";
@@ -13,6 +13,7 @@ import { type Random, seededRandom } from "../../pkg/util/clock.ts";
 import type { DeepReadonly } from "../../pkg/util/types.ts";
 import { isReady, SimulatedCluster } from "../harness/simulated.ts";
 import { deployment, template, Web } from "../harness/web-deployment.ts";
+import { testSeeds } from "../harness/seeds.ts";
 
 /** Every write of ReplicaSets and what they make may fail, before or after it is done. */
 function failWrites(c: SimulatedCluster, random: Random, share: number): void {
@@ -30,8 +31,9 @@ function failWrites(c: SimulatedCluster, random: Random, share: number): void {
   };
 }
 
-test.each([1, 2, 3, 4, 5])(
-  "whatever fails: never more than maxSurge above, never fewer than maxUnavailable allows (seed %i)",
+testSeeds(
+  "whatever fails: never more than maxSurge above, never fewer than maxUnavailable allows",
+  5,
   async (seed) => {
     const random = seededRandom(seed);
     const upTo = (n: number) => Math.floor(random() * n);

@@ -2,13 +2,14 @@
  * Whatever can break breaks, at random, for some minutes; then all heals, and the cluster must come to what was asked of
  * it: no Pod lost, none left over, no container too many. A seed that fails fails again.
  */
-import { expect, test } from "@jest/globals";
+import { expect } from "@jest/globals";
 import { ApiError, conflict } from "../../pkg/api/status.ts";
 import type { Call } from "../../pkg/client/transport.ts";
 import type { Verb } from "../../pkg/runtime/fake.ts";
 import { RuntimeError } from "../../pkg/runtime/runtime.ts";
 import { type Random, seededRandom } from "../../pkg/util/clock.ts";
 import { isReady, type SimulatedNode, SimulatedCluster } from "../harness/simulated.ts";
+import { testSeeds } from "../harness/seeds.ts";
 
 const VERBS: readonly Verb[] = [
   "info",
@@ -204,16 +205,13 @@ function lateConflict(call: Call): void {
     throw conflict({ group: call.group, resource: call.resource }, call.name ?? "");
 }
 
-test.each(Array.from({ length: 10 }, (_, n) => n + 1))(
-  "once faults stop, the cluster is as it was asked to be (seed %i)",
-  async (seed) => {
-    await using c = await SimulatedCluster.start({ nodes: NODES, seed });
-    const chaos = new Chaos(c, seededRandom(seed));
-    await chaos.run();
-    chaos.heal();
-    await c
-      .until(() => chaos.converged(), HEALING_MS, 1_000)
-      .catch(async (e: Error) => Promise.reject(new Error(`${e.message}: ${await chaos.report()}`)));
-    expect(c.running()).toEqual(chaos.containers());
-  },
-);
+testSeeds("once faults stop, the cluster is as it was asked to be", 10, async (seed) => {
+  await using c = await SimulatedCluster.start({ nodes: NODES, seed });
+  const chaos = new Chaos(c, seededRandom(seed));
+  await chaos.run();
+  chaos.heal();
+  await c
+    .until(() => chaos.converged(), HEALING_MS, 1_000)
+    .catch(async (e: Error) => Promise.reject(new Error(`${e.message}: ${await chaos.report()}`)));
+  expect(c.running()).toEqual(chaos.containers());
+});

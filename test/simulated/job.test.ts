@@ -9,6 +9,7 @@ import type { Call } from "../../pkg/client/transport.ts";
 import { seededRandom } from "../../pkg/util/clock.ts";
 import type { DeepReadonly } from "../../pkg/util/types.ts";
 import { SimulatedCluster } from "../harness/simulated.ts";
+import { testSeeds } from "../harness/seeds.ts";
 
 type Shape = Partial<JobSpec> & { command?: string[]; restartPolicy?: string };
 
@@ -175,45 +176,42 @@ function faults(c: SimulatedCluster, seed: number): void {
   };
 }
 
-test.each(Array.from({ length: 6 }, (_, n) => n + 1))(
-  "whatever writes fail, every Pod that ended is counted once (seed %i)",
-  async (seed) => {
-    await using c = await SimulatedCluster.start({ nodes: 2, seed });
-    const api = c.client.resource(jobs, "default");
-    const uids = { Succeeded: new Set<string>(), Failed: new Set<string>() };
-    const stop = new AbortController();
-    const watching = (async () => {
-      for await (const { object } of c.client.resource<Pod>(pods, "default").watch({}, stop.signal)) {
-        const { phase } = object.status ?? {};
-        if (phase === "Succeeded" || phase === "Failed") uids[phase].add(`${object.metadata.uid}`);
-      }
-    })();
-    faults(c, seed);
-    const indexed = { completionMode: "Indexed", completions: 6, parallelism: 3, backoffLimit: 20 };
-    await api.create(job("plain", { completions: 8, parallelism: 4, backoffLimit: 20, command: ["sleep", "3"] }));
-    await api.create(job("flaky", { ...indexed, command: ["sleep", "2"] }));
-    // Some of their Pods are made to fail.
-    const random = seededRandom(seed + 100);
-    for (let n = 0; n < 12; n++) {
-      await c.clock.advance(1_500);
-      const [victim] = (await c.pods()).filter((p) => p.status?.phase === "Running");
-      const node = c.nodes.get(victim?.spec?.nodeName ?? "");
-      if (!victim || random() < 0.5) continue;
-      try {
-        node?.runtime.kill(victim.metadata.uid ?? "", "work", 1);
-      } catch {
-        // It had ended by itself.
-      }
+testSeeds("whatever writes fail, every Pod that ended is counted once", 6, async (seed) => {
+  await using c = await SimulatedCluster.start({ nodes: 2, seed });
+  const api = c.client.resource(jobs, "default");
+  const uids = { Succeeded: new Set<string>(), Failed: new Set<string>() };
+  const stop = new AbortController();
+  const watching = (async () => {
+    for await (const { object } of c.client.resource<Pod>(pods, "default").watch({}, stop.signal)) {
+      const { phase } = object.status ?? {};
+      if (phase === "Succeeded" || phase === "Failed") uids[phase].add(`${object.metadata.uid}`);
     }
-    await c.until(async () => (await api.list()).items.every(ended), 1_800_000, 1_000);
-    stop.abort();
-    await watching;
-    const all = (await api.list()).items;
-    const sum = (of: "succeeded" | "failed") => all.reduce((n, o) => n + (o.status?.[of] ?? 0), 0);
-    expect(all.map((o) => says(o, "Complete"))).toEqual([true, true]);
-    expect(sum("succeeded")).toBe(14);
-    expect(uids.Succeeded.size).toBe(14);
-    expect(sum("failed")).toBe(uids.Failed.size);
-    expect((await c.pods()).filter((p) => p.metadata.finalizers?.length)).toEqual([]);
-  },
-);
+  })();
+  faults(c, seed);
+  const indexed = { completionMode: "Indexed", completions: 6, parallelism: 3, backoffLimit: 20 };
+  await api.create(job("plain", { completions: 8, parallelism: 4, backoffLimit: 20, command: ["sleep", "3"] }));
+  await api.create(job("flaky", { ...indexed, command: ["sleep", "2"] }));
+  // Some of their Pods are made to fail.
+  const random = seededRandom(seed + 100);
+  for (let n = 0; n < 12; n++) {
+    await c.clock.advance(1_500);
+    const [victim] = (await c.pods()).filter((p) => p.status?.phase === "Running");
+    const node = c.nodes.get(victim?.spec?.nodeName ?? "");
+    if (!victim || random() < 0.5) continue;
+    try {
+      node?.runtime.kill(victim.metadata.uid ?? "", "work", 1);
+    } catch {
+      // It had ended by itself.
+    }
+  }
+  await c.until(async () => (await api.list()).items.every(ended), 1_800_000, 1_000);
+  stop.abort();
+  await watching;
+  const all = (await api.list()).items;
+  const sum = (of: "succeeded" | "failed") => all.reduce((n, o) => n + (o.status?.[of] ?? 0), 0);
+  expect(all.map((o) => says(o, "Complete"))).toEqual([true, true]);
+  expect(sum("succeeded")).toBe(14);
+  expect(uids.Succeeded.size).toBe(14);
+  expect(sum("failed")).toBe(uids.Failed.size);
+  expect((await c.pods()).filter((p) => p.metadata.finalizers?.length)).toEqual([]);
+});

@@ -11,6 +11,7 @@ import { MemoryStore } from "../../pkg/store/memory.ts";
 import { type Clock, type Random, seededRandom, sleepOn } from "../../pkg/util/clock.ts";
 import { FakeClock } from "../../pkg/util/fake-clock.ts";
 import { silent } from "../../pkg/util/log.ts";
+import { testSeeds } from "../harness/seeds.ts";
 
 const LEASE = { namespace: "kube-system", name: "kube-scheduler" };
 /** By default settings a leader has a second to stop in; the fastest clock leaves this much of it. */
@@ -218,31 +219,28 @@ test("who cannot renew stops leading before another begins", async () => {
   });
 });
 
-test.each(Array.from({ length: 25 }, (_, n) => n + 1))(
-  "E1: clocks that lie, lines that are cut or slow, lost answers, crashes: never two (seed %i)",
-  async (seed) => {
-    await withReplicas(seed, 3, async ({ replicas, clock, random }) => {
-      const pick = () => replicas[Math.floor(random() * replicas.length)] as Replica;
-      for (const r of replicas) r.start();
-      const faults: readonly (() => unknown)[] = [
-        () => (pick().line.cut = random() < 0.6),
-        () => (pick().line.slowMs = random() * 2_500),
-        () => (pick().line.lostAnswers = random() * 0.5),
-        () => (pick().clock.offset += (random() - 0.5) * 60_000),
-        () => pick().crash(),
-        () => void pick().stop(),
-        () => replicas.filter((r) => !r.runs && !r.acting).forEach((r) => r.start()),
-      ];
-      for (let n = 0; n < 60; n++) {
-        faults[Math.floor(random() * faults.length)]?.();
-        await clock.advance(random() * 2_000);
-      }
-      for (const { line } of replicas) Object.assign(line, { cut: false, slowMs: 0, lostAnswers: 0 });
-      await clock.advance(10_000);
-      for (const r of replicas) if (!r.runs) r.start();
-      await clock.advanceUntil(() => leaders(replicas) === 1, TAKEOVER_MS + 3_000);
-      await clock.advance(20_000);
-      expect(leaders(replicas)).toBe(1);
-    });
-  },
-);
+testSeeds("E1: clocks that lie, lines that are cut or slow, lost answers, crashes: never two", 25, async (seed) => {
+  await withReplicas(seed, 3, async ({ replicas, clock, random }) => {
+    const pick = () => replicas[Math.floor(random() * replicas.length)] as Replica;
+    for (const r of replicas) r.start();
+    const faults: readonly (() => unknown)[] = [
+      () => (pick().line.cut = random() < 0.6),
+      () => (pick().line.slowMs = random() * 2_500),
+      () => (pick().line.lostAnswers = random() * 0.5),
+      () => (pick().clock.offset += (random() - 0.5) * 60_000),
+      () => pick().crash(),
+      () => void pick().stop(),
+      () => replicas.filter((r) => !r.runs && !r.acting).forEach((r) => r.start()),
+    ];
+    for (let n = 0; n < 60; n++) {
+      faults[Math.floor(random() * faults.length)]?.();
+      await clock.advance(random() * 2_000);
+    }
+    for (const { line } of replicas) Object.assign(line, { cut: false, slowMs: 0, lostAnswers: 0 });
+    await clock.advance(10_000);
+    for (const r of replicas) if (!r.runs) r.start();
+    await clock.advanceUntil(() => leaders(replicas) === 1, TAKEOVER_MS + 3_000);
+    await clock.advance(20_000);
+    expect(leaders(replicas)).toBe(1);
+  });
+});

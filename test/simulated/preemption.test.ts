@@ -8,6 +8,7 @@ import { condition } from "../../pkg/api/pod.ts";
 import { seededRandom } from "../../pkg/util/clock.ts";
 import type { DeepReadonly } from "../../pkg/util/types.ts";
 import { isReady, SimulatedCluster } from "../harness/simulated.ts";
+import { testSeeds } from "../harness/seeds.ts";
 
 const cpu = (n: string) => [{ resources: { requests: { cpu: n } } }];
 const CLASSES = { low: 100, high: 1_000, top: 2_000 };
@@ -162,37 +163,32 @@ test("an end that the API refuses is tried again", async () => {
   expect(refused).toBeGreaterThanOrEqual(2);
 });
 
-const SEEDS = [1, 2, 3, 4];
-
-test.each(SEEDS)(
-  "seed %i: whatever comes and goes, no node is over-committed and nobody important waits in vain",
-  async (seed) => {
-    await using c = await start(3);
-    const random = seededRandom(seed);
-    const pick = <T>(of: readonly T[]): T => of[Math.floor(random() * of.length)] as T;
-    const names = Object.keys(CLASSES) as (keyof typeof CLASSES)[];
-    const alive = new Set<string>();
-    for (let step = 0; step < 40; step++) {
-      if (random() < 0.75) {
-        const name = `p${step}`;
-        const command = random() < 0.3 ? { command: ["run", "--ignore-term"] } : {};
-        await c.create(name, [{ ...cpu(pick(["1", "2", "3"]))[0], ...command }], {
-          priorityClassName: pick(names),
-          terminationGracePeriodSeconds: 5,
-        });
-        alive.add(name);
-      } else if (alive.size > 0) {
-        const name = pick([...alive]);
-        alive.delete(name);
-        if (await c.pod(name)) await c.delete(name);
-      }
-      await c.clock.advance(Math.floor(random() * 3_000));
-      expect(Math.max(...(await loads(c)).values())).toBeLessThanOrEqual(ALLOCATABLE);
+testSeeds("whatever comes and goes, no node is over-committed and nobody important waits in vain", 4, async (seed) => {
+  await using c = await start(3);
+  const random = seededRandom(seed);
+  const pick = <T>(of: readonly T[]): T => of[Math.floor(random() * of.length)] as T;
+  const names = Object.keys(CLASSES) as (keyof typeof CLASSES)[];
+  const alive = new Set<string>();
+  for (let step = 0; step < 40; step++) {
+    if (random() < 0.75) {
+      const name = `p${step}`;
+      const command = random() < 0.3 ? { command: ["run", "--ignore-term"] } : {};
+      await c.create(name, [{ ...cpu(pick(["1", "2", "3"]))[0], ...command }], {
+        priorityClassName: pick(names),
+        terminationGracePeriodSeconds: 5,
+      });
+      alive.add(name);
+    } else if (alive.size > 0) {
+      const name = pick([...alive]);
+      alive.delete(name);
+      if (await c.pod(name)) await c.delete(name);
     }
-    await c.clock.advance(120_000);
-    expect(await inVain(c)).toEqual([]);
-  },
-);
+    await c.clock.advance(Math.floor(random() * 3_000));
+    expect(Math.max(...(await loads(c)).values())).toBeLessThanOrEqual(ALLOCATABLE);
+  }
+  await c.clock.advance(120_000);
+  expect(await inVain(c)).toEqual([]);
+});
 
 const ALLOCATABLE = 4;
 const cpusOf = (p: DeepReadonly<Pod>) => Number(p.spec?.containers[0]?.resources?.requests?.["cpu"]);

@@ -10,6 +10,7 @@ import { ApiError, conflict } from "../../pkg/api/status.ts";
 import { seededRandom } from "../../pkg/util/clock.ts";
 import type { DeepReadonly } from "../../pkg/util/types.ts";
 import { isReady, SimulatedCluster } from "../harness/simulated.ts";
+import { testSeeds } from "../harness/seeds.ts";
 
 const labels = { app: "web" };
 const template = (env: string, image = "app") => ({
@@ -295,7 +296,7 @@ describe("the claims of a StatefulSet", () => {
   });
 });
 
-test.each([1, 2, 3, 4, 5])("whatever fails, it is as it was asked to be, in the end (seed %i)", async (seed) => {
+testSeeds("whatever fails, it is as it was asked to be, in the end", 5, async (seed) => {
   await using c = await SimulatedCluster.start({ nodes: 2, seed });
   const random = seededRandom(seed);
   const fails = () => {

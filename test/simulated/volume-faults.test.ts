@@ -2,7 +2,7 @@
  * Claims, Pods and Services come and go while the API fails at random; then all heals. Whatever happened: no volume has
  * two claims, no Pod runs on another's data, nothing is left over, and every endpoint is where its Pod is.
  */
-import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { afterAll, beforeAll, expect } from "@jest/globals";
 import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -15,6 +15,7 @@ import { ApiError, conflict } from "../../pkg/api/status.ts";
 import type { Call } from "../../pkg/client/transport.ts";
 import { type Random, seededRandom } from "../../pkg/util/clock.ts";
 import { isReady, SimulatedCluster } from "../harness/simulated.ts";
+import { testSeeds } from "../harness/seeds.ts";
 
 const ROUNDS = 40;
 const HEALING_MS = 1_800_000;
@@ -109,59 +110,54 @@ class Chaos {
   }
 }
 
-test.each(Array.from({ length: 6 }, (_, n) => n + 1))(
-  "once faults stop, all is as it was asked to be (seed %i)",
-  async (seed) => {
-    await using c = await SimulatedCluster.start({ nodes: 0, seed });
-    const dirs = [1, 2, 3].map((n) => join(root, `${seed}`, `node-${n}`));
-    for (const [n, dataDir] of dirs.entries()) c.addNode(`node-${n + 1}`, { dataDir });
-    await c.untilNodesReady();
-    await c.client
-      .resource<Service>(services, "default")
-      .create({ metadata: { name: "db" }, spec: { selector: labels, ports: [{ port: 80 }] } });
-    const chaos = new Chaos(c, seededRandom(seed));
-    await chaos.run();
+testSeeds("once faults stop, all is as it was asked to be", 6, async (seed) => {
+  await using c = await SimulatedCluster.start({ nodes: 0, seed });
+  const dirs = [1, 2, 3].map((n) => join(root, `${seed}`, `node-${n}`));
+  for (const [n, dataDir] of dirs.entries()) c.addNode(`node-${n + 1}`, { dataDir });
+  await c.untilNodesReady();
+  await c.client
+    .resource<Service>(services, "default")
+    .create({ metadata: { name: "db" }, spec: { selector: labels, ports: [{ port: 80 }] } });
+  const chaos = new Chaos(c, seededRandom(seed));
+  await chaos.run();
 
-    const state = async () => {
-      const pvs = (await c.client.resource<PersistentVolume>(persistentVolumes).list()).items;
-      const pvcs = (await c.client.resource<PersistentVolumeClaim>(persistentVolumeClaims, "default").list()).items;
-      const slices = (
-        await c.client.resource<EndpointSlice>(endpointSlices, "default").list({
-          labelSelector: "kubernetes.io/service-name=db",
-        })
-      ).items;
-      const pods = await c.pods();
-      return {
-        pods: pods.map((p) => `${p.metadata.name} ${isReady(p)}`),
-        claims: pvcs.map((x) => `${x.metadata.name} ${x.status?.phase} ${x.spec?.volumeName}`),
-        volumes: pvs.map((v) => `${v.spec?.claimRef?.name} ${v.status?.phase} ${v.metadata.name}`),
-        directories: dirs.flatMap((d) =>
-          existsSync(join(d, "persistent-volumes")) ? readdirSync(join(d, "persistent-volumes")) : [],
-        ),
-        endpoints: slices
-          .flatMap((s) => s.endpoints ?? [])
-          .map((e) => `${e.targetRef?.name} ${e.addresses[0]} ${e.conditions?.ready}`),
-        addresses: pods.map((p) => `${p.metadata.name} ${p.status?.podIP} true`),
-      };
+  const state = async () => {
+    const pvs = (await c.client.resource<PersistentVolume>(persistentVolumes).list()).items;
+    const pvcs = (await c.client.resource<PersistentVolumeClaim>(persistentVolumeClaims, "default").list()).items;
+    const slices = (
+      await c.client.resource<EndpointSlice>(endpointSlices, "default").list({
+        labelSelector: "kubernetes.io/service-name=db",
+      })
+    ).items;
+    const pods = await c.pods();
+    return {
+      pods: pods.map((p) => `${p.metadata.name} ${isReady(p)}`),
+      claims: pvcs.map((x) => `${x.metadata.name} ${x.status?.phase} ${x.spec?.volumeName}`),
+      volumes: pvs.map((v) => `${v.spec?.claimRef?.name} ${v.status?.phase} ${v.metadata.name}`),
+      directories: dirs.flatMap((d) =>
+        existsSync(join(d, "persistent-volumes")) ? readdirSync(join(d, "persistent-volumes")) : [],
+      ),
+      endpoints: slices
+        .flatMap((s) => s.endpoints ?? [])
+        .map((e) => `${e.targetRef?.name} ${e.addresses[0]} ${e.conditions?.ready}`),
+      addresses: pods.map((p) => `${p.metadata.name} ${p.status?.podIP} true`),
     };
-    const sorted = (of: readonly string[]) => of.toSorted((a, b) => (a < b ? -1 : 1)).join();
-    const converged = async () => {
-      const s = await state();
-      const size = chaos.wanted.size;
-      return (
-        sorted(s.pods) === sorted([...chaos.wanted].map((name) => `${name} true`)) &&
-        s.claims.length === size &&
-        s.claims.every((x) => x.includes(" Bound pvc-")) &&
-        sorted(s.volumes) === sorted(s.claims) &&
-        s.directories.length === size &&
-        sorted(s.endpoints) === sorted(s.addresses)
-      );
-    };
-    await c.until(converged, HEALING_MS, 1_000).catch(async (error: Error) => {
-      throw new Error(
-        `${error.message}: ${JSON.stringify({ wanted: [...chaos.wanted], ...(await state()) }, null, 1)}`,
-      );
-    });
-    expect((await state()).volumes).toHaveLength(chaos.wanted.size);
-  },
-);
+  };
+  const sorted = (of: readonly string[]) => of.toSorted((a, b) => (a < b ? -1 : 1)).join();
+  const converged = async () => {
+    const s = await state();
+    const size = chaos.wanted.size;
+    return (
+      sorted(s.pods) === sorted([...chaos.wanted].map((name) => `${name} true`)) &&
+      s.claims.length === size &&
+      s.claims.every((x) => x.includes(" Bound pvc-")) &&
+      sorted(s.volumes) === sorted(s.claims) &&
+      s.directories.length === size &&
+      sorted(s.endpoints) === sorted(s.addresses)
+    );
+  };
+  await c.until(converged, HEALING_MS, 1_000).catch(async (error: Error) => {
+    throw new Error(`${error.message}: ${JSON.stringify({ wanted: [...chaos.wanted], ...(await state()) }, null, 1)}`);
+  });
+  expect((await state()).volumes).toHaveLength(chaos.wanted.size);
+});
