@@ -1,5 +1,6 @@
 /** Getting images onto the node: for all Pods together, so that one image is pulled once and not too many at a time. */
-import { type ContainerRuntime, type ImageInfo, RuntimeError } from "../runtime/runtime.ts";
+import type { ImageInfo } from "../runtime/images.ts";
+import { type ContainerRuntime, RuntimeError } from "../runtime/runtime.ts";
 import type { Clock } from "../util/clock.ts";
 import { Limiter } from "./limiter.ts";
 import { READ_LIMIT_MS, withinLimit } from "./time-limit.ts";

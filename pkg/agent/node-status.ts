@@ -3,7 +3,8 @@ import type { ContainerImage, Node, NodeCondition, NodeStatus, Taint } from "../
 import { canonicalQuantity } from "../api/quantity.ts";
 import { isExtended } from "../api/validation/resources.ts";
 import { VOLUMES_DIRECTORY } from "../api/volumes.ts";
-import type { ImageInfo, RuntimeInfo } from "../runtime/runtime.ts";
+import type { ImageInfo } from "../runtime/images.ts";
+import type { RuntimeInfo } from "../runtime/runtime.ts";
 import { rfc3339 } from "../util/clock.ts";
 import type { DeepReadonly } from "../util/types.ts";
 

@@ -320,6 +320,25 @@ export function describeRuntime(name: string, make: () => Promise<Subject>): voi
       await expect(rt.createContainer(config, stop.signal)).rejects.toMatchObject({ reason: "CreateContainerError" });
     });
 
+    test("images: saved, loaded, removed", async () => {
+      await ensureImage();
+      const archive = await rt.saveImages([subject.image], stop.signal);
+      const said: string[] = [];
+      for await (const line of rt.loadImages(archive, stop.signal)) said.push(line);
+      expect(said.join("")).toContain(subject.image);
+      expect(await rt.inspectImage(subject.image, stop.signal)).toBeDefined();
+      await expect(rt.saveImages([subject.missingImage], stop.signal)).rejects.toMatchObject({ reason: "NotFound" });
+      expect(await rt.removeImage(subject.missingImage, stop.signal)).toBe(true);
+    });
+
+    test("logSize: nothing for a container that printed nothing", async () => {
+      const quiet = await run({});
+      const chatty = await run({ logs: ["one"], exit: 0 });
+      await until(chatty.uid, exited);
+      expect(await rt.logSize(quiet.id)).toBe(0);
+      expect(await rt.logSize(chatty.id)).toBeGreaterThan(0);
+    });
+
     test("what is not there: NotFound", async () => {
       await expect(rt.startContainer("no-such-id", stop.signal)).rejects.toMatchObject({ reason: "NotFound" });
       await expect(rt.startSandbox("no-such-id", stop.signal)).rejects.toBeInstanceOf(RuntimeError);

@@ -1,7 +1,10 @@
-import { addAbortSignal, type Duplex, PassThrough } from "node:stream";
+import { addAbortSignal, type Duplex, PassThrough, Readable } from "node:stream";
+import { text } from "node:stream/consumers";
 import { type Clock, type Random, seededRandom } from "../util/clock.ts";
 import { catSession, type ExecResult, finishedSession, runCommand } from "./fake-exec.ts";
+import type { BuildOptions, ImageInfo, PullOptions } from "./images.ts";
 import { Change, FakeContainer, type Load, milliseconds } from "./fake-process.ts";
+import type { LiveResources } from "./resources.ts";
 import {
   type ContainerConfig,
   type ContainerRuntime,
@@ -9,9 +12,9 @@ import {
   type ContainerStats,
   type ExecOptions,
   type ExecSession,
-  type ImageInfo,
   type LogChunk,
   type LogOptions,
+  type PodNetwork,
   RuntimeError,
   type RuntimeInfo,
   type RuntimePod,
@@ -50,6 +53,7 @@ export class FakeWorld {
   readonly containers = new Map<string, FakeContainer>();
   readonly images = new Set<string>();
   readonly subscribers = new Set<(podUid: string) => void>();
+  network: PodNetwork | undefined;
   addresses = 0;
 
   changed(podUid: string): void {
@@ -61,7 +65,8 @@ export class FakeWorld {
  * A runtime in memory: deterministic, on the given clock, scripted by the Pods themselves.
  *
  * Containers follow their command line (see `Script` in fake-process.ts). Images: `missing:*` cannot be pulled,
- * `slow:5s` takes that long, `user:NAME` runs as that user, all others are there once pulled. On demand a verb fails or is slow, events get lost, and
+ * `slow:5s` takes that long, `…/secret-word` wants that password, `user:NAME` runs as that user, all others are there once
+ * pulled. On demand a verb fails or is slow, events get lost, and
  * containers die or vanish without the runtime's doing.
  */
 export class FakeRuntime implements ContainerRuntime {
@@ -193,6 +198,28 @@ export class FakeRuntime implements ContainerRuntime {
     })();
   }
 
+  async ensureNetwork(n: PodNetwork, signal: AbortSignal): Promise<void> {
+    await this.#enter("ensureNetwork", signal);
+    const moved = this.world.network?.name === n.name && this.world.network.subnet !== n.subnet;
+    this.world.network = n;
+    if (moved) this.#emptyNetwork();
+  }
+
+  async removeNetwork(name: string, signal: AbortSignal): Promise<void> {
+    await this.#enter("removeNetwork", signal);
+    if (this.world.network?.name !== name) return;
+    this.world.network = undefined;
+    this.#emptyNetwork();
+  }
+
+  #emptyNetwork(): void {
+    for (const s of this.world.sandboxes.values()) {
+      if (s.config.hostNetwork) continue;
+      this.world.sandboxes.delete(s.id);
+      this.world.changed(s.config.uid);
+    }
+  }
+
   async createSandbox(c: SandboxConfig, signal: AbortSignal): Promise<{ id: string }> {
     await this.#enter("createSandbox", signal);
     for (const s of this.world.sandboxes.values()) {
@@ -209,7 +236,7 @@ export class FakeRuntime implements ContainerRuntime {
     if (!s) throw new RuntimeError("NotFound", `No such sandbox: ${id}`);
     if (s.state === "created") {
       s.state = "running";
-      if (!s.config.hostNetwork) s.ip = `${this.#o.subnet ?? "10.88.0"}.${(this.world.addresses++ % 253) + 2}`;
+      if (!s.config.hostNetwork) s.ip = s.config.ip ?? `${this.#o.subnet ?? "10.88.0"}.${(this.world.addresses++ % 253) + 2}`;
       this.world.changed(s.config.uid);
     }
     return s.ip === undefined ? {} : { ip: s.ip };
@@ -227,12 +254,15 @@ export class FakeRuntime implements ContainerRuntime {
     return this.world.images.has(image) ? imageInfo(image) : undefined;
   }
 
-  async pullImage(image: string, signal: AbortSignal): Promise<ImageInfo> {
+  async pullImage(image: string, signal: AbortSignal, o: PullOptions = {}): Promise<ImageInfo> {
     await this.#enter("pullImage", signal);
     checkName(image);
-    const [repository, tag] = image.split(":");
+    const [repository = "", tag] = image.split(":");
     if (repository === "missing") throw new RuntimeError("ErrImagePull", `manifest for ${image} not found`);
-    if (repository === "slow" && tag) await this.#clock.sleep(milliseconds(tag), signal);
+    const password = /(?:^|\/)secret-([a-z]+)$/.exec(repository)?.[1];
+    if (password !== undefined && o.auth?.password !== password)
+      throw new RuntimeError("ErrImagePull", `pull access denied for ${image}`);
+    if (repository === "slow" && tag) await this.#pullSlowly(milliseconds(tag), signal, o);
     this.world.images.add(image);
     return imageInfo(image);
   }
@@ -240,6 +270,36 @@ export class FakeRuntime implements ContainerRuntime {
   async listImages(signal: AbortSignal): Promise<readonly ImageInfo[]> {
     await this.#enter("listImages", signal);
     return [...this.world.images].map(imageInfo);
+  }
+
+  async removeImage(name: string, signal: AbortSignal): Promise<boolean> {
+    await this.#enter("removeImage", signal);
+    if ([...this.world.containers.values()].some((c) => c.config.image === name)) return false;
+    this.world.images.delete(name);
+    return true;
+  }
+
+  /** An archive is a text here: the names of its images, one a line. */
+  async *loadImages(archive: Readable, signal: AbortSignal): AsyncGenerator<string> {
+    await this.#enter("loadImages", signal);
+    for (const name of (await text(archive)).split("\n").filter(Boolean)) {
+      checkName(name);
+      this.world.images.add(name);
+      yield `Loaded image: ${name}\n`;
+    }
+  }
+
+  async saveImages(names: readonly string[], signal: AbortSignal): Promise<Readable> {
+    await this.#enter("saveImages", signal);
+    const missing = names.find((name) => !this.world.images.has(name));
+    if (missing !== undefined) throw new RuntimeError("NotFound", `no image ${missing} on this node`);
+    return Readable.from(names.map((name) => `${name}\n`));
+  }
+
+  async *buildImage(context: Readable, o: BuildOptions, signal: AbortSignal): AsyncGenerator<string> {
+    await this.#enter("buildImage", signal);
+    yield `Sending build context: ${(await text(context)).length} bytes\n`;
+    for (const tag of o.tags) this.world.images.add(tag);
   }
 
   async createContainer(c: ContainerConfig, signal: AbortSignal): Promise<{ id: string }> {
@@ -277,10 +337,21 @@ export class FakeRuntime implements ContainerRuntime {
     if (c) this.#drop(c);
   }
 
+  async updateContainer(id: string, r: LiveResources, signal: AbortSignal): Promise<void> {
+    await this.#enter("updateContainer", signal);
+    this.#container(id).update(r);
+  }
+
   async *logs(id: string, o: LogOptions, signal: AbortSignal): AsyncGenerator<LogChunk> {
     if (signal.aborted) return;
     await this.#enter("logs", signal);
     yield* this.#container(id).logs(o, signal);
+  }
+
+  async logSize(id: string): Promise<number | undefined> {
+    let size = 0;
+    for await (const { data } of this.#container(id).logs({}, new AbortController().signal)) size += data.byteLength;
+    return size;
   }
 
   async exec(id: string, o: ExecOptions, signal: AbortSignal): Promise<ExecSession> {
@@ -338,6 +409,14 @@ export class FakeRuntime implements ContainerRuntime {
     if (failure) throw failure;
   }
 
+  /** A hundred bytes, in ten parts. */
+  async #pullSlowly(ms: number, signal: AbortSignal, { onProgress }: PullOptions): Promise<void> {
+    for (let part = 1; part <= 10; part++) {
+      await this.#clock.sleep(ms / 10, signal);
+      onProgress?.({ layers: 1, layersDone: part === 10 ? 1 : 0, bytes: part * 10, bytesTotal: 100 });
+    }
+  }
+
   #container(id: string): FakeContainer {
     const c = this.world.containers.get(id);
     if (!c) throw new RuntimeError("NotFound", `No such container: ${id}`);
@@ -383,9 +462,11 @@ function sandboxStatus(s: FakeSandbox) {
     state: s.state,
     createdAt: s.createdAt,
     attempt: s.config.attempt,
-    ...(s.ip === undefined ? {} : { ip: s.ip }),
+    ...ipOf(s.ip ?? s.config.ip),
   };
 }
+
+const ipOf = (ip: string | undefined) => (ip === undefined ? {} : { ip });
 
 function checkName(image: string): void {
   if (!/^[a-z0-9][a-z0-9._/:@-]*$/.test(image)) {

@@ -12,6 +12,8 @@
  *  R5  A container's exit code, times and OOM flag are kept until removeContainer.
  */
 import type { Duplex } from "node:stream";
+import type { ContainerDevices, ContainerResources, DeviceIds, LiveResources } from "./resources.ts";
+import type { ImageVerbs } from "./images.ts";
 
 export type ContainerState = "created" | "running" | "exited";
 
@@ -38,6 +40,9 @@ export interface RuntimeContainer {
   readonly error?: string;
   /** Hash of the container's spec when it was created: a changed spec means a new container. */
   readonly specHash: string;
+  /** What it may use at present; absent where that was not looked for. */
+  readonly resources?: LiveResources;
+  readonly devices?: DeviceIds;
 }
 
 export interface RuntimePod {
@@ -62,6 +67,8 @@ export interface SandboxConfig {
   readonly attempt: number;
   readonly hostname: string;
   readonly hostNetwork: boolean;
+  /** Its address in the network of Pods, for as long as it exists. Absent: the runtime chooses. */
+  readonly ip?: string;
   readonly ports: readonly PortMapping[];
   readonly hostAliases: readonly { readonly ip: string; readonly hostnames: readonly string[] }[];
   /** Absent: what the daemon gives (host's resolv.conf). */
@@ -71,6 +78,19 @@ export interface SandboxConfig {
     readonly options: readonly string[];
   };
   readonly shareProcessNamespace: boolean;
+}
+
+/** A network of the Pods on this node. */
+export interface PodNetwork {
+  /** Of the network and of its bridge: at most 15 characters. */
+  readonly name: string;
+  /** `10.244.1.0/24` */
+  readonly subnet: string;
+  /** The bridge's own address. */
+  readonly gateway: string;
+  readonly mtu: number;
+  /** The runtime itself hides the Pods behind the node's address. False: somebody else does where it is due. */
+  readonly masquerade: boolean;
 }
 
 export interface PortMapping {
@@ -94,15 +114,8 @@ export interface ContainerConfig {
   readonly env: readonly { readonly name: string; readonly value: string }[];
   readonly workingDir?: string;
   readonly mounts: readonly { readonly hostPath: string; readonly containerPath: string; readonly readOnly: boolean }[];
-  readonly resources: {
-    /** Relative weight. */
-    readonly cpuShares?: number;
-    /** CPUs × 10⁹. */
-    readonly nanoCpus?: number;
-    /** Bytes. */
-    readonly memoryBytes?: number;
-    readonly oomScoreAdj?: number;
-  };
+  readonly resources: ContainerResources;
+  readonly devices?: ContainerDevices;
   readonly security: {
     readonly privileged?: boolean;
     readonly user?: string;
@@ -150,14 +163,6 @@ export interface ExecSession {
   close(): void;
 }
 
-export interface ImageInfo {
-  readonly id: string;
-  readonly names: readonly string[];
-  readonly sizeBytes: number;
-  /** Whom its processes run as, by the image's own word; absent: root, or (in a list) not told. */
-  readonly user?: string;
-}
-
 /** What a container has used. */
 export interface Usage {
   /** Cumulative. */
@@ -191,7 +196,7 @@ export interface RuntimeInfo {
   readonly architecture: string;
 }
 
-export interface ContainerRuntime {
+export interface ContainerRuntime extends ImageVerbs {
   info(signal: AbortSignal): Promise<RuntimeInfo>;
   listPods(signal: AbortSignal): Promise<readonly RuntimePod[]>;
   /** One Pod, cheaper than listing all; undefined when nothing of it exists. */
@@ -201,22 +206,28 @@ export interface ContainerRuntime {
    * iterated. Ends without error on abort; rejects when the connection breaks: call again, then list.
    */
   events(signal: AbortSignal): AsyncIterable<{ readonly podUid: string }>;
+  /**
+   * From now on sandboxes join this network. Idempotent; one of that name with another subnet makes way for it, with the
+   * sandboxes in it.
+   */
+  ensureNetwork(n: PodNetwork, signal: AbortSignal): Promise<void>;
+  /** With whatever is still in it. */
+  removeNetwork(name: string, signal: AbortSignal): Promise<void>;
   /** Created, not yet started: containers may be created beside it meanwhile. */
   createSandbox(c: SandboxConfig, signal: AbortSignal): Promise<{ id: string }>;
   /** Idempotent. Gives the Pod's address. */
   startSandbox(id: string, signal: AbortSignal): Promise<{ ip?: string }>;
   removeSandbox(id: string, signal: AbortSignal): Promise<void>;
-  /** Undefined when the image is not on this node. */
-  inspectImage(image: string, signal: AbortSignal): Promise<ImageInfo | undefined>;
-  /** RuntimeError reasons: InvalidImageName, ErrImagePull. */
-  pullImage(image: string, signal: AbortSignal): Promise<ImageInfo>;
-  listImages(signal: AbortSignal): Promise<readonly ImageInfo[]>;
   createContainer(c: ContainerConfig, signal: AbortSignal): Promise<{ id: string }>;
   startContainer(id: string, signal: AbortSignal): Promise<void>;
   /** TERM, then after `graceSeconds` KILL. Resolves when it has exited. */
   stopContainer(id: string, graceSeconds: number, signal: AbortSignal): Promise<void>;
   removeContainer(id: string, signal: AbortSignal): Promise<void>;
+  /** While it runs. Refuses to take away memory that is in use. */
+  updateContainer(id: string, r: LiveResources, signal: AbortSignal): Promise<void>;
   logs(id: string, o: LogOptions, signal: AbortSignal): AsyncIterable<LogChunk>;
+  /** Bytes that a container's log takes on disk; undefined where that cannot be seen. Costs no call to the runtime. */
+  logSize(id: string): Promise<number | undefined>;
   exec(id: string, o: ExecOptions, signal: AbortSignal): Promise<ExecSession>;
   attach(id: string, o: { stdin: boolean; tty: boolean }, signal: AbortSignal): Promise<ExecSession>;
   /**

@@ -14,8 +14,11 @@ export interface DockerApiOptions {
 export interface Call {
   readonly method?: "GET" | "POST" | "DELETE";
   readonly path: string;
-  readonly query?: Readonly<Record<string, string | number | boolean | undefined>>;
+  readonly query?: Readonly<Record<string, string | number | boolean | readonly string[] | undefined>>;
   readonly body?: object | Buffer;
+  /** In place of a body: sent as it is read. */
+  readonly upload?: Readable;
+  readonly headers?: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
   /** Statuses which say that the thing is done already. */
   readonly alsoOk?: readonly number[];
@@ -78,8 +81,9 @@ export class DockerApi {
         method,
         abortSignal: signal,
         statusCodes: Object.fromEntries(statuses.map((code) => [code, true])),
-        ...(Buffer.isBuffer(c.body)
-          ? { file: c.body }
+        ...(c.headers && { headers: { ...c.headers } }),
+        ...(c.upload || Buffer.isBuffer(c.body)
+          ? { file: c.upload ?? (c.body as Buffer) }
           : method === "POST"
             ? { options: { _query: {}, _body: c.body ?? {} } }
             : {}),
@@ -121,8 +125,11 @@ function connection({ socketPath, host }: DockerApiOptions): Docker.DockerOption
 
 /** docker-modem cuts the last character off a path with a query, or appends to it: an `&` serves both. */
 function queryString(query: Call["query"] = {}): string {
-  const given = Object.entries(query).filter(([, v]) => v !== undefined);
-  return `?${new URLSearchParams(given.map(([k, v]): [string, string] => [k, String(v)])).toString()}&`;
+  const given = Object.entries(query).flatMap(([k, v]): [string, string][] => {
+    if (Array.isArray(v)) return v.map((one: string) => [k, one]);
+    return v === undefined ? [] : [[k, String(v)]];
+  });
+  return `?${new URLSearchParams(given).toString()}&`;
 }
 
 /** The stream goes when the signal says so, and its signal's listener when it goes. */

@@ -1,4 +1,4 @@
-import type { Duplex } from "node:stream";
+import type { Duplex, Readable } from "node:stream";
 import { type Clock, systemClock } from "../../util/clock.ts";
 import {
   type ContainerConfig,
@@ -6,15 +6,17 @@ import {
   type ContainerStats,
   type ExecOptions,
   type ExecSession,
-  type ImageInfo,
   type LogChunk,
   type LogOptions,
+  type PodNetwork,
   RuntimeError,
   type RuntimeInfo,
   type RuntimePod,
   type SandboxConfig,
   type Usage,
 } from "../runtime.ts";
+import type { BuildOptions, ImageInfo, PullOptions } from "../images.ts";
+import type { LiveResources } from "../resources.ts";
 import { DockerApi, type DockerApiOptions } from "./api.ts";
 import { containerBody, sandboxBody } from "./config.ts";
 import { DockerError, failingAs, unless } from "./errors.ts";
@@ -29,18 +31,24 @@ import {
   ownerLabels,
   sandboxLabels,
 } from "./labels.ts";
+import { allowHairpin } from "./hairpin.ts";
+import { ensureNetwork, removeNetwork } from "./network.ts";
 import { canLowerOomScore, ownStatus } from "./oom-score.ts";
 import { address, type Inspected, inspectCall, PodReader } from "./pods.ts";
+import { LogFiles } from "./log-files.ts";
 import { connectPort } from "./ports.ts";
+import { resourcesBody } from "./resources.ts";
 import { session } from "./session.ts";
 import { Cgroups, type DockerStats, toUsage } from "./stats.ts";
 import { chunks, documents } from "./streams.ts";
 
 export interface DockerRuntimeOptions extends DockerApiOptions, Owner {
-  /** The Docker network of the Pods. Default: `bridge`. */
+  /** The Docker network of the Pods until {@link DockerRuntime.ensureNetwork} names another. Default: `bridge`. */
   readonly network?: string;
   /** Default: our own, made on the spot. */
   readonly sandboxImage?: string;
+  /** A pull that makes no progress for so long is given up. Default 60 s. */
+  readonly pullStallsMs?: number;
   readonly clock?: Clock;
 }
 
@@ -68,15 +76,20 @@ export class DockerRuntime implements ContainerRuntime {
   readonly #images: Images;
   readonly #pods: PodReader;
   readonly #cgroups = new Cgroups();
+  readonly #logFiles: LogFiles;
   #makingSandboxImage: Promise<void> | undefined;
+  #network: string;
+  /** Of sandboxes that were not started yet: their addresses need not be asked for. */
+  readonly #addresses = new Map<string, string>();
 
   constructor(o: DockerRuntimeOptions) {
     this.#o = o;
     this.#clock = o.clock ?? systemClock;
     this.#sandboxImage = o.sandboxImage ?? PAUSE_IMAGE;
     this.api = new DockerApi(o);
-    this.#images = new Images(this.api, this.#clock);
-    this.#pods = new PodReader(this.api, o);
+    this.#logFiles = new LogFiles(this.api);
+    this.#images = new Images(this.api, this.#clock, o.pullStallsMs);
+    this.#pods = new PodReader(this.api, o, this.#images);
   }
 
   async info(signal: AbortSignal): Promise<RuntimeInfo> {
@@ -162,12 +175,28 @@ export class DockerRuntime implements ContainerRuntime {
     return this.#images.inspect(image, signal);
   }
 
-  pullImage(image: string, signal: AbortSignal): Promise<ImageInfo> {
-    return this.#images.pull(image, signal);
+  pullImage(image: string, signal: AbortSignal, o?: PullOptions): Promise<ImageInfo> {
+    return this.#images.pull(image, signal, o);
   }
 
   listImages(signal: AbortSignal): Promise<readonly ImageInfo[]> {
     return this.#images.list(signal);
+  }
+
+  removeImage(name: string, signal: AbortSignal): Promise<boolean> {
+    return this.#images.remove(name, signal);
+  }
+
+  loadImages(archive: Readable, signal: AbortSignal): AsyncIterable<string> {
+    return this.#images.load(archive, signal);
+  }
+
+  saveImages(names: readonly string[], signal: AbortSignal): Promise<Readable> {
+    return this.#images.save(names, signal);
+  }
+
+  buildImage(context: Readable, o: BuildOptions, signal: AbortSignal): AsyncIterable<string> {
+    return this.#images.build(context, o, signal);
   }
 
   async createContainer(c: ContainerConfig, signal: AbortSignal): Promise<{ id: string }> {
@@ -215,6 +244,21 @@ export class DockerRuntime implements ContainerRuntime {
     this.#pods.forget(id);
   }
 
+  async updateContainer(id: string, r: LiveResources, signal: AbortSignal): Promise<void> {
+    await this.#refuseToStarve(id, r);
+    const call = { method: "POST", path: `${container(id)}/update`, body: resourcesBody(r), signal } as const;
+    await this.api.request(call);
+    this.#pods.forget(id);
+  }
+
+  /** The kernel of cgroup v2 would kill for it, that of v1 says no more than "busy". */
+  async #refuseToStarve(id: string, { memoryBytes }: LiveResources): Promise<void> {
+    const used = memoryBytes === undefined ? undefined : (await this.#cgroups.usage(id))?.memoryWorkingSetBytes;
+    if (memoryBytes === undefined || used === undefined || used <= memoryBytes) return;
+    const message = `attempting to set container memory limit (${memoryBytes}) below current usage (${used})`;
+    throw new RuntimeError("RuntimeError", message);
+  }
+
   async *logs(id: string, o: LogOptions, signal: AbortSignal): AsyncGenerator<LogChunk> {
     if (signal.aborted) return;
     const query = {
@@ -232,6 +276,10 @@ export class DockerRuntime implements ContainerRuntime {
     } catch (e) {
       if (!signal.aborted) throw e;
     }
+  }
+
+  logSize(id: string): Promise<number | undefined> {
+    return this.#logFiles.size(id);
   }
 
   async exec(id: string, o: ExecOptions, signal: AbortSignal): Promise<ExecSession> {

@@ -1,7 +1,10 @@
 import type { ContainerState, ContainerStats, RuntimeContainer, RuntimePod } from "../runtime.ts";
 import type { Call, DockerApi } from "./api.ts";
+import type { DeviceIds } from "../resources.ts";
 import { unless } from "./errors.ts";
+import type { Images } from "./images.ts";
 import { filters, label, type Labels, type Owner, ownerLabels } from "./labels.ts";
+import { liveResources, type ResourcesBody } from "./resources.ts";
 
 interface Listed {
   readonly Id: string;
@@ -16,6 +19,7 @@ interface Listed {
 export interface Inspected {
   readonly Id: string;
   readonly Config: { readonly Labels: Labels; readonly Tty: boolean };
+  readonly HostConfig: ResourcesBody;
   readonly State: {
     readonly Status: string;
     readonly StartedAt: string;
@@ -30,7 +34,10 @@ export interface Inspected {
 export type RunningContainer = Pick<ContainerStats, "id" | "podUid" | "podName" | "podNamespace" | "name">;
 
 /** What a list does not tell. */
-type Facts = Pick<RuntimeContainer, "state" | "startedAt" | "finishedAt" | "exitCode" | "oomKilled" | "error">;
+type Facts = Pick<
+  RuntimeContainer,
+  "state" | "startedAt" | "finishedAt" | "exitCode" | "oomKilled" | "error" | "resources"
+>;
 
 /**
  * Reads Pods from containers: one list, and one inspect for each container that has come into its state since the last
@@ -43,13 +50,15 @@ type Facts = Pick<RuntimeContainer, "state" | "startedAt" | "finishedAt" | "exit
 export class PodReader {
   readonly #api: DockerApi;
   readonly #owner: Owner;
+  readonly #images: Pick<Images, "refOf">;
   readonly #facts = new Map<string, { readonly inState: string; readonly facts: Facts }>();
 
   readonly #died = new Set<string>();
 
-  constructor(api: DockerApi, owner: Owner) {
+  constructor(api: DockerApi, owner: Owner, images: Pick<Images, "refOf">) {
     this.#api = api;
     this.#owner = owner;
+    this.#images = images;
   }
 
   /** Just made by us: nothing to learn from an inspect. */
@@ -123,14 +132,16 @@ export class PodReader {
     const outdated = known?.facts.state === "running" && this.#died.has(l.Id);
     const facts = known?.inState === l.State && !outdated ? known.facts : await this.#inspect(l, signal);
     if (!facts) return undefined;
+    const image = l.Labels[label.image] ?? "";
     return {
       id: l.Id,
       name: l.Labels[label.container] ?? "",
       attempt: attempt(l),
-      image: l.Labels[label.image] ?? "",
-      imageId: l.ImageID,
+      image,
+      imageId: await this.#images.refOf(l.ImageID, image, signal),
       createdAt: l.Created * 1000,
       specHash: l.Labels[label.specHash] ?? "",
+      ...devicesOf(l.Labels),
       ...facts,
     };
   }
@@ -139,7 +150,8 @@ export class PodReader {
   async #inspect(l: Listed, signal: AbortSignal): Promise<Facts | undefined> {
     const inspected = await unless(404, this.#api.request<Inspected>(inspectCall(l.Id, signal)));
     if (!inspected) return undefined;
-    const facts = toFacts(inspected.State, l.Created * 1000);
+    const resources = liveResources(inspected.HostConfig);
+    const facts = { ...toFacts(inspected.State, l.Created * 1000), resources };
     this.#facts.set(l.Id, { inState: inspected.State.Status, facts });
     return facts;
   }
@@ -154,6 +166,11 @@ export function address(networks: Listed["NetworkSettings"]): string | undefined
   return Object.values(networks?.Networks ?? {}).find((n) => n.IPAddress)?.IPAddress;
 }
 
+function devicesOf(labels: Labels): { devices?: DeviceIds } {
+  const text = labels[label.devices];
+  return text === undefined ? {} : { devices: JSON.parse(text) as DeviceIds };
+}
+
 const attempt = (l: Listed) => Number(l.Labels[label.attempt]);
 
 function toState(state: string): ContainerState {
@@ -162,7 +179,7 @@ function toState(state: string): ContainerState {
 }
 
 function toSandbox(l: Listed, died: boolean): NonNullable<RuntimePod["sandbox"]> {
-  const ip = address(l.NetworkSettings);
+  const ip = address(l.NetworkSettings) ?? l.Labels[label.podIp];
   return {
     id: l.Id,
     state: died ? "exited" : toState(l.State),
