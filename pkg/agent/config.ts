@@ -2,6 +2,7 @@
 import type { PodSecurityContext, SecurityContext } from "../api/generated/types.ts";
 import type { ContainerConfig, PortMapping, SandboxConfig } from "../runtime/runtime.ts";
 import type { DeepReadonly } from "../util/types.ts";
+import type { AllocatedDevices } from "./devices/devices.ts";
 import { ConfigError, type EnvInput, expand, resolveEnv } from "./env.ts";
 import { containersOf, type Pod } from "./facts.ts";
 import { containerResources } from "./resources.ts";
@@ -56,6 +57,9 @@ export interface ContainerInput extends EnvInput {
   readonly sandboxId: string;
   readonly mounts: ContainerConfig["mounts"];
   readonly nodeMemory: number;
+  /** Processes and threads it may have. */
+  readonly pids?: number;
+  readonly devices?: AllocatedDevices;
   /** Whom the image runs as; absent: root. */
   readonly imageUser?: string;
 }
@@ -78,10 +82,11 @@ export function containerConfig(i: ContainerInput): ContainerConfig {
     image: c.image ?? "",
     ...(c.command?.length && { command: expanded(c.command) }),
     ...(c.args?.length && { args: expanded(c.args) }),
-    env,
+    env: i.devices ? [...i.devices.env, ...env] : env,
+    ...(i.devices && { devices: i.devices }),
     ...(c.workingDir !== undefined && { workingDir: c.workingDir }),
     mounts: i.mounts,
-    resources: containerResources(pod, c, i.nodeMemory),
+    resources: containerResources(pod, c, i),
     security: securityOf(pod.spec?.securityContext, c.securityContext),
     ...(pod.spec?.shareProcessNamespace && { shareProcessNamespace: true }),
     tty: c.tty ?? false,

@@ -1,4 +1,5 @@
 import type { Clock } from "../util/clock.ts";
+import type { LiveResources } from "./resources.ts";
 import type { ContainerConfig, ContainerState, LogChunk, LogOptions, RuntimeContainer, Usage } from "./runtime.ts";
 
 /**
@@ -107,6 +108,7 @@ export class FakeContainer {
   #timers: Disposable[] = [];
   #state: ContainerState = "created";
   #outcome: Outcome = {};
+  #resources: LiveResources;
   #counted = { at: 0, cpuNanoseconds: 0 };
 
   constructor(o: { id: string; config: ContainerConfig; clock: Clock; onChange: () => void }) {
@@ -115,6 +117,8 @@ export class FakeContainer {
     this.#clock = o.clock;
     this.#onChange = o.onChange;
     this.#createdAt = o.clock.now();
+    const { cpuShares, cpuQuota, memoryBytes } = o.config.resources;
+    this.#resources = definedOf({ cpuShares, cpuQuota, memoryBytes });
     this.#script = parseScript([...(o.config.command ?? []), ...(o.config.args ?? [])], o.config.attempt);
   }
 
@@ -137,6 +141,11 @@ export class FakeContainer {
       this.#timers.push(this.#clock.after(runMs, () => this.exit(this.#script.exitCode, this.#script.oom)));
     this.#changed();
     return undefined;
+  }
+
+  update(r: LiveResources): void {
+    this.#resources = { ...this.#resources, ...r };
+    this.#onChange();
   }
 
   exit(exitCode: number, oomKilled = false): void {
@@ -202,6 +211,8 @@ export class FakeContainer {
       imageId,
       specHash,
       createdAt: this.#createdAt,
+      resources: this.#resources,
+      ...(this.config.devices && { devices: this.config.devices.allocated }),
       ...this.#outcome,
     };
   }
@@ -223,4 +234,8 @@ export class FakeContainer {
     this.#change.notify();
     this.#onChange();
   }
+}
+
+function definedOf(r: { [K in keyof LiveResources]: LiveResources[K] | undefined }): LiveResources {
+  return Object.fromEntries(Object.entries(r).filter(([, v]) => v !== undefined));
 }

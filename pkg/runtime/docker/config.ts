@@ -1,5 +1,6 @@
 import type { ContainerConfig, PortMapping, SandboxConfig } from "../runtime.ts";
 import type { Labels } from "./labels.ts";
+import { devicesBody, resourcesBody } from "./resources.ts";
 
 /** Without limits a chatty container fills the disk. */
 const LOGS = { Type: "json-file", Config: { "max-size": "10m", "max-file": "5" } };
@@ -26,6 +27,9 @@ export function sandboxBody(
       CpuShares: 2,
       LogConfig: { Type: "none" },
     },
+    ...(c.ip === undefined || c.hostNetwork
+      ? {}
+      : { NetworkingConfig: { EndpointsConfig: { [o.network]: { IPAMConfig: { IPv4Address: c.ip } } } } }),
   };
 }
 
@@ -46,10 +50,8 @@ export function containerBody(c: ContainerConfig, o: { labels: Labels; minOomSco
       IpcMode: `container:${c.sandboxId}`,
       ...(c.shareProcessNamespace ? { PidMode: `container:${c.sandboxId}` } : {}),
       Binds: c.mounts.map((m) => `${m.hostPath}:${m.containerPath}${m.readOnly ? ":ro" : ""}`),
-      // MemorySwap counts memory and swap together: equal means no swap.
-      ...(r.memoryBytes ? { Memory: r.memoryBytes, MemorySwap: r.memoryBytes } : {}),
-      ...(r.nanoCpus ? { NanoCpus: r.nanoCpus } : {}),
-      ...(r.cpuShares ? { CpuShares: r.cpuShares } : {}),
+      ...resourcesBody(r),
+      ...devicesBody(c.devices),
       ...(r.oomScoreAdj === undefined ? {} : { OomScoreAdj: Math.max(r.oomScoreAdj, o.minOomScoreAdj) }),
       Privileged: s.privileged ?? false,
       ReadonlyRootfs: s.readOnlyRootFilesystem ?? false,

@@ -10,11 +10,14 @@ export const label = {
   podUid: `${PREFIX}pod.uid`,
   podName: `${PREFIX}pod.name`,
   podNamespace: `${PREFIX}pod.namespace`,
+  podIp: `${PREFIX}pod.ip`,
   container: `${PREFIX}container.name`,
   attempt: `${PREFIX}attempt`,
   specHash: `${PREFIX}spec-hash`,
   image: `${PREFIX}image`,
   tty: `${PREFIX}tty`,
+  /** Ids by resource name, as JSON. */
+  devices: `${PREFIX}devices`,
 } as const;
 
 export type Labels = Readonly<Record<string, string>>;
@@ -36,6 +39,7 @@ export function sandboxLabels(o: Owner, c: SandboxConfig): Labels {
     [label.podUid]: c.uid,
     [label.podName]: c.name,
     [label.podNamespace]: c.namespace,
+    ...(c.ip !== undefined && { [label.podIp]: c.ip }),
     [label.attempt]: String(c.attempt),
   };
 }
@@ -52,6 +56,7 @@ export function containerLabels(o: Owner, c: ContainerConfig): Labels {
     [label.specHash]: c.specHash,
     [label.image]: c.image,
     [label.tty]: String(c.tty),
+    ...(c.devices && { [label.devices]: JSON.stringify(c.devices.allocated) }),
   };
 }
 
