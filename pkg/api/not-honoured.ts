@@ -6,7 +6,7 @@ import type { DeepReadonly } from "../util/types.ts";
 import type { PodSpec } from "./generated/types.ts";
 import type { ApiObject } from "./object.ts";
 import type { ResourceDef } from "./resource.ts";
-import { unsupportedFields } from "./unsupported.ts";
+import { refusedFields, unsupportedFields } from "./unsupported.ts";
 
 /** `PLURAL` or `PLURAL.GROUP` → what does not happen. */
 export const NOT_HONOURED: Readonly<Record<string, string>> = {
@@ -41,10 +41,12 @@ export function notHonoured(def: ResourceDef, object: DeepReadonly<ApiObject>): 
   const name = resourceName(def);
   const missing = NOT_HONOURED[name];
   const path = POD_SPECS[name];
-  const fields = path ? unsupportedFields(at(object, path)) : [];
+  const pod = path ? at(object, path) : {};
+  const where = (field: string) => [...(path ?? []), field].join(".");
   return [
     ...(missing === undefined ? [] : [`${name} are kept but not acted on yet: ${missing}`]),
-    ...fields.map((field) => `${[...(path ?? []), field].join(".")}: not supported yet, ignored`),
+    ...unsupportedFields(pod).map((field) => `${where(field)}: not supported yet, ignored`),
+    ...refusedFields(pod).map((field) => `${where(field)}: not supported, the Pod will not start`),
   ];
 }
 

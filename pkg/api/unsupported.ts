@@ -1,91 +1,156 @@
 /**
- * What a Pod asks for and agents do not do yet. The API server warns whoever writes it, and a Warning event of the Pod
- * names it all: nothing is ignored silently.
+ * What a Pod may ask for and agents do not do. The API server warns whoever writes it, and a Warning event of the Pod
+ * names it all: nothing is ignored silently. unsupported.test.ts knows what is done with every other field of a Pod, so
+ * that none is forgotten. Who teaches the agent one of these takes its row away here and gives it one there.
  */
 import type { DeepReadonly } from "../util/types.ts";
-import type { Container as ApiContainer, PodSpec } from "./generated/types.ts";
+import type { PodSpec } from "./generated/types.ts";
 
-type Container = DeepReadonly<ApiContainer>;
+type AnyPod = { readonly spec?: DeepReadonly<PodSpec> };
 
-const VOLUME_TYPES: ReadonlySet<string> = new Set([
-  "name",
-  "emptyDir",
-  "ephemeral",
-  "hostPath",
-  "persistentVolumeClaim",
-  "configMap",
-  "secret",
-  "downwardAPI",
-  "projected",
-]);
+/** Whether a field that has this value asks for what is not done. */
+type Asks = (value: unknown) => boolean;
+/** By path: `a.b` is a field of a field, `a[].b` one of each element. */
+type Rows = Readonly<Record<string, Asks>>;
 
-/** What everybody has who says nothing of it. */
-const DEFAULT_MESSAGE_PATH = "/dev/termination-log";
+const present: Asks = () => true;
+const filled: Asks = (v) => !Array.isArray(v) || v.length > 0;
+const is =
+  (value: unknown): Asks =>
+  (v) =>
+    v === value;
+const differsFrom =
+  (value: unknown): Asks =>
+  (v) =>
+    v !== value;
+
+const CONTAINER: Rows = {
+  lifecycle: present,
+  restartPolicyRules: present,
+  volumeDevices: present,
+  restartPolicy: present,
+  // What everybody has who says nothing of it.
+  terminationMessagePath: differsFrom("/dev/termination-log"),
+  terminationMessagePolicy: is("FallbackToLogsOnError"),
+  "volumeMounts[].mountPropagation": differsFrom("None"),
+  "volumeMounts[].recursiveReadOnly": differsFrom("Disabled"),
+  "volumeMounts[].subPathExpr": present,
+  "env[].valueFrom.fileKeyRef": present,
+  "securityContext.seLinuxOptions": present,
+  "securityContext.appArmorProfile": present,
+  "securityContext.procMount": present,
+  // Docker's own profile is the runtime's default.
+  "securityContext.seccompProfile.type": differsFrom("RuntimeDefault"),
+};
+
+const IGNORED: Rows = {
+  overhead: present,
+  resourceClaims: present,
+  runtimeClassName: present,
+  resources: present,
+  hostIPC: is(true),
+  hostPID: is(true),
+  setHostnameAsFQDN: is(true),
+  imagePullSecrets: filled,
+  ephemeralContainers: filled,
+  "volumes[].emptyDir.medium": differsFrom(""),
+  "volumes[].emptyDir.sizeLimit": present,
+  "securityContext.fsGroup": present,
+  "securityContext.sysctls": present,
+  "securityContext.seLinuxOptions": present,
+  "securityContext.appArmorProfile": present,
+  "securityContext.seccompProfile.type": differsFrom("RuntimeDefault"),
+  ...within("initContainers[]", {
+    ...CONTAINER,
+    livenessProbe: present,
+    readinessProbe: present,
+    startupProbe: present,
+  }),
+  ...within("containers[]", {
+    ...CONTAINER,
+    "livenessProbe.grpc": present,
+    "readinessProbe.grpc": present,
+    "startupProbe.grpc": present,
+  }),
+};
+
+/** With these a Pod does not start, and an event says why. */
+const REFUSED: Rows = {
+  // Docker has one user namespace for all of its containers, or none.
+  hostUsers: is(false),
+  ...within(
+    "volumes[]",
+    Object.fromEntries(
+      [
+        "awsElasticBlockStore",
+        "azureDisk",
+        "azureFile",
+        "cephfs",
+        "cinder",
+        "csi",
+        "fc",
+        "flexVolume",
+        "flocker",
+        "gcePersistentDisk",
+        "gitRepo",
+        "glusterfs",
+        "image",
+        "iscsi",
+        "nfs",
+        "photonPersistentDisk",
+        "portworxVolume",
+        "quobyte",
+        "rbd",
+        "scaleIO",
+        "storageos",
+        "vsphereVolume",
+        "projected.sources[].clusterTrustBundle",
+        "projected.sources[].podCertificate",
+      ].map((type) => [type, present]),
+    ),
+  ),
+};
+
+const VOLUME_TYPES: ReadonlySet<string> = new Set(
+  Object.keys(REFUSED).flatMap((path) => /^volumes\[\]\.(\w+)$/.exec(path)?.[1] ?? []),
+);
 
 /** The volume's type when there is no support for it. */
 export function unsupportedVolume(v: object): string | undefined {
-  return Object.keys(v).find((k) => !VOLUME_TYPES.has(k));
+  return Object.keys(v).find((k) => VOLUME_TYPES.has(k));
 }
 
-/** Field paths in the order of the spec; empty for most Pods. */
-export function unsupportedFields({ spec }: { readonly spec?: DeepReadonly<PodSpec> }): readonly string[] {
+/** What runs as if it was not asked for. Field paths; empty for most Pods. */
+export function unsupportedFields(pod: AnyPod): readonly string[] {
+  return asked(pod, IGNORED);
+}
+
+/** What the Pod cannot be started with. */
+export function refusedFields(pod: AnyPod): readonly string[] {
+  return asked(pod, REFUSED);
+}
+
+/** All paths that some row speaks of, below `spec`. */
+export const UNSUPPORTED_PATHS: readonly string[] = [...Object.keys(IGNORED), ...Object.keys(REFUSED)];
+
+function within(path: string, rows: Rows): Rows {
+  return Object.fromEntries(Object.entries(rows).map(([name, asks]) => [`${path}.${name}`, asks]));
+}
+
+function asked({ spec }: AnyPod, rows: Rows): readonly string[] {
   if (!spec) return [];
-  const security = spec.securityContext;
-  const found = [
-    ...present("spec", spec, ["overhead", "resourceClaims", "runtimeClassName", "resources"]),
-    ...truthy("spec", { hostIPC: spec.hostIPC, hostPID: spec.hostPID, setHostnameAsFQDN: spec.setHostnameAsFQDN }),
-    ...(spec.hostUsers === false ? ["spec.hostUsers"] : []),
-    ...(spec.imagePullSecrets?.length ? ["spec.imagePullSecrets"] : []),
-    ...(spec.ephemeralContainers?.length ? ["spec.ephemeralContainers"] : []),
-    ...(spec.volumes ?? []).flatMap((v, n) => emptyDir(`spec.volumes[${n}].emptyDir`, v.emptyDir)),
-    ...present("spec.securityContext", security ?? {}, ["fsGroup", "sysctls", "seLinuxOptions", "appArmorProfile"]),
-    ...seccomp("spec.securityContext", security?.seccompProfile),
-  ];
-  const inits = (spec.initContainers ?? []).flatMap((c, n) => ofContainer(`spec.initContainers[${n}]`, c, true));
-  return [
-    ...found,
-    ...inits,
-    ...(spec.containers ?? []).flatMap((c, n) => ofContainer(`spec.containers[${n}]`, c, false)),
-  ];
+  return Object.entries(rows).flatMap(([path, asks]) =>
+    find("spec", spec, path.split(".")).flatMap(([at, value]) => (asks(value) ? [at] : [])),
+  );
 }
 
-function emptyDir(path: string, v: { readonly medium?: string; readonly sizeLimit?: string } = {}): string[] {
-  return [...(v.medium ? [`${path}.medium`] : []), ...present(path, v, ["sizeLimit"])];
-}
-
-function ofContainer(path: string, c: Container, init: boolean): string[] {
-  return [
-    ...present(path, c, ["lifecycle", "restartPolicyRules", "volumeDevices"]),
-    ...(c.restartPolicy !== undefined ? [`${path}.restartPolicy`] : []),
-    ...((c.terminationMessagePath ?? DEFAULT_MESSAGE_PATH) === DEFAULT_MESSAGE_PATH
-      ? []
-      : [`${path}.terminationMessagePath`]),
-    ...(c.terminationMessagePolicy === "FallbackToLogsOnError" ? [`${path}.terminationMessagePolicy`] : []),
-    ...(["livenessProbe", "readinessProbe", "startupProbe"] as const).flatMap((name) =>
-      c[name] && (init || c[name].grpc) ? [`${path}.${name}${init ? "" : ".grpc"}`] : [],
-    ),
-    ...(c.volumeMounts ?? []).flatMap((m, n) => [
-      ...(m.mountPropagation !== undefined && m.mountPropagation !== "None"
-        ? [`${path}.volumeMounts[${n}].mountPropagation`]
-        : []),
-      ...((m.recursiveReadOnly ?? "Disabled") === "Disabled" ? [] : [`${path}.volumeMounts[${n}].recursiveReadOnly`]),
-      ...(m.subPathExpr !== undefined ? [`${path}.volumeMounts[${n}].subPathExpr`] : []),
-    ]),
-    ...(c.env ?? []).flatMap((e, n) => (e.valueFrom?.fileKeyRef ? [`${path}.env[${n}].valueFrom.fileKeyRef`] : [])),
-    ...present(`${path}.securityContext`, c.securityContext ?? {}, ["seLinuxOptions", "appArmorProfile", "procMount"]),
-    ...seccomp(`${path}.securityContext`, c.securityContext?.seccompProfile),
-  ];
-}
-
-/** Docker's own profile is the runtime's default; others are not passed on. */
-function seccomp(path: string, profile: { readonly type: string } | undefined): string[] {
-  return profile && profile.type !== "RuntimeDefault" ? [`${path}.seccompProfile`] : [];
-}
-
-function present(path: string, o: object, names: readonly string[]): string[] {
-  return names.filter((n) => (o as Readonly<Record<string, unknown>>)[n] !== undefined).map((n) => `${path}.${n}`);
-}
-
-function truthy(path: string, o: Readonly<Record<string, boolean | undefined>>): string[] {
-  return Object.entries(o).flatMap(([name, on]) => (on ? [`${path}.${name}`] : []));
+/** What is there of a path, each with where it is. */
+function find(at: string, value: unknown, [step, ...rest]: readonly string[]): readonly (readonly [string, unknown])[] {
+  if (step === undefined) return [[at, value]];
+  const name = step.replace("[]", "");
+  const inner = (value as Readonly<Record<string, unknown>> | null)?.[name];
+  if (inner === undefined) return [];
+  if (name === step) return find(`${at}.${name}`, inner, rest);
+  const elements: readonly unknown[] = Array.isArray(inner) ? inner : [];
+  return elements.flatMap((e, n) => find(`${at}.${name}[${n}]`, e, rest));
 }

@@ -3,7 +3,7 @@ import { NOT_HONOURED, resourceName } from "../../pkg/api/not-honoured.ts";
 import { apiVersionOf } from "../../pkg/api/object.ts";
 import type { ResourceDef, Verb } from "../../pkg/api/resource.ts";
 import type { FieldType } from "../../pkg/api/schema.ts";
-import { unsupportedFields } from "../../pkg/api/unsupported.ts";
+import { refusedFields, unsupportedFields } from "../../pkg/api/unsupported.ts";
 import { positions, wrap } from "../fuzz/objects.ts";
 
 export const BEGIN = "<!-- begin: written by npm run docs -->";
@@ -60,8 +60,9 @@ export function podFields(): string[] {
   for (const { path, type } of positions("PodSpec", 7)) {
     for (const value of valuesOf(type)) {
       const spec = wrap(path, value) as object;
-      for (const field of unsupportedFields({ spec: { containers: [], ...spec } }))
-        found.add(field.replaceAll("[0]", "[]"));
+      const pod = { spec: { containers: [], ...spec } };
+      for (const field of unsupportedFields(pod)) found.add(field.replaceAll("[0]", "[]"));
+      for (const field of refusedFields(pod)) found.add(`${field.replaceAll("[0]", "[]")} (the Pod does not start)`);
     }
   }
   return [...found].toSorted();
