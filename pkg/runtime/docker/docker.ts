@@ -79,7 +79,7 @@ export class DockerRuntime implements ContainerRuntime {
   readonly #logFiles: LogFiles;
   #makingSandboxImage: Promise<void> | undefined;
   #network: string;
-  /** Of sandboxes that were not started yet: their addresses need not be asked for. */
+  /** Of the sandboxes that were made with one: it need not be asked for. */
   readonly #addresses = new Map<string, string>();
 
   constructor(o: DockerRuntimeOptions) {
@@ -89,6 +89,7 @@ export class DockerRuntime implements ContainerRuntime {
     this.api = new DockerApi(o);
     this.#logFiles = new LogFiles(this.api);
     this.#images = new Images(this.api, this.#clock, o.pullStallsMs);
+    this.#network = o.network ?? "bridge";
     this.#pods = new PodReader(this.api, o, this.#images);
   }
 
@@ -143,30 +144,47 @@ export class DockerRuntime implements ContainerRuntime {
     if (!call.signal.aborted) throw new RuntimeError("RuntimeUnavailable", "Docker ended its event stream");
   }
 
+  async ensureNetwork(n: PodNetwork, signal: AbortSignal): Promise<void> {
+    await ensureNetwork(this.api, n, { clusterId: this.#o.clusterId, signal });
+    this.#network = n.name;
+  }
+
+  async removeNetwork(name: string, signal: AbortSignal): Promise<void> {
+    await removeNetwork(this.api, name, signal);
+    if (this.#network === name) this.#network = this.#o.network ?? "bridge";
+  }
+
   async createSandbox(c: SandboxConfig, signal: AbortSignal): Promise<{ id: string }> {
     const labels = sandboxLabels(this.#o, c);
     const name = containerName({ container: "POD", pod: c.name, ...c });
     const body = sandboxBody(c, {
       image: this.#sandboxImage,
-      network: this.#o.network ?? "bridge",
+      network: this.#network,
       labels,
       minOomScoreAdj: this.#minOomScoreAdj,
     });
-    const created = await unless(404, this.#create({ name, labels, body, signal }));
-    if (created) return created;
-    // The image is not there: true once on a machine, so the check is in the failure.
-    await this.#makeSandboxImage(signal);
-    return this.#create({ name, labels, body, signal });
+    let created = await unless(404, this.#create({ name, labels, body, signal }));
+    if (!created) {
+      // The image is not there: true once on a machine, so the check is in the failure.
+      await this.#makeSandboxImage(signal);
+      created = await this.#create({ name, labels, body, signal });
+    }
+    if (c.ip !== undefined && !c.hostNetwork) this.#addresses.set(created.id, c.ip);
+    return created;
   }
 
   async startSandbox(id: string, signal: AbortSignal): Promise<{ ip?: string }> {
     await this.#start(id, signal);
+    allowHairpin(this.#network);
+    const known = this.#addresses.get(id);
+    if (known !== undefined) return { ip: known };
     const { NetworkSettings } = await this.api.request<Inspected>(inspectCall(id, signal));
     const ip = address(NetworkSettings);
     return ip === undefined ? {} : { ip };
   }
 
   removeSandbox(id: string, signal: AbortSignal): Promise<void> {
+    this.#addresses.delete(id);
     // It has nothing to lose, so it is not asked.
     return this.removeContainer(id, signal);
   }
