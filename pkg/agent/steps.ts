@@ -12,15 +12,15 @@ import { containerConfig, sandboxConfig } from "./config.ts";
 import { fetchSources, type NodeContext, podEvent } from "./context.ts";
 import { ConfigError, envReferences } from "./env.ts";
 import { type Container, containersOf, initContainersOf, type Pod, type StepError } from "./facts.ts";
-import type { EnsuredImage } from "./images.ts";
+import { pulled } from "./images.ts";
 import type { PodMemory } from "./memory.ts";
 import { emptyPod, withContainer, withoutContainer, withoutSandbox, withSandbox } from "./model.ts";
 import type { PodAction } from "./plan.ts";
 import { specHash } from "./restart.ts";
-import { duration } from "./status.ts";
 import type { StatusWriter } from "./status-writer.ts";
 import { withinLimit } from "./time-limit.ts";
 import type { TokenSource } from "./projection.ts";
+import { fetchKeyring } from "./pull-secrets.ts";
 import { hasLiveVolumes, mountsOf, prepareVolumes, removeVolumes, VolumeError, volumeReferences } from "./volumes.ts";
 
 /** The worker's state, as its steps see it. */
@@ -157,9 +157,12 @@ export class PodSteps {
     const { images } = this.#s.memory;
     const retry = images.get(a.container)?.state === "failed";
     const onPull = () => this.#event("Normal", "Pulling", `Pulling image "${a.image}"`, a.container);
-    const got = await this.#ctx.images.ensure(a.image, a.policy, onPull, signal);
-    const { id, user } = got.info;
-    images.set(a.container, { state: "present", attempt: a.attempt, id, ...(user !== undefined && { user }) });
+    const onProgress = (message: string) => this.#event("Normal", "Pulling", message, a.container);
+    const keyring = (s: AbortSignal) => fetchKeyring(this.#ctx, this.#pod(), s);
+    const { image, policy } = a;
+    const got = await this.#ctx.images.ensure({ image, policy, keyring, onPull, onProgress }, signal);
+    const { user } = got.info;
+    images.set(a.container, { state: "present", attempt: a.attempt, id: got.ref, ...(user !== undefined && { user }) });
     if (a.attempt === 0 || got.pulledMs !== undefined || retry)
       this.#event("Normal", "Pulled", pulled(a.image, got), a.container);
   }
@@ -340,12 +343,6 @@ export class PodSteps {
 function limitOf(a: Step): number {
   if (a.type === "ensureImage" || a.type === "deletePod") return Infinity;
   return VERB_LIMIT_MS + (a.type === "stopContainer" ? a.graceSeconds * 1000 : 0);
-}
-
-function pulled(image: string, { info, pulledMs }: EnsuredImage): string {
-  if (pulledMs === undefined) return `Container image "${image}" already present on machine`;
-  const took = pulledMs < 1000 ? `${Math.round(pulledMs)}ms` : duration(pulledMs);
-  return `Successfully pulled image "${image}" in ${took}. Image size: ${info.sizeBytes} bytes.`;
 }
 
 function killing(a: Action<"stopContainer">): string {
