@@ -94,5 +94,6 @@ export async function removePods(runtime: ContainerRuntime): Promise<number> {
       if (pod.sandbox) await runtime.removeSandbox(pod.sandbox.id, signal);
     }),
   );
+  await runtime.removeMemoryVolumes(undefined, signal);
   return pods.length;
 }

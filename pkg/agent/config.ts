@@ -11,7 +11,6 @@ import { specHash } from "./restart.ts";
 export function sandboxConfig(pod: Pod, attempt: number): SandboxConfig {
   const { name = "", namespace = "", uid = "" } = pod.metadata;
   const spec = pod.spec;
-  const dns = dnsOf(pod);
   return {
     uid,
     name,
@@ -20,8 +19,6 @@ export function sandboxConfig(pod: Pod, attempt: number): SandboxConfig {
     hostname: (spec?.hostname ?? name).slice(0, 63).replace(/[-.]+$/, ""),
     hostNetwork: spec?.hostNetwork ?? false,
     ports: portsOf(pod),
-    hostAliases: (spec?.hostAliases ?? []).map((a) => ({ ip: a.ip, hostnames: a.hostnames ?? [] })),
-    ...(dns && { dns }),
     shareProcessNamespace: spec?.shareProcessNamespace ?? false,
   };
 }
@@ -43,13 +40,6 @@ export function portsOf(pod: Pod): PortMapping[] {
           ]
         : [],
     );
-}
-
-function dnsOf(pod: Pod): SandboxConfig["dns"] {
-  const c = pod.spec?.dnsConfig;
-  if (!c) return undefined;
-  const options = (c.options ?? []).map((o) => (o.value === undefined ? (o.name ?? "") : `${o.name}:${o.value}`));
-  return { servers: c.nameservers ?? [], searches: c.searches ?? [], options };
 }
 
 export interface ContainerInput extends EnvInput {
@@ -89,6 +79,7 @@ export function containerConfig(i: ContainerInput): ContainerConfig {
     resources: containerResources(pod, c, i),
     security: securityOf(pod.spec?.securityContext, c.securityContext),
     ...(pod.spec?.shareProcessNamespace && { shareProcessNamespace: true }),
+    ...(c.lifecycle?.stopSignal && { stopSignal: c.lifecycle.stopSignal }),
     tty: c.tty ?? false,
     stdin: c.stdin ?? false,
     ...(c.stdinOnce && { stdinOnce: true }),

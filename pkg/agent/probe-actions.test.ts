@@ -81,7 +81,7 @@ describe("exec", () => {
   async function ask(command: readonly string[]) {
     const exec = () => ({ exitCode: command[0] === "ok" ? 0 : 7, stdout: `${command.join(" ")}\n` });
     const runtime = new FakeRuntime({ clock: new FakeClock(), images: ["app"], exec });
-    const of = { attempt: 0, hostNetwork: false, ports: [], hostAliases: [], shareProcessNamespace: false };
+    const of = { attempt: 0, hostNetwork: false, ports: [], shareProcessNamespace: false };
     const sandbox = await runtime.createSandbox({ uid: "u", name: "p", namespace: "n", hostname: "p", ...of }, signal);
     await runtime.startSandbox(sandbox.id, signal);
     const pod = { podUid: "u", podName: "p", podNamespace: "n", sandboxId: sandbox.id, name: "c", attempt: 0 };

@@ -68,7 +68,6 @@ export function describeRuntime(name: string, make: () => Promise<Subject>): voi
       hostname: `pod-${pods}`,
       hostNetwork: false,
       ports: [],
-      hostAliases: [],
       shareProcessNamespace: false,
       ...o,
     });

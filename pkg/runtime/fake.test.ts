@@ -52,7 +52,6 @@ describe("FakeRuntime on demand", () => {
     hostname: "p",
     hostNetwork: false,
     ports: [],
-    hostAliases: [],
     shareProcessNamespace: false,
   };
 

@@ -236,7 +236,8 @@ export class FakeRuntime implements ContainerRuntime {
     if (!s) throw new RuntimeError("NotFound", `No such sandbox: ${id}`);
     if (s.state === "created") {
       s.state = "running";
-      if (!s.config.hostNetwork) s.ip = s.config.ip ?? `${this.#o.subnet ?? "10.88.0"}.${(this.world.addresses++ % 253) + 2}`;
+      if (!s.config.hostNetwork)
+        s.ip = s.config.ip ?? `${this.#o.subnet ?? "10.88.0"}.${(this.world.addresses++ % 253) + 2}`;
       this.world.changed(s.config.uid);
     }
     return s.ip === undefined ? {} : { ip: s.ip };
@@ -246,6 +247,10 @@ export class FakeRuntime implements ContainerRuntime {
     await this.#enter("removeSandbox", signal);
     const s = this.world.sandboxes.get(id);
     if (this.world.sandboxes.delete(id) && s) this.world.changed(s.config.uid);
+  }
+
+  async removeMemoryVolumes(_podUid: string | undefined, signal: AbortSignal): Promise<void> {
+    await this.#enter("removeMemoryVolumes", signal);
   }
 
   async inspectImage(image: string, signal: AbortSignal): Promise<ImageInfo | undefined> {

@@ -12,8 +12,9 @@
  *  R5  A container's exit code, times and OOM flag are kept until removeContainer.
  */
 import type { Duplex } from "node:stream";
-import type { ContainerDevices, ContainerResources, DeviceIds, LiveResources } from "./resources.ts";
+import type { ContainerDevices, ContainerResources, DeviceIds, DeviceMapping, LiveResources } from "./resources.ts";
 import type { ImageVerbs } from "./images.ts";
+import type { ContainerSecurity, MemoryMount, MemoryVolume, Mount } from "./isolation.ts";
 
 export type ContainerState = "created" | "running" | "exited";
 
@@ -70,14 +71,12 @@ export interface SandboxConfig {
   /** Its address in the network of Pods, for as long as it exists. Absent: the runtime chooses. */
   readonly ip?: string;
   readonly ports: readonly PortMapping[];
-  readonly hostAliases: readonly { readonly ip: string; readonly hostnames: readonly string[] }[];
-  /** Absent: what the daemon gives (host's resolv.conf). */
-  readonly dns?: {
-    readonly servers: readonly string[];
-    readonly searches: readonly string[];
-    readonly options: readonly string[];
-  };
   readonly shareProcessNamespace: boolean;
+  readonly hostIPC?: boolean;
+  /** Of the kernel, for the namespaces of this Pod. */
+  readonly sysctls?: Readonly<Record<string, string>>;
+  /** Held for the Pod's containers. */
+  readonly memoryVolumes?: readonly MemoryVolume[];
 }
 
 /** A network of the Pods on this node. */
@@ -113,20 +112,22 @@ export interface ContainerConfig {
   readonly args?: readonly string[];
   readonly env: readonly { readonly name: string; readonly value: string }[];
   readonly workingDir?: string;
-  readonly mounts: readonly { readonly hostPath: string; readonly containerPath: string; readonly readOnly: boolean }[];
+  readonly mounts: readonly Mount[];
+  /** Of volumes that the sandbox holds. */
+  readonly memoryMounts?: readonly MemoryMount[];
   readonly resources: ContainerResources;
   readonly devices?: ContainerDevices;
-  readonly security: {
-    readonly privileged?: boolean;
-    readonly user?: string;
-    readonly groups?: readonly string[];
-    readonly readOnlyRootFilesystem?: boolean;
-    readonly capabilitiesAdd?: readonly string[];
-    readonly capabilitiesDrop?: readonly string[];
-    readonly noNewPrivileges?: boolean;
-  };
+  /** Volumes that are devices. */
+  readonly blockDevices?: readonly DeviceMapping[];
+  readonly security: ContainerSecurity;
   /** Sees the other containers' processes, as the sandbox was told. */
   readonly shareProcessNamespace?: boolean;
+  readonly hostIPC?: boolean;
+  readonly hostPID?: boolean;
+  /** A container whose processes this one sees, among which its own are. */
+  readonly targetId?: string;
+  /** As `SIGUSR1`; absent: the image's own, or SIGTERM. */
+  readonly stopSignal?: string;
   readonly tty: boolean;
   readonly stdin: boolean;
   /** Stdin is closed when the first client that was attached to it has ended its own. */
@@ -194,6 +195,10 @@ export interface RuntimeInfo {
   readonly osImage: string;
   readonly operatingSystem: string;
   readonly architecture: string;
+  /** Profiles of AppArmor can be enforced. */
+  readonly appArmor?: boolean;
+  /** Mounts can be read-only with all that is mounted below them. */
+  readonly recursiveReadOnly?: boolean;
 }
 
 export interface ContainerRuntime extends ImageVerbs {
@@ -218,6 +223,8 @@ export interface ContainerRuntime extends ImageVerbs {
   /** Idempotent. Gives the Pod's address. */
   startSandbox(id: string, signal: AbortSignal): Promise<{ ip?: string }>;
   removeSandbox(id: string, signal: AbortSignal): Promise<void>;
+  /** In memory, of a Pod, or of all Pods of this node; what a container still holds stays. */
+  removeMemoryVolumes(podUid: string | undefined, signal: AbortSignal): Promise<void>;
   createContainer(c: ContainerConfig, signal: AbortSignal): Promise<{ id: string }>;
   startContainer(id: string, signal: AbortSignal): Promise<void>;
   /** TERM, then after `graceSeconds` KILL. Resolves when it has exited. */

@@ -1,5 +1,6 @@
 import type { ContainerConfig, PortMapping, SandboxConfig } from "../runtime.ts";
-import type { Labels } from "./labels.ts";
+import { bindMount, heldMount, memoryMount, securityBody } from "./isolation.ts";
+import { type Labels, volumeLabels } from "./labels.ts";
 import { devicesBody, resourcesBody } from "./resources.ts";
 
 /** Without limits a chatty container fills the disk. */
@@ -18,10 +19,10 @@ export function sandboxBody(
     ExposedPorts: Object.fromEntries(published.map((p) => [portKey(p), {}])),
     HostConfig: {
       NetworkMode: c.hostNetwork ? "host" : o.network,
-      IpcMode: "shareable",
+      IpcMode: c.hostIPC ? "host" : "shareable",
+      ...(c.sysctls ? { Sysctls: c.sysctls } : {}),
+      ...(c.memoryVolumes ? { Mounts: c.memoryVolumes.map((v) => heldMount(v, volumeLabels(o.labels))) } : {}),
       PortBindings: portBindings(published),
-      ExtraHosts: c.hostAliases.flatMap((a) => a.hostnames.map((h) => `${h}:${a.ip}`)),
-      ...(c.dns ? { Dns: c.dns.servers, DnsSearch: c.dns.searches, DnsOptions: c.dns.options } : {}),
       // The last thing to lose in a Pod, and never worth CPU.
       OomScoreAdj: Math.max(-998, o.minOomScoreAdj),
       CpuShares: 2,
@@ -42,26 +43,36 @@ export function containerBody(c: ContainerConfig, o: { labels: Labels; minOomSco
     Env: c.env.map((e) => `${e.name}=${e.value}`),
     Tty: c.tty,
     OpenStdin: c.stdin,
+    ...(c.stopSignal ? { StopSignal: c.stopSignal } : {}),
     StdinOnce: c.stdin && (c.stdinOnce ?? false),
     ...(c.workingDir ? { WorkingDir: c.workingDir } : {}),
     ...(s.user ? { User: s.user } : {}),
     HostConfig: {
       NetworkMode: `container:${c.sandboxId}`,
-      IpcMode: `container:${c.sandboxId}`,
-      ...(c.shareProcessNamespace ? { PidMode: `container:${c.sandboxId}` } : {}),
-      Binds: c.mounts.map((m) => `${m.hostPath}:${m.containerPath}${m.readOnly ? ":ro" : ""}`),
+      IpcMode: c.hostIPC ? "host" : `container:${c.sandboxId}`,
+      ...pidMode(c),
+      Mounts: [
+        ...c.mounts.map(bindMount),
+        ...(c.memoryMounts ?? []).map((m) => memoryMount(m, volumeLabels(o.labels))),
+      ],
       ...resourcesBody(r),
-      ...devicesBody(c.devices),
+      ...devicesBody(c.devices, c.blockDevices),
       ...(r.oomScoreAdj === undefined ? {} : { OomScoreAdj: Math.max(r.oomScoreAdj, o.minOomScoreAdj) }),
-      Privileged: s.privileged ?? false,
-      ReadonlyRootfs: s.readOnlyRootFilesystem ?? false,
-      ...(s.groups ? { GroupAdd: s.groups } : {}),
-      ...(s.capabilitiesAdd ? { CapAdd: s.capabilitiesAdd } : {}),
-      ...(s.capabilitiesDrop ? { CapDrop: s.capabilitiesDrop } : {}),
-      ...(s.noNewPrivileges ? { SecurityOpt: ["no-new-privileges"] } : {}),
+      ...securityBody(s),
       LogConfig: LOGS,
     },
   };
+}
+
+function pidMode(c: ContainerConfig): object {
+  if (c.hostPID) return { PidMode: "host" };
+  return c.shareProcessNamespace ? { PidMode: `container:${c.sandboxId}` } : {};
+}
+
+/** The processes it sees: those of its target, of the whole Pod, or its own only. */
+function pidMode(c: ContainerConfig): object {
+  if (c.targetId !== undefined) return { PidMode: `container:${c.targetId}` };
+  return c.shareProcessNamespace ? { PidMode: `container:${c.sandboxId}` } : {};
 }
 
 /** `command` replaces the image's ENTRYPOINT and CMD both; `args` alone only its CMD. */

@@ -122,7 +122,6 @@ describe("the sandbox's programs", () => {
         hostname: "pause",
         hostNetwork: false,
         ports: [],
-        hostAliases: [],
         shareProcessNamespace: false,
       },
       signal,
@@ -144,7 +143,7 @@ describe("large output", () => {
     const runtime = new DockerRuntime({ clusterId: `test-${randomUUID()}`, nodeName: "node" });
     const pod = { uid: randomUUID(), name: "big", namespace: "default", attempt: 0 };
     const sandbox = await runtime.createSandbox(
-      { ...pod, hostname: "big", hostNetwork: false, ports: [], hostAliases: [], shareProcessNamespace: false },
+      { ...pod, hostname: "big", hostNetwork: false, ports: [], shareProcessNamespace: false },
       signal,
     );
     const { id } = await runtime.createContainer(

@@ -41,6 +41,7 @@ import { resourcesBody } from "./resources.ts";
 import { session } from "./session.ts";
 import { Cgroups, type DockerStats, toUsage } from "./stats.ts";
 import { chunks, documents } from "./streams.ts";
+import { removeVolumes } from "./volumes.ts";
 
 export interface DockerRuntimeOptions extends DockerApiOptions, Owner {
   /** The Docker network of the Pods until {@link DockerRuntime.ensureNetwork} names another. Default: `bridge`. */
@@ -51,6 +52,15 @@ export interface DockerRuntimeOptions extends DockerApiOptions, Owner {
   readonly pullStallsMs?: number;
   readonly clock?: Clock;
 }
+
+type DaemonInfo = Readonly<Record<string, string>> & {
+  readonly NCPU: number;
+  readonly MemTotal: number;
+  readonly SecurityOptions?: readonly string[] | null;
+};
+
+/** The first version of Docker that can. */
+const RECURSIVE_READ_ONLY = 25;
 
 interface DockerEvent {
   readonly Action: string;
@@ -94,10 +104,7 @@ export class DockerRuntime implements ContainerRuntime {
   }
 
   async info(signal: AbortSignal): Promise<RuntimeInfo> {
-    const i = await this.api.request<Record<string, string> & { NCPU: number; MemTotal: number }>({
-      path: "/info",
-      signal,
-    });
+    const i = await this.api.request<DaemonInfo>({ path: "/info", signal });
     const architectures: Record<string, string> = { x86_64: "amd64", aarch64: "arm64" };
     return {
       version: `docker://${i["ServerVersion"]}`,
@@ -107,6 +114,8 @@ export class DockerRuntime implements ContainerRuntime {
       osImage: i["OperatingSystem"] ?? "",
       operatingSystem: i["OSType"] ?? "",
       architecture: architectures[i["Architecture"] ?? ""] ?? i["Architecture"] ?? "",
+      appArmor: i.SecurityOptions?.some((o) => o.startsWith("name=apparmor")) ?? false,
+      recursiveReadOnly: Number.parseInt(i["ServerVersion"] ?? "", 10) >= RECURSIVE_READ_ONLY,
     };
   }
 
@@ -187,6 +196,10 @@ export class DockerRuntime implements ContainerRuntime {
     this.#addresses.delete(id);
     // It has nothing to lose, so it is not asked.
     return this.removeContainer(id, signal);
+  }
+
+  removeMemoryVolumes(podUid: string | undefined, signal: AbortSignal): Promise<void> {
+    return removeVolumes(this.api, { owner: this.#o, podUid, signal });
   }
 
   inspectImage(image: string, signal: AbortSignal): Promise<ImageInfo | undefined> {

@@ -60,6 +60,12 @@ export function containerLabels(o: Owner, c: ContainerConfig): Labels {
   };
 }
 
+/** Of what a Pod has beside its containers, from a container's own. */
+export function volumeLabels(of: Labels): Labels {
+  const kept = [label.cluster, label.node, label.podUid];
+  return { ...Object.fromEntries(kept.map((l) => [l, of[l] ?? ""])), [label.kind]: "volume" };
+}
+
 /** For `docker ps`; being unique per attempt, it is also what makes creation idempotent. `POD` is the sandbox's. */
 export function containerName(c: {
   container: string;

@@ -1,5 +1,11 @@
 /** How Docker is told, and tells, what a container may use. Pure. */
-import { type ContainerDevices, type ContainerResources, CPU_PERIOD, type LiveResources } from "../resources.ts";
+import {
+  type ContainerDevices,
+  type ContainerResources,
+  CPU_PERIOD,
+  type DeviceMapping,
+  type LiveResources,
+} from "../resources.ts";
 
 /** Of `HostConfig`, and of `/containers/ID/update`. */
 export interface ResourcesBody {
@@ -34,14 +40,14 @@ export function liveResources(h: ResourcesBody): LiveResources {
   };
 }
 
-export function devicesBody(d: ContainerDevices | undefined): object {
-  if (!d) return {};
-  const requests = d.nvidia?.length
+export function devicesBody(d: ContainerDevices | undefined, volumes: readonly DeviceMapping[] = []): object {
+  const mappings = [...(d?.mappings ?? []), ...volumes];
+  const requests = d?.nvidia?.length
     ? [{ Driver: "nvidia", DeviceIDs: d.nvidia, Capabilities: [["gpu"]], Options: {} }]
     : [];
   return {
-    ...(d.mappings.length > 0 && {
-      Devices: d.mappings.map((m) => ({
+    ...(mappings.length > 0 && {
+      Devices: mappings.map((m) => ({
         PathOnHost: m.hostPath,
         PathInContainer: m.containerPath,
         CgroupPermissions: m.permissions,
