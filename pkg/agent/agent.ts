@@ -17,10 +17,11 @@ import { ImageStore } from "./images.ts";
 import { Limiter } from "./limiter.ts";
 import { runReclaim } from "./reclaim.ts";
 import { Tokens } from "./tokens.ts";
-import { serveAgent, type ServeOptions } from "./server.ts";
+import { type AgentServer, serveAgent, type ServeOptions } from "./server.ts";
 import { measureMachine } from "./measure.ts";
 import { type Measurement, nodeLabels, type NodeFacts, type NodeOptions, nodeResources } from "./node-status.ts";
 import { HEARTBEAT_MS, NodeReporter } from "./node.ts";
+import { type NetworkOptions, NodeNetwork } from "./network.ts";
 import { Stats } from "./stats.ts";
 import { READ_LIMIT_MS, withinLimit } from "./time-limit.ts";
 
@@ -56,6 +57,8 @@ export interface AgentOptions {
   /** See {@link NodeContext.drained}. */
   readonly drained?: NodeContext["drained"];
   readonly serve?: ServeOptions;
+  /** Default: the runtime's own, whatever it is. */
+  readonly network?: NetworkOptions;
   /** Default: reads this machine. */
   readonly measure?: () => Promise<Measurement>;
   /** Called once the Node is registered. */
@@ -76,6 +79,8 @@ class Agent {
   readonly #informer: Informer<ApiPod>;
   readonly #reporter: NodeReporter;
   readonly #fleet: Fleet;
+  readonly #network: NodeNetwork | undefined;
+  #server: AgentServer | undefined;
   #port: number;
   #info: RuntimeInfo | undefined;
   #measured: Measurement | undefined;
@@ -91,6 +96,7 @@ class Agent {
     const listOptions = { fieldSelector: `spec.nodeName=${nodeName}` };
     this.#informer = new Informer({ resource: client.resource(pods), clock, log, random, listOptions });
     const node = () => this.#nodeOptions();
+    this.#network = o.network && this.#makeNetwork(o.network);
     this.#reporter = new NodeReporter({ client, clock, random, log, node, facts: (s) => this.#facts(s) });
     this.#fleet = new Fleet({
       ctx: this.#context(),
@@ -102,6 +108,7 @@ class Agent {
   async run(signal: AbortSignal): Promise<void> {
     using _events = this.#events;
     await using server = this.#o.serve ? await serveAgent(this.#o.serve, this.#serverContext()) : undefined;
+    this.#server = server;
     this.#port = server?.port ?? this.#port;
     using _changes = this.#informer.onChange((_key, now, old) => {
       const [next, before] = [now?.metadata.uid, old?.metadata.uid];
@@ -113,8 +120,19 @@ class Agent {
       (s) => this.#informer.run(s),
       (s) => this.#runNode(s),
       (s) => this.#runPods(s),
+      ...(this.#network ? [(s: AbortSignal) => this.#network?.run(s) ?? Promise.resolve()] : []),
       (s) => runReclaim({ ...this.#o, directory: this.#volumesDir() }, s),
     );
+  }
+
+  #makeNetwork(network: NetworkOptions): NodeNetwork {
+    return new NodeNetwork({
+      ...this.#o,
+      ...network,
+      tenants: () => this.#fleet.workers(),
+      onChange: () => this.#report(),
+      serveAt: async (address, pair) => this.#server?.listenAlso(address, pair),
+    });
   }
 
   async #runNode(signal: AbortSignal): Promise<void> {
@@ -142,6 +160,7 @@ class Agent {
     try {
       await this.#informer.whenSynced(signal);
       this.#measured ??= await this.#measure();
+      await this.#network?.whenSettled(signal);
       while (!(await this.#learnInfo(signal))) await this.#o.clock.sleep(INFO_RETRY_MS, signal);
     } catch (error) {
       if (signal.aborted) return;
@@ -173,7 +192,8 @@ class Agent {
     this.#measured = await this.#measure();
     await this.#refreshImages(signal);
     const { list: images } = this.#images;
-    return { info: this.#info, images, measured: this.#measured, runtimeDown: this.#runtimeDown };
+    const network = this.#network?.condition();
+    return { info: this.#info, images, measured: this.#measured, runtimeDown: this.#runtimeDown, network };
   }
 
   #measure(): Promise<Measurement> {
@@ -196,10 +216,24 @@ class Agent {
   }
 
   #nodeOptions(): NodeOptions {
-    const { nodeName, address, labels = {}, taints = [], maxPods = 110, extendedResources = {} } = this.#o;
+    const { nodeName, labels = {}, taints = [], maxPods = 110, extendedResources = {} } = this.#o;
     const version = this.#o.version ?? "v1.36.0+mini-kube";
     const volumesDir = this.#volumesDir();
-    return { nodeName, address, port: this.#port, labels, taints, maxPods, extendedResources, version, volumesDir };
+    const address = this.#network?.address ?? this.#o.address;
+    const podCIDR = this.#network?.podCIDR;
+    const network = podCIDR === undefined ? {} : { podCIDR };
+    return {
+      ...network,
+      nodeName,
+      address,
+      port: this.#port,
+      labels,
+      taints,
+      maxPods,
+      extendedResources,
+      version,
+      volumesDir,
+    };
   }
 
   #volumesDir(): string {
@@ -212,12 +246,17 @@ class Agent {
   }
 
   #context(): NodeContext {
-    const { nodeName, address, client, runtime, clock, random, log, dataDir } = this.#o;
+    const { nodeName, client, runtime, clock, random, log, dataDir } = this.#o;
     const info = () => this.#info;
     const allocatable = () => this.#allocatable();
+    const address = () => this.#nodeOptions().address;
+    const network = this.#network;
     return {
       nodeName,
-      hostIP: address,
+      get hostIP() {
+        return address();
+      },
+      network,
       client,
       runtime,
       clock,

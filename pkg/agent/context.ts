@@ -13,6 +13,7 @@ import type { ConfigSource, Lookup } from "./env.ts";
 import type { Pod } from "./facts.ts";
 import type { ImageStore } from "./images.ts";
 import type { Limiter } from "./limiter.ts";
+import type { NodeNetwork } from "./network.ts";
 import type { Tokens } from "./tokens.ts";
 
 /** What of EventRecorder the workers use: never waits, never fails. */
@@ -23,6 +24,8 @@ export interface Events {
 export interface NodeContext {
   readonly nodeName: string;
   readonly hostIP: string;
+  /** Absent: the runtime gives Pods their addresses. */
+  readonly network?: Pick<NodeNetwork, "addressFor" | "refused"> | undefined;
   readonly client: Client;
   readonly runtime: ContainerRuntime;
   readonly clock: Clock;

@@ -20,6 +20,8 @@ export interface Measurement {
 export interface NodeOptions {
   readonly nodeName: string;
   readonly address: string;
+  /** What its Pods have their addresses of already: a Node that was deleted comes back with it. */
+  readonly podCIDR?: string;
   readonly port: number;
   readonly labels: Readonly<Record<string, string>>;
   readonly taints: readonly Taint[];
@@ -38,6 +40,8 @@ export interface NodeFacts {
   readonly measured: Measurement;
   /** Why the runtime does not answer; undefined: it does. */
   readonly runtimeDown: string | undefined;
+  /** NetworkUnavailable; undefined: not known yet, or nobody's business. */
+  readonly network?: Pick<NodeCondition, "status" | "reason" | "message"> | undefined;
 }
 
 /** As the kubelet's defaults: nodefs.available<10%, memory.available<100Mi. */
@@ -49,7 +53,12 @@ const MAX_IMAGES = 50;
 export function newNode(o: NodeOptions, info: RuntimeInfo | undefined): Node {
   return {
     metadata: { name: o.nodeName, labels: nodeLabels(o, info), annotations: nodeAnnotations(o) },
-    ...(o.taints.length > 0 && { spec: { taints: [...o.taints] } }),
+    ...((o.taints.length > 0 || o.podCIDR !== undefined) && {
+      spec: {
+        ...(o.taints.length > 0 && { taints: [...o.taints] }),
+        ...(o.podCIDR !== undefined && { podCIDR: o.podCIDR, podCIDRs: [o.podCIDR] }),
+      },
+    }),
   };
 }
 
@@ -140,6 +149,7 @@ function conditions(f: NodeFacts, old: readonly DeepReadonly<NodeCondition>[], n
       f.runtimeDown === undefined
         ? yes("KubeletReady", "kubelet is posting ready status")
         : no("ContainerRuntimeDown", f.runtimeDown),
+    ...(f.network && { NetworkUnavailable: f.network }),
   };
   const mine = Object.entries(own).map(([type, verdict]): NodeCondition => {
     const before = old.find((c) => c.type === type);

@@ -46,30 +46,40 @@ export interface ServerContext {
 
 export interface AgentServer extends AsyncDisposable {
   readonly port: number;
+  /** At another address of this machine, on the same port. */
+  listenAlso(host: string, pair: { readonly cert: string; readonly key: string }): Promise<void>;
 }
 
 /** Resolves when it listens. */
 export async function serveAgent(o: ServeOptions, ctx: ServerContext): Promise<AgentServer> {
-  const { cert, key, clientCa: ca } = o;
-  const server = createServer({ cert, key, ca, requestCert: true, rejectUnauthorized: true, minVersion: "TLSv1.2" });
   const upgrades = new Upgrades(ctx.clock, (err, req) => ctx.log.warn({ err, url: req.url }, "session broke"));
   const endpoint = new Endpoint(ctx, upgrades);
+  const servers = [await listen(o, endpoint)];
+  const { port } = servers[0]?.address() as AddressInfo;
+  o.onListening?.(port);
+  return {
+    port,
+    listenAlso: async (host, pair) => void servers.push(await listen({ ...o, ...pair, host, port }, endpoint)),
+    async [Symbol.asyncDispose]() {
+      upgrades[Symbol.dispose]();
+      await Promise.all(servers.map(close));
+    },
+  };
+}
+
+async function listen(o: ServeOptions, endpoint: Endpoint): Promise<Server> {
+  const { cert, key, clientCa: ca } = o;
+  const server = createServer({ cert, key, ca, requestCert: true, rejectUnauthorized: true, minVersion: "TLSv1.2" });
   server.on("request", (req, res) => void endpoint.request(req, res));
   server.on("upgrade", (req, socket, head) => void endpoint.upgrade({ req, socket, head }));
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen(o.port, o.host, resolve);
   });
-  const { port } = server.address() as AddressInfo;
-  o.onListening?.(port);
-  return {
-    port,
-    [Symbol.asyncDispose]: () => close(server, upgrades),
-  };
+  return server;
 }
 
-async function close(server: Server, upgrades: Upgrades): Promise<void> {
-  upgrades[Symbol.dispose]();
+async function close(server: Server): Promise<void> {
   const closed = new Promise((resolve) => server.close(resolve));
   server.closeAllConnections();
   await closed;

@@ -103,8 +103,10 @@ export class PodSteps {
 
   async #createSandbox(a: Action<"createSandbox">, signal: AbortSignal): Promise<void> {
     const pod = this.#pod();
-    const { id } = await this.#ctx.runtime.createSandbox(sandboxConfig(pod, a.attempt), signal);
-    const sandbox = { id, state: "created" as const, createdAt: this.#now(), attempt: a.attempt };
+    const ip = await this.#ctx.network?.addressFor(pod, signal);
+    const address = ip === undefined ? {} : { ip };
+    const { id } = await this.#ctx.runtime.createSandbox({ ...sandboxConfig(pod, a.attempt), ...address }, signal);
+    const sandbox = { id, state: "created" as const, createdAt: this.#now(), attempt: a.attempt, ...address };
     this.#s.actual = withSandbox(this.#s.actual ?? emptyPod(pod), sandbox);
     this.#s.memory.sandboxAttempt = a.attempt + 1;
   }
@@ -252,6 +254,7 @@ export class PodSteps {
     switch (a.type) {
       case "startSandbox":
         memory.brokenSandbox = a.id;
+        this.#ctx.network?.refused(this.#s.uid);
         return this.#sandboxFailed(message);
       case "createSandbox":
         return this.#sandboxFailed(message);

@@ -80,6 +80,10 @@ export class PodWorker {
     memory.observed(o.pod, o.actual);
   }
 
+  get uid(): string {
+    return this.#s.uid;
+  }
+
   get pod(): Pod | undefined {
     return this.#s.pod;
   }
