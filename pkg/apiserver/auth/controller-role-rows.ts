@@ -93,6 +93,15 @@ export const controllerRoleRows: Readonly<Record<string, readonly Row[]>> = {
     [READ, "external.metrics.k8s.io", "*"],
     EVENTS,
   ],
+  // Not of Kubernetes: the ingress proxy of a node.
+  "ingress-controller": [
+    [READ, "networking.k8s.io", "ingresses"],
+    ["create get list watch", "networking.k8s.io", "ingressclasses"],
+    ["update", "networking.k8s.io", "ingresses/status"],
+    ["list watch", "core", "nodes secrets services"],
+    ["list watch", "discovery.k8s.io", "endpointslices"],
+    EVENTS,
+  ],
   "job-controller": [
     [READ_UPDATE, "batch", "jobs"],
     ["update", "batch", "jobs/status"],

@@ -68,7 +68,6 @@ async function start(shape: Shape, tls = false) {
     table: tableOf(shape),
     certificate: (secret) => (secret === "default/web" ? webCertificate : undefined),
     defaultCertificate,
-    httpsPort: 8443,
     onServed: (s) => served.push(s),
   });
   cleanups.push(() => proxy.close(0));
@@ -193,11 +192,12 @@ describe("requests", () => {
           () => {},
         );
     });
-    const { port } = await start({ ports: [to], ...shape });
+    const { port, proxy } = await start({ ports: [to], ...shape });
+    const https = await proxy.listen({ host: "127.0.0.1", port: 0, tls: true });
     const answer = await ask(port, request);
     expect(answer.status).toBe(status);
     expect(answer.body).toMatch(body);
-    expect(answer.headers.location).toBe(status === 308 ? "https://web.test:8443/a?b" : undefined);
+    expect(answer.headers.location).toBe(status === 308 ? `https://web.test:${https}/a?b` : undefined);
   });
 
   test("an absolute target is read by its own host; an offer of another protocol is declined in peace", async () => {

@@ -22,8 +22,6 @@ export interface ProxyOptions {
   readonly defaultCertificate: KeyPair;
   /** Told of every request after its answer. */
   readonly onServed?: (s: Served) => void;
-  /** Where redirects to HTTPS lead; undefined: HTTPS is not served, and nothing is redirected. */
-  readonly httpsPort: number | undefined;
 }
 
 /** Endpoints that are asked one after the other before a client hears of it. */
@@ -69,6 +67,8 @@ export class IngressProxy {
   readonly #upgraded = new Set<Duplex>();
   readonly #defaultContext: SecureContext;
   #table: Table;
+  /** Where redirects to HTTPS lead; undefined: HTTPS is not served, and nothing is redirected. */
+  #httpsPort: number | undefined;
   #draining = false;
 
   constructor(o: ProxyOptions) {
@@ -98,7 +98,9 @@ export class IngressProxy {
     server.on("error", (err) => this.#o.log.warn({ err }, "ingress: a listening socket failed"));
     this.#servers.add(server);
     const address = server.address();
-    return address && typeof address === "object" ? address.port : o.port;
+    const port = address && typeof address === "object" ? address.port : o.port;
+    if (o.tls) this.#httpsPort = port;
+    return port;
   }
 
   async close(graceMs: number): Promise<void> {
@@ -161,8 +163,8 @@ export class IngressProxy {
     if (!route) return { status: 404, text: `no Ingress has a rule for ${host}${path}` };
     const { settings, ingress } = route;
     const secured = settings.redirectToHttps && certificateFor(this.#table, host) !== undefined;
-    if (!tls && secured && this.#o.httpsPort !== undefined) {
-      const port = this.#o.httpsPort === 443 ? "" : `:${this.#o.httpsPort}`;
+    if (!tls && secured && this.#httpsPort !== undefined) {
+      const port = this.#httpsPort === 443 ? "" : `:${this.#httpsPort}`;
       const location = `https://${host}${port}${req.url ?? "/"}`;
       return { status: 308, text: "this host is served by HTTPS", headers: { location }, ingress };
     }
