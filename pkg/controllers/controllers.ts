@@ -19,6 +19,7 @@ import { runHorizontalPodAutoscalers } from "./horizontalpodautoscaler/controlle
 import { runJobQueues } from "./job-queue/controller.ts";
 import { runNamespaceController } from "./namespace/controller.ts";
 import { runNamespaceDefaults } from "./namespacedefaults/controller.ts";
+import { runNodeIpam } from "./nodeipam/controller.ts";
 import { runNodeLifecycle } from "./nodelifecycle/controller.ts";
 import { runPodGc } from "./podgc/controller.ts";
 import { runReplicaSets, runReplicationControllers } from "./replicaset/controller.ts";
@@ -49,6 +50,7 @@ const controllers: readonly ((o: ControllerParts, signal: AbortSignal) => Promis
   runCronJobs,
   runTtlAfterFinished,
   runJobQueues,
+  runNodeIpam,
   runNodeLifecycle,
   runTaintEviction,
   runPodGc,

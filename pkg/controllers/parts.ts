@@ -6,6 +6,7 @@ import type { Clock, Random } from "../util/clock.ts";
 import type { Logger } from "../util/log.ts";
 import type { CertificateAuthority } from "../util/certificates.ts";
 import type { AutoscalerSettings } from "./horizontalpodautoscaler/settings.ts";
+import type { NodeRanges } from "./nodeipam/plan.ts";
 import type { NodeLifecycleSettings } from "./nodelifecycle/settings.ts";
 import type { PodGcSettings } from "./podgc/plan.ts";
 
@@ -14,6 +15,8 @@ export interface ControllerSettings {
   readonly autoscaler?: Partial<AutoscalerSettings>;
   readonly nodeLifecycle?: Partial<NodeLifecycleSettings>;
   readonly podGc?: Partial<PodGcSettings>;
+  /** From what nodes get the addresses of their Pods. Default: they get none. */
+  readonly nodeRanges?: NodeRanges;
   /** PEM of the cluster's CA. */
   readonly caCert?: string;
   /** Reads and signs certificate requests. Default: nobody does. */
