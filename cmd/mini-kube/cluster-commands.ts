@@ -15,13 +15,20 @@ interface UpFlags {
   nodeMonitorGracePeriod?: number;
   defaultTolerationSeconds?: number;
   horizontalPodAutoscalerSyncPeriod?: number;
+  ingressHttpPort?: number | "none";
+  ingressHttpsPort?: number | "none";
+  ingressAccessLog?: string;
+  ingressMetricsPort?: number;
 }
 
 function port(value: string): number {
   const n = Number(value);
-  if (!Number.isInteger(n) || n < 1 || n > 65535)
-    throw new UsageError(`--port ${value}: a port is a number from 1 to 65535`);
+  if (!Number.isInteger(n) || n < 1 || n > 65535) throw new UsageError(`${value}: a port is a number from 1 to 65535`);
   return n;
+}
+
+function portOrNone(value: string): number | "none" {
+  return value === "none" ? value : port(value);
 }
 
 function seconds(value: string): number {
@@ -58,6 +65,10 @@ export const upCommand: CommandModule = {
         "how often autoscalers look at the load (default: 15)",
         seconds,
       )
+      .option("--ingress-http-port <port>", "where Ingresses are served, or none (default: 80)", portOrNone)
+      .option("--ingress-https-port <port>", "the same by TLS, or none (default: 443)", portOrNone)
+      .option("--ingress-access-log <file>", "gets a line of JSON for every request to an Ingress")
+      .option("--ingress-metrics-port <port>", "where the ingress's counters are served, on 127.0.0.1", port)
       .addHelpText(
         "after",
         examples(

@@ -15,6 +15,7 @@ import type { Logger } from "../../pkg/util/log.ts";
 import { certificateAuthority, type CertRequest, ensurePki, ensureSigningKey, type Pki } from "../../pkg/util/pki.ts";
 import { dockerSocket } from "./docker-socket.ts";
 import { type Home, type RunningCluster, serveControl, type StopRequest } from "./home.ts";
+import type { IngressSettings } from "./ingress.ts";
 import { type IdentityOptions, serveApi } from "./serve-api.ts";
 
 /** How soon a node counts as lost, and how long Pods stay on one that is; in seconds. */
@@ -33,6 +34,7 @@ export interface ClusterOptions {
   readonly identity: IdentityOptions;
   readonly nodes?: NodeSettings;
   readonly autoscalerSyncSeconds?: number | undefined;
+  readonly ingress?: IngressSettings;
   readonly env: NodeJS.ProcessEnv;
   /** When the process was started, in milliseconds since the epoch. */
   readonly startedAt: number;
@@ -166,6 +168,7 @@ export class Cluster {
         agentCert: pki.certs.agent,
         caCert: pki.caCert,
         controllers: controllerSettings(pki, options),
+        ingress: options.ingress ?? {},
         replicated: options.store.startsWith("etcd"),
         log,
       },

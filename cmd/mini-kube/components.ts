@@ -19,11 +19,13 @@ import { systemClock, systemRandom } from "../../pkg/util/clock.ts";
 import type { Logger } from "../../pkg/util/log.ts";
 import type { KeyPair } from "../../pkg/util/pki.ts";
 import { dockerSocket } from "./docker-socket.ts";
+import { type IngressSettings, startIngress } from "./ingress.ts";
 
 /** What containers get between TERM and KILL when the whole cluster stops. */
 const STOP_GRACE_SECONDS = 2;
 /** Containers are gone by then, or left for the next start to find. */
 const REMOVE_DEADLINE_MS = 45_000;
+const SERVICE_ACCOUNTS = ["system:serviceaccounts", "system:serviceaccounts:kube-system"];
 
 export interface ComponentsOptions {
   /** In-process calls as this user. */
@@ -38,6 +40,7 @@ export interface ComponentsOptions {
   readonly agentCert: KeyPair;
   readonly caCert: string;
   readonly controllers: ControllerSettings;
+  readonly ingress: IngressSettings;
   /** Other processes may act on the same store: of scheduler and controllers one acts at a time. */
   readonly replicated: boolean;
   readonly log: Logger;
@@ -67,12 +70,14 @@ export function startComponents(o: ComponentsOptions, signal: AbortSignal): Read
       ? runAsLeader({ ...parts, identity, lease: { namespace: "kube-system", name } }, run, signal)
       : run(signal);
   const scheduler = component("default-scheduler", "system:kube-scheduler");
+  const ingress = component("ingress", "system:serviceaccount:kube-system:ingress-controller", SERVICE_ACCOUNTS);
   return {
     scheduler: once("kube-scheduler", scheduler, (s) => runScheduler(scheduler, s)),
     "controller manager": once("kube-controller-manager", manager, (s) =>
       runControllers({ ...manager, ...o.controllers }, s),
     ),
     agent: runAgent(agent, signal),
+    ingress: startIngress({ ...ingress, nodeName: o.nodeName, addresses: [o.host], settings: o.ingress }, signal),
   };
 }
 

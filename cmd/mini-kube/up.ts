@@ -24,6 +24,10 @@ export interface UpOptions {
   readonly nodeMonitorGracePeriod?: number | undefined;
   readonly defaultTolerationSeconds?: number | undefined;
   readonly horizontalPodAutoscalerSyncPeriod?: number | undefined;
+  readonly ingressHttpPort?: number | "none" | undefined;
+  readonly ingressHttpsPort?: number | "none" | undefined;
+  readonly ingressAccessLog?: string | undefined;
+  readonly ingressMetricsPort?: number | undefined;
   readonly env: NodeJS.ProcessEnv;
   /** Lines for the person who started it. */
   readonly say: (line: string) => void;
@@ -67,6 +71,12 @@ export function clusterOptions(home: Home, o: UpOptions) {
     port: o.port ?? 6443,
     identity: { auditLog: o.auditLog, auditPolicy: o.auditPolicy, tokenFile: o.tokenFile },
     autoscalerSyncSeconds: o.horizontalPodAutoscalerSyncPeriod,
+    ingress: {
+      httpPort: o.ingressHttpPort,
+      httpsPort: o.ingressHttpsPort,
+      accessLog: o.ingressAccessLog,
+      metricsPort: o.ingressMetricsPort,
+    },
     nodes: { graceSeconds: o.nodeMonitorGracePeriod, tolerationSeconds: o.defaultTolerationSeconds },
     env: o.env,
   };
@@ -97,6 +107,10 @@ async function upDetached(home: Home, o: UpOptions): Promise<void> {
     ...given("--node-monitor-grace-period", o.nodeMonitorGracePeriod),
     ...given("--default-toleration-seconds", o.defaultTolerationSeconds),
     ...given("--horizontal-pod-autoscaler-sync-period", o.horizontalPodAutoscalerSyncPeriod),
+    ...given("--ingress-http-port", o.ingressHttpPort),
+    ...given("--ingress-https-port", o.ingressHttpsPort),
+    ...given("--ingress-access-log", o.ingressAccessLog),
+    ...given("--ingress-metrics-port", o.ingressMetricsPort),
   ];
   const child = spawn(process.execPath, args, { detached: true, stdio: ["ignore", log, log], env: o.env });
   closeSync(log);
@@ -121,7 +135,7 @@ async function upDetached(home: Home, o: UpOptions): Promise<void> {
   }
 }
 
-function given(flag: string, value: number | undefined): string[] {
+function given(flag: string, value: number | string | undefined): string[] {
   return value === undefined ? [] : [flag, String(value)];
 }
 
