@@ -36,6 +36,8 @@ export interface ClusterOptions {
   readonly nodeName?: string;
   readonly dataDir?: string;
   readonly env?: NodeJS.ProcessEnv;
+  /** More flags of `up`. */
+  readonly args?: readonly string[];
 }
 
 export class TestCluster {
@@ -76,6 +78,7 @@ export class TestCluster {
     const args = ["up", "--port", String(this.#port), "--node-name", this.nodeName];
     if (store) args.push("--store", store);
     if (dataDir) args.push("--data-dir", dataDir);
+    args.push(...(this.#options.args ?? []));
     this.#process = new Running(process.execPath, [program, ...args], { env: this.env });
     await this.#process.until(/is running/, 30_000).catch((error: unknown) => {
       throw new Error(`${String(error)}\n${this.log()}`);
