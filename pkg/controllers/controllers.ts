@@ -17,6 +17,7 @@ import { runGarbageCollector } from "./garbagecollector/controller.ts";
 import { runJobs } from "./job/controller.ts";
 import { runHorizontalPodAutoscalers } from "./horizontalpodautoscaler/controller.ts";
 import { runJobQueues } from "./job-queue/controller.ts";
+import { runLoadBalancers } from "./loadbalancer/controller.ts";
 import { runNamespaceController } from "./namespace/controller.ts";
 import { runNamespaceDefaults } from "./namespacedefaults/controller.ts";
 import { runNodeIpam } from "./nodeipam/controller.ts";
@@ -62,6 +63,7 @@ const controllers: readonly ((o: ControllerParts, signal: AbortSignal) => Promis
   runEndpointsController,
   runEndpointSliceController,
   runEndpointSliceMirroring,
+  runLoadBalancers,
   runPersistentVolumeController,
   runVolumeProtection,
   runClaimProtection,

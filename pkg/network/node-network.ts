@@ -27,7 +27,7 @@ export interface NetworkPart {
   applied?(): void;
 }
 
-export interface NodeNetworkOptions {
+export interface NodeDataPathOptions {
   readonly table: NftTable;
   readonly parts: readonly NetworkPart[];
   readonly clock: Clock;
@@ -49,8 +49,8 @@ export const PAUSE_MS = 10;
 const CHECK_MS = 10_000;
 const RETRY = { initialMs: 100, maxMs: 10_000, jitter: 0.3 };
 
-export class NodeNetwork {
-  readonly #o: NodeNetworkOptions;
+export class NodeDataPath {
+  readonly #o: NodeDataPathOptions;
   readonly #dirty: Set<NetworkPart>;
   readonly #fragments = new Map<NetworkPart, Partial<Ruleset>>();
   /** Undefined: what the kernel holds is not known. */
@@ -58,7 +58,7 @@ export class NodeNetwork {
   #wake: () => void = () => {};
   #counters = { applied: 0, failed: 0, rebuilt: 0, lastMs: 0 };
 
-  constructor(o: NodeNetworkOptions) {
+  constructor(o: NodeDataPathOptions) {
     this.#o = o;
     this.#dirty = new Set(o.parts);
   }
