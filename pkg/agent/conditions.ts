@@ -1,7 +1,8 @@
 /** The Pod conditions that the agent owns, as the kubelet words them. Pure. */
 import type { ContainerStatus, PodCondition } from "../api/generated/types.ts";
+import { isRestartableInit } from "../api/pod.ts";
 import { rfc3339 } from "../util/clock.ts";
-import type { Pod } from "./facts.ts";
+import { initContainersOf, type Pod } from "./facts.ts";
 
 export interface ConditionsInput {
   readonly pod: Pod;
@@ -48,16 +49,25 @@ export function podConditions(i: ConditionsInput): PodCondition[] {
 
 function initializedOf(i: ConditionsInput): Verdict {
   if (i.initialized) return i.phase === "Succeeded" ? { status: "True", reason: "PodCompleted" } : YES;
-  const open = i.inits.filter((s) => s.state?.terminated?.exitCode !== 0).map((s) => s.name);
+  const sidecars = sidecarsOf(i);
+  const done = (s: ContainerStatus) => (sidecars.has(s.name) ? s.started : s.state?.terminated?.exitCode === 0);
+  const open = i.inits.filter((s) => !done(s)).map((s) => s.name);
   return no("ContainersNotInitialized", `containers with incomplete status: [${open.join(" ")}]`);
 }
 
 function containersReadyOf(i: ConditionsInput): Verdict {
   if (i.phase === "Succeeded") return no("PodCompleted");
   if (i.phase === "Failed") return no("PodFailed");
-  const unready = i.mains.filter((s) => !s.ready).map((s) => s.name);
+  const sidecars = sidecarsOf(i);
+  const needed = [...i.inits.filter((s) => sidecars.has(s.name)), ...i.mains];
+  const unready = needed.filter((s) => !s.ready).map((s) => s.name);
   if (unready.length === 0) return YES;
   return no("ContainersNotReady", `containers with unready status: [${unready.join(" ")}]`);
+}
+
+/** Names of the init containers that run as long as the Pod. */
+function sidecarsOf({ pod }: ConditionsInput): ReadonlySet<string> {
+  return new Set(initContainersOf(pod).flatMap((c) => (isRestartableInit(c) ? [c.name] : [])));
 }
 
 function readyOf(i: ConditionsInput, containersReady: Verdict): Verdict {

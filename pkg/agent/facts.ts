@@ -3,6 +3,7 @@
  * Losing all of it (a restarted agent) costs at most a repeated attempt, never a container (Agent A1).
  */
 import type { Pod as ApiPod, Container as ApiContainer } from "../api/generated/types.ts";
+import { isRestartableInit } from "../api/pod.ts";
 import type { RuntimeContainer, RuntimePod } from "../runtime/runtime.ts";
 import type { DeepReadonly } from "../util/types.ts";
 
@@ -32,6 +33,23 @@ export interface ProbeFact {
   readonly unhealthy?: { readonly probe: "liveness" | "startup"; readonly message: string };
 }
 
+/** Of one running container that is to end, by its id. */
+export interface StopFact {
+  readonly since: number;
+  /** Its preStop hook has ended, or had no time left. */
+  readonly hooked: boolean;
+}
+
+/** Why the Pod must end though nobody has deleted it. */
+export interface Eviction {
+  readonly reason: string;
+  readonly message: string;
+  /** Default: the Pod's own. */
+  readonly graceSeconds?: number;
+  /** It had to go for the sake of others: the condition DisruptionTarget says so. */
+  readonly disrupted?: boolean;
+}
+
 /** Files that may change are looked at again then. */
 export interface VolumesReady {
   readonly refreshAt: number;
@@ -48,6 +66,18 @@ export interface PodFacts {
   readonly attempts: ReadonlyMap<string, number>;
   /** By container id. */
   readonly probes: ReadonlyMap<string, ProbeFact>;
+  /** By container id: a postStart hook that has not succeeded (yet). */
+  readonly postStarts: ReadonlyMap<string, "due" | "failed">;
+  /** By container id. */
+  readonly stops: ReadonlyMap<string, StopFact>;
+  /** By container id: changes of its resources that failed. */
+  readonly resizes: ReadonlyMap<string, StepError>;
+  /** Since when the Pod as a whole is being brought to its end. */
+  readonly endingSince?: number;
+  /** No traffic comes any more, or nobody sends any. */
+  readonly drained: boolean;
+  /** What containers that have ended left as their message, by id. */
+  readonly messages: ReadonlyMap<string, string>;
   readonly sandboxError?: StepError;
   /** Id of the sandbox whose start failed. It is not tried twice: what it held (an address, a port) may be half taken. */
   readonly brokenSandbox?: string;
@@ -56,6 +86,7 @@ export interface PodFacts {
   readonly volumes: "unknown" | VolumesReady | StepError;
   /** The node will not run it (OutOfcpu …). */
   readonly refused?: { readonly reason: string; readonly message: string };
+  readonly evicted?: Eviction;
   /** Verbs under way that may still change what the runtime holds. */
   readonly busy: boolean;
   /** A delete of the API object was acknowledged. */
@@ -70,6 +101,11 @@ export const NO_FACTS: PodFacts = {
   streaks: new Map(),
   attempts: new Map(),
   probes: new Map(),
+  postStarts: new Map(),
+  stops: new Map(),
+  resizes: new Map(),
+  messages: new Map(),
+  drained: true,
   sandboxAttempt: 0,
   volumes: "unknown",
   busy: false,
@@ -87,6 +123,26 @@ export function containersOf(pod: Pod): readonly Container[] {
 
 export function initContainersOf(pod: Pod): readonly Container[] {
   return pod.spec?.initContainers ?? [];
+}
+
+/** They have the fields of a container, and a target. */
+export type EphemeralContainer = Container & { readonly targetContainerName?: string };
+
+export function ephemeralContainersOf(pod: Pod): readonly EphemeralContainer[] {
+  return pod.spec?.ephemeralContainers ?? [];
+}
+
+/** In the order in which they begin. */
+export function allContainersOf(pod: Pod): readonly Container[] {
+  return [...initContainersOf(pod), ...containersOf(pod), ...ephemeralContainersOf(pod)];
+}
+
+export type Role = "init" | "sidecar" | "main" | "ephemeral";
+
+export function roleOf(pod: Pod, name: string): Role {
+  const init = initContainersOf(pod).find((c) => c.name === name);
+  if (init) return isRestartableInit(init) ? "sidecar" : "init";
+  return ephemeralContainersOf(pod).some((c) => c.name === name) ? "ephemeral" : "main";
 }
 
 export function newestOf(actual: RuntimePod | undefined, name: string): RuntimeContainer | undefined {

@@ -2,14 +2,15 @@
 import type { RuntimePod } from "../runtime/runtime.ts";
 import { backoffMs, type BackoffOptions } from "../util/backoff.ts";
 import {
-  containersOf,
+  allContainersOf,
+  type Eviction,
   type ImageFact,
-  initContainersOf,
   newestOf,
   type Pod,
   type PodFacts,
   type ProbeFact,
   type StepError,
+  type StopFact,
 } from "./facts.ts";
 import { RESTART_BACKOFF, ranLong, specHash } from "./restart.ts";
 
@@ -30,39 +31,52 @@ export class PodMemory {
   readonly streaks = new Map<string, number>();
   readonly attempts = new Map<string, number>();
   readonly probes = new Map<string, ProbeFact>();
+  readonly postStarts = new Map<string, "due" | "failed">();
+  readonly stops = new Map<string, StopFact>();
+  readonly resizes = new Map<string, StepError>();
+  readonly messages = new Map<string, string>();
+  endingSince: number | undefined;
+  drained: boolean;
   sandboxError: StepError | undefined;
   /** Id of the one whose start failed. */
   brokenSandbox: string | undefined;
   sandboxAttempt = 0;
   volumes: PodFacts["volumes"] = "unknown";
   refused: PodFacts["refused"];
+  evicted: Eviction | undefined;
   deleted = false;
   volumesRemoved = false;
   orphanGraceSeconds = 30;
 
+  constructor(o: { readonly drained: boolean }) {
+    this.drained = o.drained;
+  }
+
   facts(busy: boolean): PodFacts {
     const { images, errors, streaks, attempts, probes, sandboxAttempt, volumes, deleted, volumesRemoved } = this;
+    const { postStarts, stops, resizes, messages, drained, endingSince, orphanGraceSeconds } = this;
+    const known = { images, errors, streaks, attempts, probes, postStarts, stops, resizes, messages };
     return {
-      images,
-      errors,
-      streaks,
-      attempts,
-      probes,
+      ...known,
       sandboxAttempt,
       volumes,
       deleted,
       volumesRemoved,
+      drained,
       busy,
-      orphanGraceSeconds: this.orphanGraceSeconds,
+      orphanGraceSeconds,
+      ...(endingSince !== undefined && { endingSince }),
       ...(this.sandboxError && { sandboxError: this.sandboxError }),
       ...(this.brokenSandbox !== undefined && { brokenSandbox: this.brokenSandbox }),
       ...(this.refused && { refused: this.refused }),
+      ...(this.evicted && { evicted: this.evicted }),
     };
   }
 
   /** Takes over from an earlier agent what its status tells: restart counts go on, not back to 0. */
   adopt(pod: Pod): void {
-    for (const s of [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])]) {
+    const { initContainerStatuses = [], containerStatuses = [], ephemeralContainerStatuses = [] } = pod.status ?? {};
+    for (const s of [...initContainerStatuses, ...containerStatuses, ...ephemeralContainerStatuses]) {
       if (s.containerID !== undefined) this.#seen(s.name, s.restartCount);
     }
   }
@@ -70,14 +84,35 @@ export class PodMemory {
   /** Learns from what the runtime shows. */
   observed(pod: Pod | undefined, actual: RuntimePod | undefined): void {
     for (const c of actual?.containers ?? []) this.#seen(c.name, c.attempt);
+    this.#forget(actual);
     this.sandboxAttempt = Math.max(this.sandboxAttempt, (actual?.sandbox?.attempt ?? -1) + 1);
-    for (const c of pod ? [...initContainersOf(pod), ...containersOf(pod)] : []) {
+    for (const c of pod ? allContainersOf(pod) : []) {
       const newest = newestOf(actual, c.name);
       if (newest?.state !== "exited") continue;
       if (newest.specHash !== specHash(c)) this.streaks.set(c.name, newest.attempt + 1);
       else if (ranLong(newest)) this.streaks.set(c.name, newest.attempt);
       if (this.errors.get(c.name)?.reason === "RunContainerError") this.errors.delete(c.name);
     }
+  }
+
+  /** The first order to end counts, however many follow. */
+  stopping(id: string, now: number): StopFact {
+    const stop = this.stops.get(id) ?? { since: this.endingSince ?? now, hooked: false };
+    this.stops.set(id, stop);
+    return stop;
+  }
+
+  /** What is about containers that run no more, and messages of those that are gone. */
+  #forget(actual: RuntimePod | undefined): void {
+    const there = actual?.containers ?? [];
+    const running = new Set(there.flatMap((c) => (c.state === "running" ? [c.id] : [])));
+    for (const id of [...this.postStarts.keys(), ...this.stops.keys()]) {
+      if (running.has(id)) continue;
+      this.postStarts.delete(id);
+      this.stops.delete(id);
+    }
+    for (const id of [...this.resizes.keys()]) if (!running.has(id)) this.resizes.delete(id);
+    for (const id of [...this.messages.keys()]) if (!there.some((c) => c.id === id)) this.messages.delete(id);
   }
 
   /** The next failure after `before`, with its time of retry. */

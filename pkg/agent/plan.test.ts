@@ -4,7 +4,8 @@ import type { Pod as ApiPod } from "../api/generated/types.ts";
 import type { RuntimePod } from "../runtime/runtime.ts";
 import { parseYamlDocuments } from "../util/yaml.ts";
 import { NO_FACTS, type PodFacts } from "./facts.ts";
-import { type PodAction, planPod } from "./plan.ts";
+import { planPod } from "./plan.ts";
+import type { PodAction } from "./plan-action.ts";
 import { restartDelayMs, specHash } from "./restart.ts";
 import { podStatus } from "./status.ts";
 
@@ -83,9 +84,9 @@ test("restart pauses: none, then 10 s doubling to 5 min; none again after ten mi
       startedAt: 0,
       finishedAt: ranMs,
     }) as const;
-  expect([0, 1, 2, 3, 4, 5, 6, 7].map((n) => restartDelayMs(dead(n, 5), 0) / 1000)).toEqual([
+  expect([0, 1, 2, 3, 4, 5, 6, 7].map((n) => restartDelayMs(undefined, dead(n, 5), 0) / 1000)).toEqual([
     0, 10, 20, 40, 80, 160, 300, 300,
   ]);
-  expect(restartDelayMs(dead(7, 600_000), 0)).toBe(0);
-  expect(restartDelayMs(dead(8, 5), 7)).toBe(10_000);
+  expect(restartDelayMs(undefined, dead(7, 600_000), 0)).toBe(0);
+  expect(restartDelayMs(undefined, dead(8, 5), 7)).toBe(10_000);
 });

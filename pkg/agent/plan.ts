@@ -3,16 +3,25 @@
  *
  *  P1  Same input, same plan. Actions of one plan do not depend on each other: all may run at once.
  *  P2  A sandbox is created only when no container of an earlier sandbox runs, so creation times tell who belongs to whom.
- *  P3  A main container starts only after every init container has succeeded in the present sandbox.
+ *  P3  Init containers start one after the other, each once those before it have done their part in the present sandbox:
+ *      succeeded or, sidecars, started. Main containers start after all of them.
  *  P4  What runs as it should is never touched: adopted Pods get an empty plan.
  *  P5  The API object is deleted last, when nothing of the Pod is left on the node.
  *  P6  Every exited container keeps its newest dead attempt for `logs --previous`; older ones go when all else is done.
+ *  P7  A sidecar runs as long as a main container may still run, whatever the restart policy, and no longer.
+ *  P8  An ephemeral container starts once, whatever else the Pod is about, and nothing waits for it.
+ *  P9  A container whose postStart hook has not ended counts as not started; one whose hook has failed is stopped.
+ *  How containers end: E1–E4 (plan-stop.ts).
  */
+import type { LiveResources } from "../runtime/resources.ts";
 import type { RuntimeContainer, RuntimePod } from "../runtime/runtime.ts";
+import { isRestartableInit } from "../api/pod.ts";
 import {
+  allContainersOf,
   type Container,
   containersOf,
   deadlineOf,
+  ephemeralContainersOf,
   initContainersOf,
   isStale,
   isTerminalPhase,
@@ -25,60 +34,11 @@ import {
   type VolumesReady,
 } from "./facts.ts";
 import { needsPodIP } from "./env.ts";
+import type { ActionReason, PodAction } from "./plan-action.ts";
+import { type Ending, planEnding, planStop } from "./plan-stop.ts";
+import { initFailed, initsDone, mainsOver } from "./progress.ts";
+import { planResize } from "./resize/plan.ts";
 import { mayRestart, restartAt, specHash } from "./restart.ts";
-
-export type ActionReason =
-  | "PodStarting"
-  | "SandboxChanged"
-  | "SandboxFailed"
-  | "ContainerMissing"
-  | "ContainerDied"
-  | "SpecChanged"
-  | "Unhealthy"
-  | "PodDeleted"
-  | "PodGone"
-  | "PodTerminal"
-  | "DeadlineExceeded"
-  | "Rejected"
-  | "OldAttempt"
-  | "NeverStarted"
-  | "BackOff"
-  | "Deadline"
-  | "Refresh";
-
-export type PodAction =
-  | { readonly type: "createSandbox"; readonly attempt: number; readonly reason: ActionReason }
-  | { readonly type: "startSandbox"; readonly id: string; readonly reason: ActionReason }
-  | { readonly type: "removeSandbox"; readonly id: string; readonly reason: ActionReason }
-  | { readonly type: "prepareVolumes"; readonly reason: ActionReason }
-  | { readonly type: "removeVolumes"; readonly reason: ActionReason }
-  | {
-      readonly type: "ensureImage";
-      readonly container: string;
-      readonly attempt: number;
-      readonly image: string;
-      readonly policy: "Always" | "IfNotPresent" | "Never";
-      readonly reason: ActionReason;
-    }
-  | {
-      readonly type: "createContainer";
-      readonly container: string;
-      readonly attempt: number;
-      readonly sandboxId: string;
-      readonly reason: ActionReason;
-    }
-  | { readonly type: "startContainer"; readonly container: string; readonly id: string; readonly reason: ActionReason }
-  | {
-      readonly type: "stopContainer";
-      readonly container: string;
-      readonly id: string;
-      readonly graceSeconds: number;
-      readonly reason: ActionReason;
-    }
-  | { readonly type: "removeContainer"; readonly container: string; readonly id: string; readonly reason: ActionReason }
-  | { readonly type: "deletePod"; readonly reason: ActionReason }
-  /** Nothing to do before then. */
-  | { readonly type: "wait"; readonly until: number; readonly reason: ActionReason };
 
 export function planPod(
   pod: Pod | undefined,
@@ -86,40 +46,43 @@ export function planPod(
   facts: PodFacts,
   now: number,
 ): readonly PodAction[] {
-  if (!pod) return planRemoval(undefined, actual, facts, { graceSeconds: facts.orphanGraceSeconds, reason: "PodGone" });
+  const of = { actual, facts, now };
+  if (!pod) return planRemoval({ ...of, pod }, { graceSeconds: facts.orphanGraceSeconds, reason: "PodGone" });
+  const i: Input = { ...of, pod };
   if (pod.metadata.deletionTimestamp !== undefined) {
     const graceSeconds = Math.max(1, pod.metadata.deletionGracePeriodSeconds ?? 30);
-    return planRemoval(pod, actual, facts, { graceSeconds, reason: "PodDeleted" });
+    return planRemoval(i, { graceSeconds, reason: "PodDeleted" });
   }
-  const end = endOf(pod, facts, now);
-  if (end) return planEnd(actual, facts, { graceSeconds: graceOf(pod), reason: end });
-  const actions = planRun({ pod, actual, facts, now });
+  const end = endOf(i);
+  if (end) return planEnd(i, end);
+  const actions = planRun(i);
   const deadline = deadlineOf(pod);
   return deadline === undefined ? actions : [...actions, { type: "wait", until: deadline, reason: "Deadline" }];
 }
 
-/** Why a Pod that still has its API object must not run (any more). */
-function endOf(pod: Pod, facts: PodFacts, now: number): ActionReason | undefined {
-  if (facts.refused) return "Rejected";
-  if (isTerminalPhase(pod.status?.phase)) return "PodTerminal";
+/** Why and how a Pod that still has its API object must not run (any more). */
+function endOf(i: Input): Ending | undefined {
+  const { pod, facts, now } = i;
+  const graceSeconds = graceOf(pod);
+  if (facts.refused) return { graceSeconds, reason: "Rejected" };
+  if (facts.evicted) return { graceSeconds: facts.evicted.graceSeconds ?? graceSeconds, reason: "Evicted" };
+  if (isTerminalPhase(pod.status?.phase) || mainsOver(i) || initFailed(i))
+    return { graceSeconds, reason: "PodTerminal" };
   const deadline = deadlineOf(pod);
-  return deadline !== undefined && now >= deadline ? "DeadlineExceeded" : undefined;
+  return deadline !== undefined && now >= deadline ? { graceSeconds, reason: "DeadlineExceeded" } : undefined;
 }
 
-interface Ending {
-  readonly graceSeconds: number;
-  readonly reason: ActionReason;
-}
-
-function stopAll(actual: RuntimePod | undefined, e: Ending): PodAction[] {
-  return (actual?.containers ?? [])
-    .filter((c) => c.state === "running")
-    .map((c) => ({ type: "stopContainer", container: c.name, id: c.id, ...e }));
+interface Input {
+  readonly pod: Pod;
+  readonly actual: RuntimePod | undefined;
+  readonly facts: PodFacts;
+  readonly now: number;
 }
 
 /** Down to nothing: containers, sandbox, volumes, API object. */
-function planRemoval(pod: Pod | undefined, actual: RuntimePod | undefined, facts: PodFacts, e: Ending): PodAction[] {
-  const stops = stopAll(actual, e);
+function planRemoval(i: Omit<Input, "pod"> & { readonly pod: Pod | undefined }, e: Ending): PodAction[] {
+  const { pod, actual, facts } = i;
+  const stops = planEnding(i, e);
   if (stops.length > 0 || facts.busy) return stops;
   const { reason } = e;
   const removals: PodAction[] = (actual?.containers ?? []).map((c) => removal(c, reason));
@@ -130,8 +93,9 @@ function planRemoval(pod: Pod | undefined, actual: RuntimePod | undefined, facts
 }
 
 /** Nothing runs any more, the network is given back; the dead containers stay for their logs. */
-function planEnd(actual: RuntimePod | undefined, facts: PodFacts, e: Ending): PodAction[] {
-  const stops = stopAll(actual, e);
+function planEnd(i: Input, e: Ending): PodAction[] {
+  const { actual, facts } = i;
+  const stops = planEnding(i, e);
   if (stops.length > 0 || facts.busy) return stops;
   const { reason } = e;
   const removals: PodAction[] = (actual?.containers ?? [])
@@ -139,13 +103,6 @@ function planEnd(actual: RuntimePod | undefined, facts: PodFacts, e: Ending): Po
     .map((c) => removal(c, reason));
   if (actual?.sandbox) removals.push({ type: "removeSandbox", id: actual.sandbox.id, reason });
   return removals;
-}
-
-interface Input {
-  readonly pod: Pod;
-  readonly actual: RuntimePod | undefined;
-  readonly facts: PodFacts;
-  readonly now: number;
 }
 
 function planRun(i: Input): PodAction[] {
@@ -165,7 +122,7 @@ function hasSandbox({ actual, facts }: Input): boolean {
 function planSandbox(i: Input): PodAction[] {
   const { pod, actual, facts, now } = i;
   const reason = actual?.sandbox?.state === "created" ? "SandboxFailed" : "SandboxChanged";
-  const stops = stopAll(actual, { graceSeconds: graceOf(pod), reason });
+  const stops = planEnding(i, { graceSeconds: graceOf(pod), reason });
   if (stops.length > 0 || facts.busy) return stops;
   const cleanup: PodAction[] = (actual?.containers ?? [])
     .filter((c) => c.state === "created")
@@ -184,7 +141,7 @@ function anythingToRun({ pod, actual }: Input): boolean {
   if (restartPolicyOf(pod) === "Never") return (actual?.containers.length ?? 0) === 0;
   return containersOf(pod).some((c) => {
     const newest = newestOf(actual, c.name);
-    return !newest || newest.state !== "exited" || mayRestart(pod, newest, false);
+    return !newest || newest.state !== "exited" || mayRestart(pod, c, newest);
   });
 }
 
@@ -203,47 +160,72 @@ function planContainers(i: Input): PodAction[] {
   const sandbox = actual?.sandbox;
   const start: PodAction[] =
     sandbox?.state === "created" ? [{ type: "startSandbox", id: sandbox.id, reason: "PodStarting" }] : [];
-  const init = initPending(i);
-  if (init === "failed") return start;
-  if (init) return [...start, ...planContainer(i, init, true)];
-  return [...start, ...containersOf(pod).flatMap((c) => planContainer(i, c, false)), ...planRefresh(i)];
+  const inits = initContainersOf(pod);
+  const done = initsDone(i);
+  const turn = inits.filter((c, n) => n === done || (n < done && isRestartableInit(c)));
+  const mains = done === inits.length ? containersOf(pod) : [];
+  return [
+    ...start,
+    ...[...turn, ...mains].flatMap((c) => planContainer(i, c)),
+    ...ephemeralContainersOf(pod).flatMap((c) => planEphemeral(i, c)),
+    ...(done === inits.length ? planRefresh(i) : []),
+  ];
 }
 
-/** The init container whose turn it is. Once a main container exists in this sandbox, their time is over. */
-function initPending({ pod, actual }: Input): Container | "failed" | undefined {
-  const inSandbox = (c: RuntimeContainer | undefined) => c !== undefined && !isStale(c, actual);
-  if (containersOf(pod).some((c) => inSandbox(newestOf(actual, c.name)))) return undefined;
-  for (const c of initContainersOf(pod)) {
-    const newest = newestOf(actual, c.name);
-    if (!newest || !inSandbox(newest) || newest.state !== "exited") return c;
-    if (newest.exitCode !== 0) return mayRestart(pod, newest, true) ? c : "failed";
-  }
-  return undefined;
-}
-
-function planContainer(i: Input, c: Container, init: boolean): PodAction[] {
+function planContainer(i: Input, c: Container): PodAction[] {
   const { pod, actual, facts } = i;
   const newest = newestOf(actual, c.name);
   if (!newest) return planCreate(i, c, facts.attempts.has(c.name) ? "ContainerMissing" : "PodStarting");
   const stale = isStale(newest, actual);
   const changed = newest.specHash !== specHash(c);
-  const unhealthy = facts.probes.get(newest.id)?.unhealthy;
-  const stop = (reason: ActionReason, graceSeconds = graceOf(pod)): PodAction[] => [
-    { type: "stopContainer", container: c.name, id: newest.id, graceSeconds, reason },
-  ];
   switch (newest.state) {
     case "running":
-      if (stale) return stop("SandboxChanged");
-      if (changed && !init) return stop("SpecChanged");
-      return unhealthy ? stop("Unhealthy", c[`${unhealthy.probe}Probe`]?.terminationGracePeriodSeconds) : [];
+      return planRunning(i, c, newest);
     case "created":
       if (stale || changed) return [removal(newest, stale ? "SandboxChanged" : "SpecChanged")];
       return planStart(i, newest);
-    case "exited":
-      if (stale) return init || mayRestart(pod, newest, init) ? planCreate(i, c, "SandboxChanged") : [];
+    case "exited": {
+      const init = initContainersOf(pod).includes(c);
+      if (stale) return init || mayRestart(pod, c, newest) ? planCreate(i, c, "SandboxChanged") : [];
       if (changed && restartPolicyOf(pod) !== "Never") return planCreate(i, c, "SpecChanged");
-      return planRestart(i, c, newest, init);
+      return planRestart(i, c, newest);
+    }
   }
+}
+
+/** P4, unless there is something wrong with it. */
+function planRunning(i: Input, c: Container, running: RuntimeContainer): PodAction[] {
+  const { pod, actual, facts } = i;
+  const stop = (reason: ActionReason, graceSeconds = graceOf(pod)) => planStop(i, running, { graceSeconds, reason });
+  const unhealthy = facts.probes.get(running.id)?.unhealthy;
+  const oneShot = initContainersOf(pod).includes(c) && !isRestartableInit(c);
+  if (isStale(running, actual)) return stop("SandboxChanged");
+  if (running.specHash !== specHash(c) && !oneShot) return stop("SpecChanged");
+  switch (facts.postStarts.get(running.id)) {
+    case "due":
+      return [{ type: "postStart", container: c.name, id: running.id, reason: "PodStarting" }];
+    case "failed":
+      return stop("PostStartFailed");
+    case undefined:
+      if (unhealthy) return stop("Unhealthy", c[`${unhealthy.probe}Probe`]?.terminationGracePeriodSeconds);
+  }
+  const resize = planResize(pod, c, running);
+  if (!resize) return [];
+  return resize.type === "restart" ? stop("Resized") : planUpdate(i, c, { ...resize, id: running.id });
+}
+
+function planUpdate(i: Input, c: Container, o: { id: string; resources: LiveResources }): PodAction[] {
+  const error = i.facts.resizes.get(o.id);
+  if (error && i.now < error.retryAt) return [{ type: "wait", until: error.retryAt, reason: "BackOff" }];
+  return [{ type: "updateContainer", container: c.name, id: o.id, resources: o.resources, reason: "Resized" }];
+}
+
+/** P8. Created, it is started; everything else is not our business. */
+function planEphemeral(i: Input, c: Container): PodAction[] {
+  const newest = newestOf(i.actual, c.name);
+  if (!newest) return i.facts.attempts.has(c.name) ? [] : planCreate(i, c, "PodStarting");
+  if (newest.state !== "created") return [];
+  return isStale(newest, i.actual) ? [removal(newest, "SandboxChanged")] : planStart(i, newest);
 }
 
 function planStart({ actual, facts, now }: Input, c: RuntimeContainer): PodAction[] {
@@ -254,9 +236,9 @@ function planStart({ actual, facts, now }: Input, c: RuntimeContainer): PodActio
   return [{ type: "startContainer", container: c.name, id: c.id, reason }];
 }
 
-function planRestart(i: Input, c: Container, dead: RuntimeContainer, init: boolean): PodAction[] {
-  if (!mayRestart(i.pod, dead, init)) return [];
-  const at = restartAt(dead, i.facts.streaks.get(c.name) ?? 0);
+function planRestart(i: Input, c: Container, dead: RuntimeContainer): PodAction[] {
+  if (!mayRestart(i.pod, c, dead)) return [];
+  const at = restartAt(i.pod, dead, i.facts.streaks.get(c.name) ?? 0);
   return i.now < at ? [{ type: "wait", until: at, reason: "BackOff" }] : planCreate(i, c, "ContainerDied");
 }
 
@@ -314,7 +296,7 @@ function retry(error: StepError, now: number, action: PodAction): PodAction[] {
 }
 
 function planOldAttempts({ pod, actual }: Input): PodAction[] {
-  return [...initContainersOf(pod), ...containersOf(pod)].flatMap(({ name }) => {
+  return allContainersOf(pod).flatMap(({ name }) => {
     const [newest, ...older] = (actual?.containers ?? [])
       .filter((c) => c.name === name)
       .toSorted((a, b) => b.attempt - a.attempt);

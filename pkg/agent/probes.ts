@@ -3,8 +3,9 @@ import type { Probe } from "../api/generated/types.ts";
 import type { RuntimeContainer, RuntimePod } from "../runtime/runtime.ts";
 import type { DeepReadonly } from "../util/types.ts";
 import { type NodeContext, podEvent } from "./context.ts";
-import { type Container, containersOf, type Pod, type ProbeFact } from "./facts.ts";
-import { execProbe, httpProbe, type ProbeResult, tcpProbe } from "./probe-actions.ts";
+import { allContainersOf, type Container, type Pod, type ProbeFact } from "./facts.ts";
+import { grpcProbe } from "./grpc-probe.ts";
+import { execProbe, httpProbe, portOf, type ProbeResult, tcpProbe, urlOf } from "./probe-actions.ts";
 
 type ProbeKind = "startup" | "liveness" | "readiness";
 
@@ -31,13 +32,15 @@ export class ProbeTally {
 /**
  *  B1  A container with a startup probe is asked nothing else before that has succeeded, and is not ready.
  *  B2  A readiness probe makes unready until it has succeeded; without one a started container is ready.
- *  B3  Results belong to one container id; a restarted container begins anew.
+ *  B3  Results belong to one container id; a restarted container begins anew. An agent that adopts a container goes on
+ *      from what its status says: a Pod does not become unready because its agent was restarted.
+ *  B4  A Pod that is being deleted is asked for its readiness only.
  */
 export class PodProber implements Disposable {
   readonly #ctx: NodeContext;
   readonly #facts: Map<string, ProbeFact>;
   readonly #changed: () => void;
-  readonly #running = new Map<string, AbortController>();
+  readonly #running = new Map<string, Loops>();
 
   constructor(ctx: NodeContext, facts: Map<string, ProbeFact>, changed: () => void) {
     this.#ctx = ctx;
@@ -45,42 +48,54 @@ export class PodProber implements Disposable {
     this.#changed = changed;
   }
 
-  /** Probes exactly the running containers of a Pod that is to run. */
-  sync(pod: Pod | undefined, actual: RuntimePod | undefined, signal: AbortSignal): void {
+  /** Probes exactly the running containers, those without the `waiting`, whose postStart hook comes first. */
+  sync(
+    pod: Pod | undefined,
+    actual: RuntimePod | undefined,
+    o: { readonly signal: AbortSignal; readonly waiting: ReadonlyMap<string, unknown> },
+  ): void {
     const alive = new Map<string, RuntimeContainer>();
-    if (pod && pod.metadata.deletionTimestamp === undefined) {
-      for (const c of actual?.containers ?? []) if (c.state === "running") alive.set(c.id, c);
+    for (const c of pod ? (actual?.containers ?? []) : []) {
+      if (c.state === "running" && !o.waiting.has(c.id)) alive.set(c.id, c);
     }
-    for (const [id, stop] of this.#running) if (!alive.has(id)) this.#forget(id, stop);
+    const ending = pod?.metadata.deletionTimestamp !== undefined;
+    for (const [id, loops] of this.#running) {
+      if (!alive.has(id)) this.#forget(id, loops);
+      else if (ending) loops.untilEnding.abort();
+    }
     for (const c of alive.values()) {
-      const spec = pod ? containersOf(pod).find((x) => x.name === c.name) : undefined;
-      if (pod && spec && !this.#running.has(c.id))
-        this.#begin({ pod, spec, id: c.id, ip: actual?.sandbox?.ip }, signal);
+      const spec = pod && allContainersOf(pod).find((x) => x.name === c.name);
+      if (!pod || !spec || this.#running.has(c.id)) continue;
+      this.#begin({ pod, spec, id: c.id, ip: actual?.sandbox?.ip, ending }, o.signal);
     }
   }
 
   [Symbol.dispose](): void {
-    for (const [id, stop] of this.#running) this.#forget(id, stop);
+    for (const [id, loops] of this.#running) this.#forget(id, loops);
   }
 
-  #forget(id: string, stop: AbortController): void {
-    stop.abort();
+  #forget(id: string, loops: Loops): void {
+    loops.untilEnding.abort();
+    loops.whileRunning.abort();
     this.#running.delete(id);
     this.#facts.delete(id);
   }
 
-  #begin(t: Target, parent: AbortSignal): void {
+  #begin(t: Target & { readonly ending: boolean }, parent: AbortSignal): void {
     const { startupProbe, livenessProbe, readinessProbe } = t.spec;
     if (!startupProbe && !livenessProbe && !readinessProbe) return;
-    const stop = new AbortController();
-    const signal = AbortSignal.any([stop.signal, parent]);
-    this.#running.set(t.id, stop);
-    this.#facts.set(t.id, { started: !startupProbe, ready: !readinessProbe });
+    const loops = { untilEnding: new AbortController(), whileRunning: new AbortController() };
+    if (t.ending) loops.untilEnding.abort();
+    this.#running.set(t.id, loops);
+    const fact = adopted(t) ?? { started: !startupProbe, ready: !readinessProbe };
+    this.#facts.set(t.id, fact);
+    const signal = AbortSignal.any([loops.untilEnding.signal, parent]);
     const later = () => {
       if (livenessProbe) void this.#loop(t, "liveness", livenessProbe, signal);
-      if (readinessProbe) void this.#loop(t, "readiness", readinessProbe, signal);
+      const running = AbortSignal.any([loops.whileRunning.signal, parent]);
+      if (readinessProbe) void this.#loop(t, "readiness", readinessProbe, running);
     };
-    if (startupProbe) void this.#loop(t, "startup", startupProbe, signal).then((ok) => ok && later());
+    if (startupProbe && !fact.started) void this.#loop(t, "startup", startupProbe, signal).then((ok) => ok && later());
     else later();
   }
 
@@ -89,6 +104,7 @@ export class PodProber implements Disposable {
     const tally = new ProbeTally(p);
     const { clock } = this.#ctx;
     try {
+      signal.throwIfAborted();
       await clock.sleep((p.initialDelaySeconds ?? 0) * 1000, signal);
       for (;;) {
         const result = await this.#ask(t, p, signal);
@@ -131,22 +147,23 @@ export class PodProber implements Disposable {
   async #ask(t: Target, p: DeepReadonly<Probe>, signal: AbortSignal): Promise<ProbeResult> {
     const limit = new AbortController();
     const ms = (p.timeoutSeconds ?? 1) * 1000;
-    using _timer = this.#ctx.clock.after(ms, () => limit.abort(new Error(`timeout: no answer within ${ms / 1000}s`)));
+    const host = t.ip ?? this.#ctx.hostIP;
+    using _timer = this.#ctx.clock.after(ms, () => limit.abort(new Error(timeoutMessage(t, p, { host, ms }))));
     const both = AbortSignal.any([signal, limit.signal]);
     try {
-      if (p.exec) return await execProbe(this.#ctx.runtime, { id: t.id, command: p.exec.command ?? [] }, both);
-      const host = t.ip ?? this.#ctx.hostIP;
-      if (p.httpGet)
-        return await httpProbe(
-          { ...p.httpGet, host: p.httpGet.host || host, port: portOf(t.spec, p.httpGet.port) },
-          both,
-        );
-      if (p.tcpSocket) return await tcpProbe(p.tcpSocket.host || host, portOf(t.spec, p.tcpSocket.port), both);
-      return { ok: true, message: "" }; // gRPC: unsupported.ts tells of it
+      return await askOnce(t, p, { runtime: this.#ctx.runtime, host, signal: both });
     } catch (error) {
       return { ok: false, message: error instanceof Error ? error.message : String(error) };
     }
   }
+}
+
+/** What a probed container's loops end by. */
+interface Loops {
+  /** Startup and liveness. */
+  readonly untilEnding: AbortController;
+  /** Readiness. */
+  readonly whileRunning: AbortController;
 }
 
 interface Target {
@@ -156,7 +173,38 @@ interface Target {
   readonly ip: string | undefined;
 }
 
-function portOf(c: Container, port: number | string): number {
-  const named = c.ports?.find((p) => p.name === port)?.containerPort;
-  return named ?? Number(port);
+type ReadonlyProbe = DeepReadonly<Probe>;
+
+function askOnce(
+  t: Target,
+  p: ReadonlyProbe,
+  o: { readonly runtime: NodeContext["runtime"]; readonly host: string; readonly signal: AbortSignal },
+): Promise<ProbeResult> {
+  const { host, signal } = o;
+  if (p.exec) return execProbe(o.runtime, { id: t.id, command: p.exec.command ?? [] }, signal);
+  if (p.httpGet) return httpProbe(httpTarget(t.spec, p.httpGet, host), signal);
+  if (p.tcpSocket) return tcpProbe(p.tcpSocket.host || host, portOf(t.spec, p.tcpSocket.port), signal);
+  return grpcProbe({ host, port: p.grpc?.port ?? 0, service: p.grpc?.service ?? "" }, signal);
+}
+
+function httpTarget(c: Container, get: NonNullable<ReadonlyProbe["httpGet"]>, host: string) {
+  return { ...get, host: get.host || host, port: portOf(c, get.port) };
+}
+
+/** In the words of what the kubelet asks with. */
+function timeoutMessage(t: Target, p: ReadonlyProbe, o: { readonly host: string; readonly ms: number }): string {
+  const late = `${o.ms / 1000}s`;
+  if (p.exec) return `command timed out: "${(p.exec.command ?? []).join(" ")}" timed out after ${late}`;
+  if (p.tcpSocket) return `dial tcp ${p.tcpSocket.host || o.host}:${portOf(t.spec, p.tcpSocket.port)}: i/o timeout`;
+  if (!p.httpGet) return `timeout: health rpc did not complete within ${late}`;
+  const url = urlOf(httpTarget(t.spec, p.httpGet, o.host)).href;
+  return `Get "${url}": context deadline exceeded (Client.Timeout exceeded while awaiting headers)`;
+}
+
+/** B3. */
+function adopted({ pod, spec, id }: Target): ProbeFact | undefined {
+  const { initContainerStatuses = [], containerStatuses = [] } = pod.status ?? {};
+  const status = [...initContainerStatuses, ...containerStatuses].find((s) => s.name === spec.name);
+  if (status?.containerID !== `docker://${id}` || !status.state?.running) return undefined;
+  return { started: status.started ?? false, ready: status.ready };
 }

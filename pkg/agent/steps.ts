@@ -11,13 +11,16 @@ import { fetchClaimed, refuseReleased } from "./claimed-volumes.ts";
 import { containerConfig, sandboxConfig } from "./config.ts";
 import { fetchSources, type NodeContext, podEvent } from "./context.ts";
 import { ConfigError, envReferences } from "./env.ts";
-import { type Container, containersOf, initContainersOf, type Pod, type StepError } from "./facts.ts";
+import { allContainersOf, type Container, ephemeralContainersOf, newestOf, type Pod, type StepError } from "./facts.ts";
+import { Asides, runHook } from "./hooks.ts";
 import { pulled } from "./images.ts";
 import type { PodMemory } from "./memory.ts";
 import { emptyPod, withContainer, withoutContainer, withoutSandbox, withSandbox } from "./model.ts";
-import type { PodAction } from "./plan.ts";
-import { specHash } from "./restart.ts";
+import { ENDINGS, type PodAction } from "./plan-action.ts";
+import { resizeMessage } from "./resize/status.ts";
+import { mayRestart, specHash } from "./restart.ts";
 import type { StatusWriter } from "./status-writer.ts";
+import { messageMount, removeMessage } from "./termination-message.ts";
 import { withinLimit } from "./time-limit.ts";
 import type { TokenSource } from "./projection.ts";
 import { fetchKeyring } from "./pull-secrets.ts";
@@ -46,7 +49,14 @@ const YOUNG_SANDBOX_MS = 10_000;
 const VERB_LIMIT_MS = 120_000;
 /** As often as the kubelet looks whether ConfigMaps and Secrets that are mounted have changed. */
 const REFRESH_MS = 60_000;
+/** Less than that is no chance to end in order, whatever hooks have left of the grace. As the kubelet. */
+const MIN_GRACE_MS = 2_000;
 const DELETE_RETRY = { initialMs: 100, maxMs: 10_000, jitter: 0.3 };
+
+const DRAIN = "drain";
+
+/** Pulls and deletions; and hooks, which the planner cuts short. */
+const OWN_MEASURE: ReadonlySet<Step["type"]> = new Set(["ensureImage", "deletePod", "postStart", "preStop", "drain"]);
 
 const CLEARING: ReadonlySet<Step["type"]> = new Set([
   "stopContainer",
@@ -58,10 +68,18 @@ const CLEARING: ReadonlySet<Step["type"]> = new Set([
 export class PodSteps {
   readonly #ctx: NodeContext;
   readonly #s: PodState;
+  /** Hooks by container id, and the wait for traffic to end. */
+  readonly #asides = new Asides();
 
   constructor(ctx: NodeContext, state: PodState) {
     this.#ctx = ctx;
     this.#s = state;
+  }
+
+  /** Nothing goes on for containers that run no more. */
+  observed(): void {
+    const running = (this.#s.actual?.containers ?? []).filter((c) => c.state === "running");
+    this.#asides.keep((key) => (key === DRAIN ? running.length > 0 : running.some((c) => c.id === key)));
   }
 
   async run(a: Step, signal: AbortSignal): Promise<void> {
@@ -92,6 +110,14 @@ export class PodSteps {
         return this.#createContainer(a, signal);
       case "startContainer":
         return this.#startContainer(a, signal);
+      case "postStart":
+        return this.#postStart(a, signal);
+      case "preStop":
+        return this.#preStop(a, signal);
+      case "drain":
+        return this.#drain(a, signal);
+      case "updateContainer":
+        return this.#updateContainer(a, signal);
       case "stopContainer":
         return this.#stopContainer(a, signal);
       case "removeContainer":
@@ -105,10 +131,11 @@ export class PodSteps {
     const pod = this.#pod();
     const ip = await this.#ctx.network?.addressFor(pod, signal);
     const address = ip === undefined ? {} : { ip };
-    const { id } = await this.#ctx.runtime.createSandbox({ ...sandboxConfig(pod, a.attempt), ...address }, signal);
+    const { id } = await this.#ctx.runtime.createSandbox({ ...sandboxConfig(pod, a.attempt, this.#ctx), ...address }, signal);
     const sandbox = { id, state: "created" as const, createdAt: this.#now(), attempt: a.attempt, ...address };
     this.#s.actual = withSandbox(this.#s.actual ?? emptyPod(pod), sandbox);
     this.#s.memory.sandboxAttempt = a.attempt + 1;
+    this.#s.memory.endingSince = undefined;
   }
 
   async #startSandbox(a: Action<"startSandbox">, signal: AbortSignal): Promise<void> {
@@ -140,7 +167,8 @@ export class PodSteps {
       throw signal.aborted ? error : new VolumeError((error as Error).message);
     });
     const recheck = (volume: ReadonlyVolume) => refuseReleased(this.#ctx, volume, signal);
-    await prepareVolumes(dataDir, { pod, lookup, token, claimed, recheck, hostIP, allocatable });
+    const warn = (reason: string, message: string) => this.#event("Warning", reason, message);
+    await prepareVolumes(dataDir, { pod, lookup, token, claimed, recheck, hostIP, allocatable, warn });
     this.#volumesReady(pod);
   }
 
@@ -148,10 +176,10 @@ export class PodSteps {
     this.#s.memory.volumes = { refreshAt: hasLiveVolumes(pod) ? this.#now() + REFRESH_MS : Infinity };
   }
 
-  /** Of a Pod that left nothing but containers we do not know whether it had volumes. */
+  /** And the files of the containers' last words. */
   async #removeVolumes(): Promise<void> {
-    const { pod, uid, memory } = this.#s;
-    if (!pod || pod.spec?.volumes?.length) await removeVolumes(this.#ctx.dataDir, uid);
+    const { uid, memory } = this.#s;
+    await removeVolumes(this.#ctx.dataDir, uid);
     memory.volumesRemoved = true;
   }
 
@@ -176,14 +204,23 @@ export class PodSteps {
     const lookup = await fetchSources(this.#ctx, pod.metadata.namespace ?? "", envReferences(container), signal);
     const { dataDir, hostIP, allocatable, nodeMemory } = this.#ctx;
     const mounts = container.volumeMounts?.length ? await mountsOf(dataDir, pod, container) : [];
-    const sandbox = this.#s.actual?.sandbox;
-    const podIP = sandbox?.ip ?? (pod.spec?.hostNetwork ? hostIP : undefined);
+    const podIP = this.#podIP(pod);
     const { attempt, sandboxId } = a;
+    const message = messageMount(dataDir, pod, container, attempt);
     const image = memory.images.get(a.container);
     const imageUser = image?.state === "present" ? image.user : undefined;
     const of = { pod, container, lookup, hostIP, podIP, allocatable, nodeMemory, attempt, sandboxId, mounts };
-    const input = { ...of, ...(imageUser !== undefined && { imageUser }) };
-    const { id } = await this.#ctx.runtime.createContainer(containerConfig(input), signal);
+    const { room } = this.#ctx;
+    const devices = room.devicesOf(pod, a.container);
+    const limits = { ...(room.pids !== undefined && { pids: room.pids }), ...(devices && { devices }) };
+    const input = { ...of, ...limits, ...(imageUser !== undefined && { imageUser }) };
+    const config = containerConfig(input);
+    const all = {
+      ...config,
+      mounts: message ? [...config.mounts, message] : config.mounts,
+      ...this.#target(container),
+    };
+    const { id } = await this.#ctx.runtime.createContainer(all, signal);
     this.#s.actual = withContainer(this.#s.actual ?? emptyPod(pod), {
       id,
       name: a.container,
@@ -206,22 +243,95 @@ export class PodSteps {
     if (actual && created)
       this.#s.actual = withContainer(actual, { ...created, state: "running", startedAt: this.#now() });
     memory.errors.delete(a.container);
+    if (this.#container(a.container).lifecycle?.postStart) memory.postStarts.set(a.id, "due");
     this.#event("Normal", "Started", `Started container ${a.container}`, a.container);
   }
 
-  async #stopContainer(a: Action<"stopContainer">, signal: AbortSignal): Promise<void> {
-    this.#event("Normal", "Killing", killing(a), a.container);
+  async #postStart(a: Action<"postStart">, signal: AbortSignal): Promise<void> {
+    const { memory } = this.#s;
+    if (await this.#hook("postStart", a, signal)) memory.postStarts.delete(a.id);
+  }
+
+  /** Of the time it takes, the container loses as much. */
+  async #preStop(a: Action<"preStop">, signal: AbortSignal): Promise<void> {
+    this.#killing(a);
+    const { memory } = this.#s;
     try {
-      await this.#ctx.runtime.stopContainer(a.id, a.graceSeconds, signal);
+      await this.#hook("preStop", a, signal);
+    } finally {
+      const stop = memory.stops.get(a.id);
+      if (stop) memory.stops.set(a.id, { ...stop, hooked: true });
+    }
+  }
+
+  /** True when it has succeeded; false when the container ended, or has to, before the hook did. */
+  #hook(kind: "postStart" | "preStop", a: Action<"postStart" | "preStop">, signal: AbortSignal): Promise<boolean> {
+    const container = this.#container(a.container);
+    const hook = container.lifecycle?.[kind];
+    const host = this.#podIP(this.#pod()) ?? this.#ctx.hostIP;
+    const { runtime, clock } = this.#ctx;
+    return this.#asides.run(a.id, signal, async (s) => {
+      if (hook) await runHook(hook, { container, id: a.id, host }, { runtime, clock, signal: s });
+    });
+  }
+
+  async #drain(a: Action<"drain">, signal: AbortSignal): Promise<void> {
+    const { memory } = this.#s;
+    this.#begins(a);
+    const pod = this.#pod();
+    try {
+      await this.#asides.run(DRAIN, signal, async (s) => this.#ctx.drained?.(pod, s));
+    } finally {
+      memory.drained = true; // whatever came of it: the Pod must go
+    }
+  }
+
+  async #updateContainer(a: Action<"updateContainer">, signal: AbortSignal): Promise<void> {
+    await this.#ctx.runtime.updateContainer(a.id, a.resources, signal);
+    this.#s.memory.resizes.delete(a.id);
+    this.#s.stale = true; // what it has now only the runtime knows
+  }
+
+  async #stopContainer(a: Action<"stopContainer">, signal: AbortSignal): Promise<void> {
+    const { since } = this.#killing(a);
+    this.#asides.keep((key) => key !== a.id);
+    const left = a.graceSeconds * 1000 - (this.#now() - since);
+    try {
+      await this.#ctx.runtime.stopContainer(a.id, Math.max(MIN_GRACE_MS, left) / 1000, signal);
     } finally {
       this.#s.stale = true; // how it ended only the runtime knows
     }
   }
 
+  /** Said once, by the first step of a container's end. */
+  #killing(a: Action<"preStop" | "stopContainer">): { readonly since: number } {
+    const { memory } = this.#s;
+    this.#begins(a);
+    if (!memory.stops.has(a.id)) this.#event("Normal", "Killing", this.#killingMessage(a), a.container);
+    return memory.stopping(a.id, this.#now());
+  }
+
+  #begins({ reason }: Step): void {
+    if (ENDINGS.has(reason)) this.#s.memory.endingSince ??= this.#now();
+  }
+
+  #killingMessage({ container, id, reason }: Action<"preStop" | "stopContainer">): string {
+    if (reason === "SpecChanged") return `Container ${container} definition changed, will be restarted`;
+    if (reason === "Resized") return `Container ${container} resize requires restart`;
+    if (reason === "PostStartFailed") return "FailedPostStartHook";
+    const unhealthy = this.#s.memory.probes.get(id)?.unhealthy;
+    if (reason !== "Unhealthy" || !unhealthy) return `Stopping container ${container}`;
+    const next = mayRestart(this.#pod(), this.#container(container), { exitCode: 137 }) ? ", will be restarted" : "";
+    return `Container ${container} failed ${unhealthy.probe} probe${next}`;
+  }
+
   async #removeContainer(a: Action<"removeContainer">, signal: AbortSignal): Promise<void> {
     const old = this.#s.actual?.containers.find((c) => c.id === a.id);
+    // Of a Pod that runs on, only `logs --previous` is promised.
+    if (old && this.#s.actual && a.reason !== "OldAttempt") await this.#ctx.keptLogs.keep(this.#s.actual, old, signal);
     await this.#ctx.runtime.removeContainer(a.id, signal);
     if (this.#s.actual) this.#s.actual = withoutContainer(this.#s.actual, a.id);
+    if (old && this.#s.pod) removeMessage(this.#ctx.dataDir, this.#s.pod, old);
     // A first attempt that never ran was none: its successor is no restart.
     if (old?.state === "created" && old.attempt === 0) this.#s.memory.attempts.delete(old.name);
   }
@@ -276,6 +386,15 @@ export class PodSteps {
         return this.#containerFailed(a.container, reason ?? "CreateContainerError", message);
       case "startContainer":
         return this.#containerFailed(a.container, "RunContainerError", message);
+      case "postStart":
+        memory.postStarts.set(a.id, "failed");
+        return this.#event("Warning", "FailedPostStartHook", "PostStartHook failed", a.container);
+      case "preStop":
+        return this.#event("Warning", "FailedPreStopHook", "PreStopHook failed", a.container);
+      case "updateContainer":
+        return this.#resizeFailed(a, message);
+      case "drain":
+        return;
       case "removeSandbox":
       case "removeVolumes":
       case "stopContainer":
@@ -285,6 +404,13 @@ export class PodSteps {
         return this.#event("Warning", "FailedKillPod", `error killing pod: ${message}`);
       }
     }
+  }
+
+  #resizeFailed(a: Action<"updateContainer">, message: string): void {
+    const { memory, pod } = this.#s;
+    const error = memory.failure(memory.resizes.get(a.id), { reason: "ResizeError", message }, this.#now());
+    memory.resizes.set(a.id, error);
+    if (pod) this.#event("Warning", "ResizeError", resizeMessage("error", pod, message));
   }
 
   #sandboxFailed(message: string): void {
@@ -336,20 +462,28 @@ export class PodSteps {
 
   #container(name: string): Container {
     const pod = this.#pod();
-    const found = [...initContainersOf(pod), ...containersOf(pod)].find((c) => c.name === name);
+    const found = allContainersOf(pod).find((c) => c.name === name);
     if (!found) throw new Error(`no container ${name} in the Pod`);
     return found;
   }
+
+  #podIP(pod: Pod): string | undefined {
+    return this.#s.actual?.sandbox?.ip ?? (pod.spec?.hostNetwork ? this.#ctx.hostIP : undefined);
+  }
+
+  /** Whose processes an ephemeral container sees. */
+  #target({ name }: Container): { readonly targetId?: string } {
+    const pod = this.#pod();
+    const target = ephemeralContainersOf(pod).find((c) => c.name === name)?.targetContainerName;
+    if (!target) return {};
+    const running = newestOf(this.#s.actual, target);
+    if (running?.state !== "running") throw new ConfigError(`unable to find target container "${target}"`);
+    return { targetId: running.id };
+  }
 }
 
-/** A daemon that hangs must not hold a Pod for ever. Pulls and deletions have their own measure. */
+/** A daemon that hangs must not hold a Pod for ever. */
 function limitOf(a: Step): number {
-  if (a.type === "ensureImage" || a.type === "deletePod") return Infinity;
+  if (OWN_MEASURE.has(a.type)) return Infinity;
   return VERB_LIMIT_MS + (a.type === "stopContainer" ? a.graceSeconds * 1000 : 0);
-}
-
-function killing(a: Action<"stopContainer">): string {
-  if (a.reason === "SpecChanged") return `Container ${a.container} definition changed, will be restarted`;
-  if (a.reason === "Unhealthy") return `Container ${a.container} failed liveness probe, will be restarted`;
-  return `Stopping container ${a.container}`;
 }

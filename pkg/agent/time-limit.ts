@@ -1,7 +1,7 @@
 /** No call to the runtime may hang for ever: a daemon that does not answer must not hold a Pod, or the node. */
 import { RuntimeError } from "../runtime/runtime.ts";
 import type { Clock } from "../util/clock.ts";
-import { duration } from "./status.ts";
+import { duration } from "./duration.ts";
 
 /** A look at the runtime: worth another try sooner than a verb that may have half worked. */
 export const READ_LIMIT_MS = 30_000;

@@ -1,6 +1,7 @@
 /** The events that a change of status is worth. Pure. */
 import type { ContainerStatus, PodStatus } from "../api/generated/types.ts";
 import type { DeepReadonly } from "../util/types.ts";
+import { allStatuses } from "./container-status.ts";
 import type { Pod } from "./facts.ts";
 
 export interface StatusEvent {
@@ -14,8 +15,8 @@ type Statuses = DeepReadonly<PodStatus> | undefined;
 
 /** Back-offs begin without a verb of ours, so no step tells of them. */
 export function statusEvents(pod: Pod, before: Statuses, after: PodStatus): readonly StatusEvent[] {
-  const events = containerStatuses(after).flatMap((now) => {
-    const old = containerStatuses(before).find((s) => s.name === now.name);
+  const events = allStatuses(after).flatMap((now) => {
+    const old = allStatuses(before).find((s) => s.name === now.name);
     const reason = now.state?.waiting?.reason;
     if (reason === old?.state?.waiting?.reason) return [];
     return reason === "CrashLoopBackOff" || reason === "ImagePullBackOff" ? backOff(pod, now, reason) : [];
@@ -24,7 +25,11 @@ export function statusEvents(pod: Pod, before: Statuses, after: PodStatus): read
   return [...events, { type: "Normal", reason: "DeadlineExceeded", message: after.message ?? "" }];
 }
 
-function backOff(pod: Pod, s: ContainerStatus, why: "CrashLoopBackOff" | "ImagePullBackOff"): StatusEvent[] {
+function backOff(
+  pod: Pod,
+  s: DeepReadonly<ContainerStatus>,
+  why: "CrashLoopBackOff" | "ImagePullBackOff",
+): StatusEvent[] {
   const container = s.name;
   if (why === "CrashLoopBackOff") {
     const { name, namespace, uid } = pod.metadata;
@@ -35,8 +40,4 @@ function backOff(pod: Pod, s: ContainerStatus, why: "CrashLoopBackOff" | "ImageP
     { type: "Normal", reason: "BackOff", message: `Back-off pulling image "${s.image}"`, container },
     { type: "Warning", reason: "Failed", message: `Error: ${why}`, container },
   ];
-}
-
-function containerStatuses(s: Statuses): readonly ContainerStatus[] {
-  return [...(s?.initContainerStatuses ?? []), ...(s?.containerStatuses ?? [])] as ContainerStatus[];
 }

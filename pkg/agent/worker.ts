@@ -13,15 +13,19 @@ import type { PodStatus } from "../api/generated/types.ts";
 import { RuntimeError, type RuntimePod } from "../runtime/runtime.ts";
 import { backoffMs } from "../util/backoff.ts";
 import { type NodeContext, podEvent } from "./context.ts";
-import { isTerminalPhase, newestOf, type Pod } from "./facts.ts";
+import { type Eviction, isTerminalPhase, newestOf, type Pod } from "./facts.ts";
 import { PodMemory } from "./memory.ts";
-import { type PodAction, planPod } from "./plan.ts";
+import { planPod } from "./plan.ts";
+import type { PodAction } from "./plan-action.ts";
 import { PodProber } from "./probes.ts";
 import { podStatus } from "./status.ts";
 import { StatusWriter } from "./status-writer.ts";
 import { PodSteps, type PodState, type Step } from "./steps.ts";
 import { READ_LIMIT_MS, withinLimit } from "./time-limit.ts";
+import { readMessage } from "./termination-message.ts";
 import { statusEvents } from "./transitions.ts";
+import type { PendingResize } from "./resize/allocations.ts";
+import { RESIZE_CONDITIONS, resizeEnd, resizeEvent, withResources } from "./resize/status.ts";
 import { unsupportedFields } from "../api/unsupported.ts";
 
 /** One change of a Pod makes several events: wait this long for the others before asking the runtime. */
@@ -35,7 +39,15 @@ const STARTING: ReadonlySet<PodAction["type"]> = new Set([
   "startContainer",
 ]);
 /** Change nothing in the runtime that the planner must wait for. */
-const ASIDE: ReadonlySet<PodAction["type"]> = new Set(["ensureImage", "prepareVolumes", "removeVolumes", "deletePod"]);
+const ASIDE: ReadonlySet<PodAction["type"]> = new Set([
+  "ensureImage",
+  "prepareVolumes",
+  "removeVolumes",
+  "deletePod",
+  "postStart",
+  "preStop",
+  "drain",
+]);
 
 export class PodWorker {
   readonly #ctx: NodeContext;
@@ -54,6 +66,9 @@ export class PodWorker {
   /** Takes back what a worker that has ended still asks for. */
   readonly #ended = new AbortController();
   #suspended = false;
+  /** As the API has it. */
+  #asked: Pod | undefined;
+  #pendingResize: PendingResize | undefined;
   #admitted = false;
   #observeFailures = 0;
   #wake: () => void = () => {};
@@ -62,7 +77,7 @@ export class PodWorker {
   /** `actual`, where the runtime already has something of the Pod: adopted, not started anew. */
   constructor(ctx: NodeContext, o: { uid: string; pod?: Pod; actual?: RuntimePod; orphanGraceSeconds?: number }) {
     this.#ctx = ctx;
-    const memory = new PodMemory();
+    const memory = new PodMemory({ drained: ctx.drained === undefined });
     if (o.orphanGraceSeconds !== undefined) memory.orphanGraceSeconds = o.orphanGraceSeconds;
     this.#s = {
       uid: o.uid,
@@ -108,12 +123,26 @@ export class PodWorker {
     const { memory } = this.#s;
     if (!pod && this.#s.pod) memory.orphanGraceSeconds = 2;
     if (pod && !this.#s.pod) memory.adopt(pod);
-    this.#s.pod = pod;
+    this.#asked = pod;
+    this.#s.pod = pod && this.#granted(pod);
     if (pod) {
       if (this.#s.status) this.#s.status.observed(pod);
       else this.#s.status = this.#newWriter(pod);
     }
     this.#poke();
+  }
+
+  /** A resize that had to wait may fit by now. */
+  reconsider(): void {
+    if (this.#asked) this.setPod(this.#asked);
+  }
+
+  /** The Pod with the resources that the node gives it. */
+  #granted(asked: Pod): Pod {
+    const { pod, pending, decided } = this.#ctx.room.offer(asked);
+    this.#pendingResize = pending;
+    if (decided) podEvent(this.#ctx, pod, resizeEvent(decided, asked, pending));
+    return pod;
   }
 
   /** The runtime hints that something of the Pod changed. */
@@ -123,6 +152,12 @@ export class PodWorker {
       this.#hinted = true;
       this.#poke();
     });
+  }
+
+  /** Ends it as Failed, in order, and for good: the first word counts. */
+  evict(e: Eviction): void {
+    this.#s.memory.evicted ??= e;
+    this.#poke();
   }
 
   suspend(): void {
@@ -147,6 +182,7 @@ export class PodWorker {
     } finally {
       signal.removeEventListener("abort", onAbort);
       this.#dispose();
+      this.#ctx.room.left(this.#s.uid);
       await Promise.allSettled([...this.#owned, this.#s.status?.flushed()]);
     }
   }
@@ -189,10 +225,24 @@ export class PodWorker {
       this.#s.actual = actual;
       this.#s.stale = false;
       this.#s.memory.observed(this.#s.pod, actual);
+      this.#steps.observed();
+      await this.#readMessages(signal);
       return true;
     } catch (error) {
       if (!signal.aborted) this.#observeFailed(error);
       return false;
+    }
+  }
+
+  /** What containers that have ended have to say, once for each. */
+  async #readMessages(signal: AbortSignal): Promise<void> {
+    const { pod, actual, memory } = this.#s;
+    if (!pod) return;
+    for (const c of actual?.containers ?? []) {
+      if (c.state !== "exited" || memory.messages.has(c.id)) continue;
+      const limit = { clock: this.#ctx.clock, ms: READ_LIMIT_MS, what: "logs", signal };
+      const reading = withinLimit(limit, (s) => readMessage({ ...this.#ctx, pod }, c, s));
+      memory.messages.set(c.id, await reading.catch(() => "")); // without is better than not at all
     }
   }
 
@@ -209,7 +259,7 @@ export class PodWorker {
     if (!pod || this.#admitted) return;
     this.#admitted = true;
     if (pod.status?.startTime !== undefined || pod.metadata.deletionTimestamp !== undefined) return;
-    memory.refused = this.#ctx.admit(pod);
+    memory.refused = this.#ctx.room.admit(pod);
     if (memory.refused) return podEvent(this.#ctx, pod, { type: "Warning", ...memory.refused });
     const unsupported = unsupportedFields(pod);
     if (unsupported.length === 0) return;
@@ -220,7 +270,7 @@ export class PodWorker {
   #step(signal: AbortSignal): void {
     const now = this.#ctx.clock.now();
     this.#report(now, signal);
-    this.#prober.sync(this.#view(), this.#s.actual, signal);
+    this.#prober.sync(this.#view(), this.#s.actual, { signal, waiting: this.#s.memory.postStarts });
     const facts = this.#s.memory.facts([...this.#underWay.values()].some((a) => !ASIDE.has(a.type)));
     const plan = planPod(this.#view(), this.#s.actual, facts, now);
     const steps = plan.filter((a) => a.type !== "wait");
@@ -247,8 +297,12 @@ export class PodWorker {
     const pod = this.#view();
     if (!pod || !this.#s.status) return;
     const facts = this.#s.memory.facts(false);
-    const status = podStatus({ pod, actual: this.#s.actual, facts, hostIP: this.#ctx.hostIP, now });
+    const { actual } = this.#s;
+    const own = podStatus({ pod, actual, facts, hostIP: this.#ctx.hostIP, now });
+    const pending = this.#pendingResize;
+    const status = withResources(own, { pod, actual, pending, errors: facts.resizes, now });
     for (const e of statusEvents(pod, pod.status, status)) podEvent(this.#ctx, pod, e);
+    for (const e of resizeEnd(pod, status)) podEvent(this.#ctx, pod, e);
     this.#s.status.set(status, signal);
   }
 
@@ -331,6 +385,7 @@ export class PodWorker {
 }
 
 const OWN: ReadonlySet<string> = new Set([
+  ...RESIZE_CONDITIONS,
   "PodReadyToStartContainers",
   "Initialized",
   "Ready",
@@ -345,11 +400,15 @@ function keyOfStep(a: Step): string {
     case "prepareVolumes":
     case "removeVolumes":
     case "deletePod":
+    case "drain":
       return a.type;
     case "startSandbox":
     case "removeSandbox":
     case "startContainer":
     case "removeContainer":
+    case "updateContainer":
+    case "postStart":
+    case "preStop":
       return `${a.type}/${a.id}`;
     case "stopContainer":
       return `${a.type}/${a.id}/${a.graceSeconds}`;

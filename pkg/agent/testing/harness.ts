@@ -1,4 +1,7 @@
 /** A whole agent on a fake clock, a fake runtime and a stub API server. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { Container, Pod, PodSpec } from "../../api/generated/types.ts";
 import { Client } from "../../client/client.ts";
 import { FakeRuntime, type FakeRuntimeOptions } from "../../runtime/fake.ts";
@@ -15,6 +18,7 @@ export class Harness implements AsyncDisposable {
   readonly api = new StubApi(this.clock);
   readonly runtime: FakeRuntime;
   readonly #options: Partial<AgentOptions>;
+  readonly #dataDir = mkdtempSync(join(tmpdir(), "mk-agent-"));
   #stop: AbortController | undefined;
   #done: Promise<void> = Promise.resolve();
 
@@ -39,7 +43,7 @@ export class Harness implements AsyncDisposable {
         random: seededRandom(7),
         log: silent,
         address: "192.168.0.1",
-        dataDir: "/nonexistent",
+        dataDir: this.#dataDir,
         measure: () => Promise.resolve(MACHINE),
         ...this.#options,
         ...more,
@@ -78,6 +82,7 @@ export class Harness implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
     for (const c of this.runtime.world.containers.values()) c.dispose();
+    rmSync(this.#dataDir, { recursive: true, force: true });
     if (this.clock.pending > 0) throw new Error(`${this.clock.pending} timers leaked`);
   }
 }
