@@ -10,18 +10,23 @@ import type { ImageInfo } from "../runtime/images.ts";
 import type { ContainerRuntime, ContainerStats, RuntimeInfo } from "../runtime/runtime.ts";
 import type { Clock, Random } from "../util/clock.ts";
 import type { Logger } from "../util/log.ts";
-import { admitPod } from "./admit.ts";
 import type { NodeContext } from "./context.ts";
+import { capacityOf, type DeviceInventory } from "./devices/devices.ts";
+import { type EvictionSettings, evictionSettings } from "./eviction/thresholds.ts";
 import { Fleet } from "./fleet.ts";
-import { ImageStore } from "./images.ts";
+import { NodeImages } from "./image-gc/node-images.ts";
+import type { ImageGcSettings } from "./image-gc/plan.ts";
+import { KEPT_LOGS_DEFAULTS, type KeptLogSettings } from "./kept-logs/plan.ts";
+import { KeptLogs } from "./kept-logs/store.ts";
 import { Limiter } from "./limiter.ts";
 import { runReclaim } from "./reclaim.ts";
 import { Tokens } from "./tokens.ts";
 import { type AgentServer, serveAgent, type ServeOptions } from "./server.ts";
 import { measureMachine } from "./measure.ts";
-import { type Measurement, nodeLabels, type NodeFacts, type NodeOptions, nodeResources } from "./node-status.ts";
+import { type Measurement, nodeAllocatable, nodeLabels, type NodeFacts, type NodeOptions } from "./node-status.ts";
 import { HEARTBEAT_MS, NodeReporter } from "./node.ts";
 import { type NetworkOptions, NodeNetwork } from "./network.ts";
+import { Room } from "./room.ts";
 import { Stats } from "./stats.ts";
 import { READ_LIMIT_MS, withinLimit } from "./time-limit.ts";
 
@@ -51,7 +56,19 @@ export interface AgentOptions {
   readonly parallelStarts?: number;
   /** Default 3. */
   readonly parallelPulls?: number;
+  /** Where it differs from the kubelet's. */
+  readonly imageGc?: Partial<ImageGcSettings>;
+  /** Of Pods that are gone: by default 24 h, 256 MiB together and 1 MiB each. */
+  readonly keptLogs?: Partial<KeptLogSettings>;
   readonly extendedResources?: Readonly<Record<string, string>>;
+  /** Those that are found, or listed by hand. */
+  readonly devices?: DeviceInventory;
+  /** Of capacity, kept for what runs beside the Pods. Default: nothing. */
+  readonly reserved?: Readonly<Record<string, string>>;
+  /** Default: the kubelet's. */
+  readonly eviction?: EvictionSettings;
+  /** Processes and threads of one container. Default 4096: one that forks without end must not take the node along. */
+  readonly podPidsLimit?: number;
   /** `v1.36.0+mini-kube` */
   readonly version?: string;
   /** See {@link NodeContext.drained}. */
@@ -66,6 +83,7 @@ export interface AgentOptions {
 }
 
 const IMAGES_MS = 60_000;
+const PIDS_LIMIT = 4096;
 const INFO_RETRY_MS = 2_000;
 
 /** Runs until the signal aborts. What it started keeps running: the next agent adopts it. */
@@ -80,6 +98,10 @@ class Agent {
   readonly #reporter: NodeReporter;
   readonly #fleet: Fleet;
   readonly #network: NodeNetwork | undefined;
+  readonly #eviction: EvictionSettings;
+  readonly #room: Room;
+  readonly #nodeImages: NodeImages;
+  readonly #keptLogs: KeptLogs;
   #server: AgentServer | undefined;
   #port: number;
   #info: RuntimeInfo | undefined;
@@ -98,6 +120,14 @@ class Agent {
     const node = () => this.#nodeOptions();
     this.#network = o.network && this.#makeNetwork(o.network);
     this.#reporter = new NodeReporter({ client, clock, random, log, node, facts: (s) => this.#facts(s) });
+    this.#eviction = o.eviction ?? evictionSettings();
+    this.#nodeImages = this.#makeNodeImages();
+    this.#keptLogs = new KeptLogs({
+      ...o,
+      directory: join(o.dataDir, "kept-logs"),
+      settings: { ...KEPT_LOGS_DEFAULTS, ...o.keptLogs },
+    });
+    this.#room = this.#makeRoom();
     this.#fleet = new Fleet({
       ctx: this.#context(),
       desired: () => this.#informer.list(),
@@ -121,8 +151,37 @@ class Agent {
       (s) => this.#runNode(s),
       (s) => this.#runPods(s),
       ...(this.#network ? [(s: AbortSignal) => this.#network?.run(s) ?? Promise.resolve()] : []),
+      (s) => this.#room.run(s),
+      (s) => this.#nodeImages.run(s),
+      (s) => this.#keptLogs.run(s),
       (s) => runReclaim({ ...this.#o, directory: this.#volumesDir() }, s),
     );
+  }
+
+  #makeRoom(): Room {
+    const { devices = {}, podPidsLimit = PIDS_LIMIT } = this.#o;
+    return new Room({
+      ...this.#o,
+      events: this.#events,
+      settings: this.#eviction,
+      inventory: devices,
+      podPidsLimit,
+      measure: async () => (this.#measured = await this.#measure()),
+      allocatable: () => this.#allocatable(),
+      labels: () => nodeLabels({ ...this.#nodeOptions(), labels: {} }, this.#info),
+      occupants: () => this.#fleet.workers(),
+      reclaimDisk: (signal) => this.#nodeImages.removeUnused(signal),
+      onChange: () => this.#report(),
+    });
+  }
+
+  #makeNodeImages(): NodeImages {
+    return new NodeImages({
+      ...this.#o,
+      events: this.#events,
+      measure: () => this.#measure(),
+      pods: () => this.#informer.list(),
+    });
   }
 
   #makeNetwork(network: NetworkOptions): NodeNetwork {
@@ -193,11 +252,12 @@ class Agent {
     await this.#refreshImages(signal);
     const { list: images } = this.#images;
     const network = this.#network?.condition();
-    return { info: this.#info, images, measured: this.#measured, runtimeDown: this.#runtimeDown, network };
+    const { pressures } = this.#room;
+    return { info: this.#info, images, measured: this.#measured, runtimeDown: this.#runtimeDown, network, pressures };
   }
 
   #measure(): Promise<Measurement> {
-    return this.#o.measure?.() ?? measureMachine(this.#o.dataDir);
+    return this.#o.measure?.() ?? measureMachine(this.#o.dataDir, this.#info?.imageDir);
   }
 
   #read<T>(what: string, signal: AbortSignal, read: (signal: AbortSignal) => Promise<T>): Promise<T> {
@@ -216,7 +276,8 @@ class Agent {
   }
 
   #nodeOptions(): NodeOptions {
-    const { nodeName, labels = {}, taints = [], maxPods = 110, extendedResources = {} } = this.#o;
+    const { nodeName, labels = {}, taints = [], maxPods = 110, reserved = {} } = this.#o;
+    const extendedResources = { ...capacityOf(this.#o.devices ?? {}), ...this.#o.extendedResources };
     const version = this.#o.version ?? "v1.36.0+mini-kube";
     const volumesDir = this.#volumesDir();
     const address = this.#network?.address ?? this.#o.address;
@@ -231,6 +292,8 @@ class Agent {
       taints,
       maxPods,
       extendedResources,
+      reserved,
+      thresholds: this.#eviction.thresholds,
       version,
       volumesDir,
     };
@@ -242,7 +305,7 @@ class Agent {
 
   #allocatable(): Record<string, string> {
     const measured = this.#measured;
-    return measured ? nodeResources(this.#nodeOptions(), { info: this.#info, measured }) : {};
+    return measured ? nodeAllocatable(this.#nodeOptions(), { info: this.#info, measured }) : {};
   }
 
   #context(): NodeContext {
@@ -265,7 +328,8 @@ class Agent {
       dataDir,
       events: this.#events,
       tokens: new Tokens({ client, clock }),
-      images: new ImageStore({ runtime, clock, parallelPulls: this.#o.parallelPulls ?? 3 }),
+      images: this.#nodeImages.store,
+      keptLogs: this.#keptLogs,
       starts: new Limiter(this.#o.parallelStarts ?? 4),
       get nodeMemory() {
         return info()?.memoryBytes ?? 0;
@@ -273,15 +337,7 @@ class Agent {
       get allocatable() {
         return allocatable();
       },
-      admit: (pod) => {
-        const others = [...this.#fleet.workers()].flatMap((w) => (w.pod && w.holdsResources ? [w.pod] : []));
-        return admitPod({
-          pod,
-          others,
-          labels: nodeLabels({ ...this.#nodeOptions(), labels: {} }, this.#info),
-          allocatable: allocatable(),
-        });
-      },
+      room: this.#room,
       ...(this.#o.drained && { drained: this.#o.drained }),
       runtimeFailed: (error) => this.#fleet.runtimeFailed(error),
     };
@@ -291,6 +347,13 @@ class Agent {
     const { runtime, clock, log, nodeName } = this.#o;
     const startedAt = ({ podUid, id }: ContainerStats) =>
       this.#fleet.worker(podUid)?.actual?.containers.find((c) => c.id === id)?.startedAt;
-    return { runtime, clock, log, pods: this.#fleet, stats: new Stats({ runtime, clock, nodeName, startedAt }) };
+    return {
+      runtime,
+      clock,
+      log,
+      pods: this.#fleet,
+      keptLogs: this.#keptLogs,
+      stats: new Stats({ runtime, clock, nodeName, startedAt }),
+    };
   }
 }

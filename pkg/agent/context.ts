@@ -6,14 +6,17 @@ import { secrets } from "../api/kinds/core/secret.ts";
 import { isReason } from "../api/status.ts";
 import type { Client } from "../client/client.ts";
 import { type EventSubject, subjectOf } from "../reconcile/events.ts";
-import type { ContainerRuntime } from "../runtime/runtime.ts";
+import type { ContainerRuntime, RuntimeInfo } from "../runtime/runtime.ts";
 import type { Clock, Random } from "../util/clock.ts";
 import type { Logger } from "../util/log.ts";
 import type { ConfigSource, Lookup } from "./env.ts";
 import type { Pod } from "./facts.ts";
 import type { ImageStore } from "./images.ts";
+import type { KeptLogs } from "./kept-logs/store.ts";
 import type { Limiter } from "./limiter.ts";
 import type { NodeNetwork } from "./network.ts";
+import type { PodFiles } from "./pod-files.ts";
+import type { Room } from "./room.ts";
 import type { Tokens } from "./tokens.ts";
 
 /** What of EventRecorder the workers use: never waits, never fails. */
@@ -33,15 +36,21 @@ export interface NodeContext {
   readonly log: Logger;
   readonly events: Events;
   readonly images: ImageStore;
+  readonly keptLogs: Pick<KeptLogs, "keep">;
   readonly tokens: Tokens;
   /** Pods that may be starting containers at once. */
   readonly starts: Limiter;
   readonly dataDir: string;
+  readonly podFiles: Pick<PodFiles, "mounts" | "writeHosts">;
+  readonly clusterDomain: string;
+  /** The environment that Services make for Pods of a namespace: `links` are all of its own, else the API server's alone. */
+  readonly serviceVariables: (namespace: string, links: boolean) => ReadonlyMap<string, string>;
+  /** What of the runtime not every one can do. */
+  readonly abilities: Pick<RuntimeInfo, "appArmor" | "recursiveReadOnly">;
   /** Bytes. */
   readonly nodeMemory: number;
   readonly allocatable: Readonly<Record<string, string>>;
-  /** Undefined: there is room for the Pod. */
-  readonly admit: (pod: Pod) => { reason: string; message: string } | undefined;
+  readonly room: Pick<Room, "admit" | "offer" | "devicesOf" | "left" | "pids">;
   /**
    * Resolves when no traffic comes to this Pod any more, which is being deleted: only then are its containers told to
    * end. Bounded by itself and by the grace period. Absent: nobody sends Pods any traffic.

@@ -13,7 +13,7 @@ import type { PulledImages } from "./image-gc/ledger.ts";
 import { credentialsFor, type Keyring } from "./keyring.ts";
 import { Limiter } from "./limiter.ts";
 import { PullReport } from "./pull-report.ts";
-import { duration } from "./status.ts";
+import { duration } from "./duration.ts";
 import { READ_LIMIT_MS, withinLimit } from "./time-limit.ts";
 
 export type PullPolicy = "Always" | "IfNotPresent" | "Never";

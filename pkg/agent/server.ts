@@ -12,11 +12,15 @@ import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import type { Summary } from "../api/stats-summary.ts";
 import { ApiError } from "../api/status.ts";
-import { type ContainerRuntime, RuntimeError } from "../runtime/runtime.ts";
+import type { ContainerRuntime } from "../runtime/runtime.ts";
 import type { Clock } from "../util/clock.ts";
 import type { Logger } from "../util/log.ts";
 import type { Fleet } from "./fleet.ts";
-import { chooseAttempt, flag, logBytes, parseLogQuery } from "./logs.ts";
+import { sendJson, toApiError } from "./answers.ts";
+import { serveImages } from "./image-requests.ts";
+import type { KeptLogs } from "./kept-logs/store.ts";
+import { serveKeptLogList, serveLogs } from "./log-requests.ts";
+import { flag } from "./logs.ts";
 import { type Connect, parsePort } from "./streams/forward.ts";
 import { type SessionStart, type Upgrade, Upgrades } from "./streams/upgrades.ts";
 import { resourceMetrics } from "./stats-metrics.ts";
@@ -42,6 +46,7 @@ export interface ServerContext {
   readonly log: Logger;
   readonly pods: Pick<Fleet, "find" | "workers">;
   readonly stats: Pick<Stats, "summary">;
+  readonly keptLogs: Pick<KeptLogs, "list" | "lines">;
 }
 
 export interface AgentServer extends AsyncDisposable {
@@ -70,6 +75,7 @@ export async function serveAgent(o: ServeOptions, ctx: ServerContext): Promise<A
 async function listen(o: ServeOptions, endpoint: Endpoint): Promise<Server> {
   const { cert, key, clientCa: ca } = o;
   const server = createServer({ cert, key, ca, requestCert: true, rejectUnauthorized: true, minVersion: "TLSv1.2" });
+  server.requestTimeout = 0; // an image may be large and the way to it slow
   server.on("request", (req, res) => void endpoint.request(req, res));
   server.on("upgrade", (req, socket, head) => void endpoint.upgrade({ req, socket, head }));
   await new Promise<void>((resolve, reject) => {
@@ -84,9 +90,6 @@ async function close(server: Server): Promise<void> {
   server.closeAllConnections();
   await closed;
 }
-
-/** Until then a runtime that refuses can still answer with its error; after it, whoever follows a silent log must know that he is heard. */
-const LOG_HEADERS_MS = 200;
 
 const PROMETHEUS = { type: "text/plain; version=0.0.4; charset=utf-8", write: resourceMetrics };
 
@@ -147,12 +150,20 @@ class Endpoint {
       case "healthz":
         return void res.writeHead(200, { "Content-Type": "text/plain" }).end("ok");
       case "pods":
-        return void res.writeHead(200, { "Content-Type": "application/json" }).end(JSON.stringify(this.#podList()));
+        return sendJson(res, this.#podList());
       case "stats":
       case "metrics":
         return this.#usage(`${verb}/${target.namespace}`, res, signal);
       case "containerLogs":
-        return this.#logs({ ...target, query }, res, signal);
+        return serveLogs(
+          this.#ctx,
+          { ...target, query, res, signal },
+          this.#ctx.pods.find(target.namespace, target.pod),
+        );
+      case "keptLogs":
+        return serveKeptLogList(this.#ctx, query, res);
+      case "images":
+        return serveImages(this.#ctx.runtime, { req, res, what: target.namespace, query, signal });
       case "exec":
       case "attach":
       case "portForward":
@@ -168,24 +179,6 @@ class Endpoint {
     if (!form) throw new ApiError("NotFound", `the agent has no /${what}`);
     const summary = await this.#ctx.stats.summary(signal);
     res.writeHead(200, { "Content-Type": form.type }).end(form.write(summary));
-  }
-
-  async #logs(t: Target & { query: URLSearchParams }, res: ServerResponse, signal: AbortSignal): Promise<void> {
-    const query = parseLogQuery(t.query, { pod: t.pod, now: this.#ctx.clock.now() });
-    const worker = this.#worker(t);
-    const waiting = waitingReason(worker, t.container);
-    const { id } = chooseAttempt(worker.actual?.containers ?? [], { ...t, previous: query.previous, waiting });
-    const begin = () => {
-      if (!res.headersSent) res.writeHead(200, { "Content-Type": "text/plain" }).flushHeaders();
-    };
-    using _soon = this.#ctx.clock.after(LOG_HEADERS_MS, begin);
-    for await (const part of logBytes(this.#ctx.runtime, id, query, signal)) {
-      begin();
-      if (!res.write(part)) await drained(res, signal);
-      if (signal.aborted) return;
-    }
-    begin();
-    res.end();
   }
 
   /** Throws what must be said before the upgrade. */
@@ -257,16 +250,6 @@ function authorize(req: IncomingMessage): void {
   throw new ApiError("Forbidden", `user "${String(subject?.CN ?? "")}" may not use the agent`);
 }
 
-function toApiError(error: unknown): ApiError {
-  if (error instanceof ApiError) return error;
-  const message = error instanceof Error ? error.message : String(error);
-  if (error instanceof URIError) return new ApiError("BadRequest", message);
-  if (error instanceof RuntimeError && error.reason === "NotFound") return new ApiError("NotFound", message);
-  if (error instanceof RuntimeError && error.reason === "RuntimeUnavailable")
-    return new ApiError("ServiceUnavailable", message);
-  return new ApiError("InternalError", message);
-}
-
 function refuse(socket: Duplex, error: ApiError): void {
   const body = JSON.stringify(error.toStatus());
   const head = [
@@ -278,21 +261,4 @@ function refuse(socket: Duplex, error: ApiError): void {
   socket.end(`${head.join("\r\n")}\r\n\r\n${body}`);
 }
 
-function drained(res: ServerResponse, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      res.off("drain", done);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    res.once("drain", done);
-    signal.addEventListener("abort", done, { once: true });
-  });
-}
-
 const phase = (worker: PodWorker) => worker.status?.phase ?? worker.pod?.status?.phase ?? "Pending";
-
-function waitingReason(worker: PodWorker, container: string): string | undefined {
-  const all = [...(worker.status?.initContainerStatuses ?? []), ...(worker.status?.containerStatuses ?? [])];
-  return all.find((s) => s.name === container)?.state?.waiting?.reason;
-}
