@@ -73,6 +73,8 @@ export interface AgentOptions {
   readonly version?: string;
   /** See {@link NodeContext.drained}. */
   readonly drained?: NodeContext["drained"];
+  /** See {@link NodeContext.guarded}. */
+  readonly guarded?: NodeContext["guarded"];
   readonly serve?: ServeOptions;
   /** Default: the runtime's own, whatever it is. */
   readonly network?: NetworkOptions;
@@ -339,6 +341,7 @@ class Agent {
       },
       room: this.#room,
       ...(this.#o.drained && { drained: this.#o.drained }),
+      ...(this.#o.guarded && { guarded: this.#o.guarded }),
       runtimeFailed: (error) => this.#fleet.runtimeFailed(error),
     };
   }

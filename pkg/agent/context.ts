@@ -56,6 +56,11 @@ export interface NodeContext {
    * end. Bounded by itself and by the grace period. Absent: nobody sends Pods any traffic.
    */
   readonly drained?: (pod: Pod, signal: AbortSignal) => Promise<void>;
+  /**
+   * Resolves when the Pod may be started with this address: what keeps traffic from it is in force. Bounded by itself;
+   * rejects with why not. Absent: nothing is kept from any Pod.
+   */
+  readonly guarded?: (pod: Pod, ip: string, signal: AbortSignal) => Promise<void>;
   /** A verb found the daemon away. */
   readonly runtimeFailed: (error: unknown) => void;
 }

@@ -130,6 +130,7 @@ export class PodSteps {
   async #createSandbox(a: Action<"createSandbox">, signal: AbortSignal): Promise<void> {
     const pod = this.#pod();
     const ip = await this.#ctx.network?.addressFor(pod, signal);
+    if (ip !== undefined) await this.#ctx.guarded?.(pod, ip, signal);
     const address = ip === undefined ? {} : { ip };
     const { id } = await this.#ctx.runtime.createSandbox({ ...sandboxConfig(pod, a.attempt, this.#ctx), ...address }, signal);
     const sandbox = { id, state: "created" as const, createdAt: this.#now(), attempt: a.attempt, ...address };
