@@ -10,6 +10,7 @@ import type { ImageInfo } from "../runtime/images.ts";
 import type { ContainerRuntime, ContainerStats, RuntimeInfo } from "../runtime/runtime.ts";
 import type { Clock, Random } from "../util/clock.ts";
 import type { Logger } from "../util/log.ts";
+import { DEFAULT_CLUSTER_DOMAIN } from "./config.ts";
 import type { NodeContext } from "./context.ts";
 import { capacityOf, type DeviceInventory } from "./devices/devices.ts";
 import { type EvictionSettings, evictionSettings } from "./eviction/thresholds.ts";
@@ -26,7 +27,9 @@ import { measureMachine } from "./measure.ts";
 import { type Measurement, nodeAllocatable, nodeLabels, type NodeFacts, type NodeOptions } from "./node-status.ts";
 import { HEARTBEAT_MS, NodeReporter } from "./node.ts";
 import { type NetworkOptions, NodeNetwork } from "./network.ts";
+import { PodFiles } from "./pod-files.ts";
 import { Room } from "./room.ts";
+import { ServiceLinks } from "./service-links.ts";
 import { Stats } from "./stats.ts";
 import { READ_LIMIT_MS, withinLimit } from "./time-limit.ts";
 
@@ -39,6 +42,10 @@ export interface AgentOptions {
   readonly log: Logger;
   /** The node's InternalIP; hostIP of its Pods. */
   readonly address: string;
+  /** Addresses of the cluster's DNS. Default: none that Pods could reach. */
+  readonly clusterDns?: readonly string[];
+  /** Default: cluster.local. */
+  readonly clusterDomain?: string;
   /** Volumes live below it. */
   readonly dataDir: string;
   /** Those that outlive their Pods. Default: `persistent-volumes` in dataDir. */
@@ -97,6 +104,7 @@ class Agent {
   readonly #o: AgentOptions;
   readonly #events: EventRecorder;
   readonly #informer: Informer<ApiPod>;
+  readonly #services: ServiceLinks;
   readonly #reporter: NodeReporter;
   readonly #fleet: Fleet;
   readonly #network: NodeNetwork | undefined;
@@ -119,6 +127,7 @@ class Agent {
     this.#events = new EventRecorder({ client, component: "kubelet", instance: nodeName, clock, log, random });
     const listOptions = { fieldSelector: `spec.nodeName=${nodeName}` };
     this.#informer = new Informer({ resource: client.resource(pods), clock, log, random, listOptions });
+    this.#services = new ServiceLinks(o);
     const node = () => this.#nodeOptions();
     this.#network = o.network && this.#makeNetwork(o.network);
     this.#reporter = new NodeReporter({ client, clock, random, log, node, facts: (s) => this.#facts(s) });
@@ -150,6 +159,7 @@ class Agent {
     await together(
       signal,
       (s) => this.#informer.run(s),
+      (s) => this.#services.run(s),
       (s) => this.#runNode(s),
       (s) => this.#runPods(s),
       ...(this.#network ? [(s: AbortSignal) => this.#network?.run(s) ?? Promise.resolve()] : []),
@@ -219,7 +229,7 @@ class Agent {
    */
   async #runPods(signal: AbortSignal): Promise<void> {
     try {
-      await this.#informer.whenSynced(signal);
+      await Promise.all([this.#informer.whenSynced(signal), this.#services.whenSynced(signal)]);
       this.#measured ??= await this.#measure();
       await this.#network?.whenSettled(signal);
       while (!(await this.#learnInfo(signal))) await this.#o.clock.sleep(INFO_RETRY_MS, signal);
@@ -340,10 +350,20 @@ class Agent {
         return allocatable();
       },
       room: this.#room,
+      ...this.#names(dataDir),
+      serviceVariables: (namespace, links) => this.#services.variables(namespace, links),
+      get abilities() {
+        return info() ?? {};
+      },
       ...(this.#o.drained && { drained: this.#o.drained }),
       ...(this.#o.guarded && { guarded: this.#o.guarded }),
       runtimeFailed: (error) => this.#fleet.runtimeFailed(error),
     };
+  }
+
+  #names(dataDir: string): Pick<NodeContext, "podFiles" | "clusterDomain"> {
+    const { clusterDns = [], clusterDomain = DEFAULT_CLUSTER_DOMAIN } = this.#o;
+    return { clusterDomain, podFiles: new PodFiles({ dataDir, clusterDns, clusterDomain }) };
   }
 
   #serverContext() {

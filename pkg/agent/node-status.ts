@@ -1,18 +1,33 @@
 /** The Node object, from what was measured. Pure. */
 import type { ContainerImage, Node, NodeCondition, NodeStatus, Taint } from "../api/generated/types.ts";
-import { canonicalQuantity } from "../api/quantity.ts";
+import { bytes, canonicalQuantity, formatQuantity, parseQuantity } from "../api/quantity.ts";
 import { isExtended } from "../api/validation/resources.ts";
 import { VOLUMES_DIRECTORY } from "../api/volumes.ts";
 import type { ImageInfo } from "../runtime/images.ts";
 import type { RuntimeInfo } from "../runtime/runtime.ts";
 import { rfc3339 } from "../util/clock.ts";
 import type { DeepReadonly } from "../util/types.ts";
+import { type Pressure, type Signal, type Threshold, unitsOf } from "./eviction/thresholds.ts";
+
+/** Bytes. */
+export interface FileSystem {
+  readonly total: number;
+  readonly available: number;
+  readonly inodes?: { readonly total: number; readonly free: number };
+}
 
 export interface Measurement {
   /** Of the file system that holds the agent's data. Bytes. */
   readonly diskTotal: number;
   readonly diskAvailable: number;
+  readonly inodes?: FileSystem["inodes"];
+  /** Of images and containers, where they have one of their own. */
+  readonly imageDisk?: FileSystem;
   readonly memoryAvailable: number;
+  readonly memoryTotal?: number;
+  readonly pids?: { readonly max: number; readonly running: number };
+  /** Bytes by resource name. */
+  readonly hugePages?: Readonly<Record<string, number>>;
   readonly machineId: string;
   readonly bootId: string;
 }
@@ -28,6 +43,10 @@ export interface NodeOptions {
   readonly maxPods: number;
   /** Capacity beyond what is measured: `nvidia.com/gpu: "1"`. */
   readonly extendedResources: Readonly<Record<string, string>>;
+  /** Of capacity, kept for what runs beside the Pods. */
+  readonly reserved: Readonly<Record<string, string>>;
+  /** What a hard one keeps free no Pod can be promised. */
+  readonly thresholds: readonly Threshold[];
   readonly version: string;
   /** Where volumes are made that outlive their Pods. */
   readonly volumesDir: string;
@@ -40,13 +59,11 @@ export interface NodeFacts {
   readonly measured: Measurement;
   /** Why the runtime does not answer; undefined: it does. */
   readonly runtimeDown: string | undefined;
+  readonly pressures: readonly Pressure[];
   /** NetworkUnavailable; undefined: not known yet, or nobody's business. */
   readonly network?: Pick<NodeCondition, "status" | "reason" | "message"> | undefined;
 }
 
-/** As the kubelet's defaults: nodefs.available<10%, memory.available<100Mi. */
-const DISK_LOW = 0.1;
-const MEMORY_LOW_BYTES = 100 * 2 ** 20;
 /** The kubelet reports as many. */
 const MAX_IMAGES = 50;
 
@@ -80,12 +97,13 @@ export function nodeAnnotations(o: NodeOptions): Record<string, string> {
   return { [VOLUMES_DIRECTORY]: o.volumesDir };
 }
 
-/** What Pods may use: all of it, for the agent and the daemon are small. */
-export function nodeResources(o: NodeOptions, f: Pick<NodeFacts, "info" | "measured">): Record<string, string> {
+/** What there is. */
+export function nodeCapacity(o: NodeOptions, f: Pick<NodeFacts, "info" | "measured">): Record<string, string> {
   const resources = {
     cpu: String(f.info?.cpus ?? 0),
     memory: `${Math.floor((f.info?.memoryBytes ?? 0) / 1024)}Ki`,
     "ephemeral-storage": `${Math.floor(f.measured.diskTotal / 1024)}Ki`,
+    ...Object.fromEntries(Object.entries(f.measured.hugePages ?? {}).map(([name, n]) => [name, inKi(n)])),
     pods: String(o.maxPods),
     ...o.extendedResources,
   };
@@ -93,21 +111,44 @@ export function nodeResources(o: NodeOptions, f: Pick<NodeFacts, "info" | "measu
   return Object.fromEntries(Object.entries(resources).map(([name, q]) => [name, canonicalQuantity(q)]));
 }
 
+const inKi = (n: number) => `${Math.floor(n / 1024)}Ki`;
+
+/** What Pods may use: all but what is reserved, and what must stay free lest Pods be evicted. */
+export function nodeAllocatable(o: NodeOptions, f: Pick<NodeFacts, "info" | "measured">): Record<string, string> {
+  const capacity = nodeCapacity(o, f);
+  const free = (signal: Signal, total: string | undefined): bigint => {
+    const t = o.thresholds.find((x) => x.signal === signal && x.graceMs === 0);
+    return t ? BigInt(unitsOf(t.value, bytes(total ?? "0"))) * NANO : 0n;
+  };
+  const kept: Readonly<Record<string, bigint>> = {
+    memory: free("memory.available", capacity["memory"]),
+    "ephemeral-storage": free("nodefs.available", capacity["ephemeral-storage"]),
+  };
+  return Object.fromEntries(
+    Object.entries(capacity).map(([name, q]) => {
+      const { nano, format } = parseQuantity(q);
+      const left = nano - parseQuantity(o.reserved[name] ?? "0").nano - (kept[name] ?? 0n);
+      return [name, formatQuantity({ nano: left > 0n ? left : 0n, format })];
+    }),
+  );
+}
+
+const NANO = 1_000_000_000n;
+
 export function nodeStatus(
   o: NodeOptions,
   f: NodeFacts,
   old: DeepReadonly<NodeStatus> | undefined,
   now: number,
 ): NodeStatus {
-  const resources = nodeResources(o, f);
   return {
     ...(old as NodeStatus | undefined),
     addresses: [
       { type: "InternalIP", address: o.address },
       { type: "Hostname", address: o.nodeName },
     ],
-    capacity: { ...othersResources(old?.capacity), ...resources },
-    allocatable: { ...othersResources(old?.allocatable), ...resources },
+    capacity: { ...othersResources(old?.capacity), ...nodeCapacity(o, f) },
+    allocatable: { ...othersResources(old?.allocatable), ...nodeAllocatable(o, f) },
     conditions: conditions(f, old?.conditions ?? [], now),
     daemonEndpoints: { kubeletEndpoint: { Port: o.port } },
     images: imagesOf(f.images),
@@ -134,17 +175,16 @@ function othersResources(old: Readonly<Record<string, string>> = {}): Record<str
 type Verdict = Pick<NodeCondition, "status" | "reason" | "message">;
 
 function conditions(f: NodeFacts, old: readonly DeepReadonly<NodeCondition>[], now: number): NodeCondition[] {
-  const { diskTotal, diskAvailable, memoryAvailable } = f.measured;
   const own: Readonly<Record<string, Verdict>> = {
-    MemoryPressure:
-      memoryAvailable < MEMORY_LOW_BYTES
-        ? yes("KubeletHasInsufficientMemory", "kubelet has insufficient memory available")
-        : no("KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
-    DiskPressure:
-      diskAvailable < diskTotal * DISK_LOW
-        ? yes("KubeletHasDiskPressure", "kubelet has disk pressure")
-        : no("KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
-    PIDPressure: no("KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+    MemoryPressure: f.pressures.includes("MemoryPressure")
+      ? yes("KubeletHasInsufficientMemory", "kubelet has insufficient memory available")
+      : no("KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+    DiskPressure: f.pressures.includes("DiskPressure")
+      ? yes("KubeletHasDiskPressure", "kubelet has disk pressure")
+      : no("KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+    PIDPressure: f.pressures.includes("PIDPressure")
+      ? yes("KubeletHasInsufficientPID", "kubelet has insufficient PID available")
+      : no("KubeletHasSufficientPID", "kubelet has sufficient PID available"),
     Ready:
       f.runtimeDown === undefined
         ? yes("KubeletReady", "kubelet is posting ready status")

@@ -12,6 +12,7 @@ import type { ContainerConfig, ContainerState, LogChunk, LogOptions, RuntimeCont
  *       --recover-at=N          from attempt N on it ignores --for and --oom and keeps running
  *       --start-error=TEXT      cannot be started
  *       --cpu=0.5 --memory=64   uses so many CPUs and MiB
+ *       --disk=64               has written so many MiB
  *   sleep N, true, false        as in a shell; anything else runs until stopped
  */
 export interface Script {
@@ -28,9 +29,10 @@ export interface Script {
 export interface Load {
   readonly cpus: number;
   readonly memoryBytes: number;
+  readonly diskBytes: number;
 }
 
-const IDLE: Load = { cpus: 0.1, memoryBytes: 2 ** 20 };
+const IDLE: Load = { cpus: 0.1, memoryBytes: 2 ** 20, diskBytes: 0 };
 
 export function parseScript(words: readonly string[], attempt: number): Script {
   const forever: Script = { exitCode: 0, logs: [], oom: false, ignoreTerm: false, load: {} };
@@ -45,6 +47,7 @@ export function parseScript(words: readonly string[], attempt: number): Script {
   const [startError] = values("start-error");
   const [cpus] = values("cpu");
   const [mebibytes] = values("memory");
+  const [written] = values("disk");
   const recovered = attempt >= Number(values("recover-at")[0] ?? Infinity);
   const oom = rest.includes("--oom") && !recovered;
   return {
@@ -57,6 +60,7 @@ export function parseScript(words: readonly string[], attempt: number): Script {
     load: {
       ...(cpus !== undefined && { cpus: Number(cpus) }),
       ...(mebibytes !== undefined && { memoryBytes: Number(mebibytes) * 2 ** 20 }),
+      ...(written !== undefined && { diskBytes: Number(written) * 2 ** 20 }),
     },
   };
 }
@@ -172,7 +176,12 @@ export class FakeContainer {
       memoryUsageBytes: memoryBytes,
       memoryWorkingSetBytes: memoryBytes,
       memoryRssBytes: memoryBytes,
+      processes: 1,
     };
+  }
+
+  written(load: Partial<Load>): number {
+    return { ...IDLE, ...load, ...this.#script.load }.diskBytes;
   }
 
   print(line: string): void {

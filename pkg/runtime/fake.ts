@@ -342,6 +342,12 @@ export class FakeRuntime implements ContainerRuntime {
     if (c) this.#drop(c);
   }
 
+  async writableSize(id: string, signal: AbortSignal): Promise<number | undefined> {
+    await this.#enter("writableSize", signal);
+    const c = this.world.containers.get(id);
+    return c?.written(this.load(c.config));
+  }
+
   async updateContainer(id: string, r: LiveResources, signal: AbortSignal): Promise<void> {
     await this.#enter("updateContainer", signal);
     this.#container(id).update(r);

@@ -173,6 +173,8 @@ export interface Usage {
   readonly memoryWorkingSetBytes: number;
   /** Anonymous memory. */
   readonly memoryRssBytes: number;
+  /** And threads. */
+  readonly processes?: number;
 }
 
 export interface ContainerStats extends Usage {
@@ -199,6 +201,8 @@ export interface RuntimeInfo {
   readonly appArmor?: boolean;
   /** Mounts can be read-only with all that is mounted below them. */
   readonly recursiveReadOnly?: boolean;
+  /** Where images and containers are kept, on the runtime's own machine. */
+  readonly imageDir?: string;
 }
 
 export interface ContainerRuntime extends ImageVerbs {
@@ -230,6 +234,8 @@ export interface ContainerRuntime extends ImageVerbs {
   /** TERM, then after `graceSeconds` KILL. Resolves when it has exited. */
   stopContainer(id: string, graceSeconds: number, signal: AbortSignal): Promise<void>;
   removeContainer(id: string, signal: AbortSignal): Promise<void>;
+  /** Bytes that a container has written beside its volumes; undefined when it is gone. The runtime may have to count. */
+  writableSize(id: string, signal: AbortSignal): Promise<number | undefined>;
   /** While it runs. Refuses to take away memory that is in use. */
   updateContainer(id: string, r: LiveResources, signal: AbortSignal): Promise<void>;
   logs(id: string, o: LogOptions, signal: AbortSignal): AsyncIterable<LogChunk>;

@@ -5,6 +5,8 @@ import { newestOf, type Pod } from "../facts.ts";
 import { allocateDevices, NoDevice, type PodDevices } from "./allocate.ts";
 import { type AllocatedDevices, type DeviceInventory, handOver } from "./devices.ts";
 
+const runs = (actual: RuntimePod | undefined) => actual?.containers.some((c) => c.state === "running") ?? false;
+
 export interface Holder {
   readonly pod: Pod | undefined;
   readonly actual: RuntimePod | undefined;
@@ -52,7 +54,7 @@ export class DeviceManager {
 
   #allocate(pod: Pod): PodDevices {
     const uid = pod.metadata.uid ?? "";
-    const holders = [...this.#holders()].filter((h) => h.holdsResources && h.pod);
+    const holders = [...this.#holders()].filter((h) => h.pod && (h.holdsResources || runs(h.actual)));
     const known = new Set(holders.map((h) => h.pod?.metadata.uid ?? ""));
     for (const other of this.#given.keys()) if (!known.has(other) && other !== uid) this.#given.delete(other);
     const taken = holders

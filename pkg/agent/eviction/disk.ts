@@ -1,10 +1,48 @@
-/** What a directory takes on its disk. */
+/** What a Pod takes on its node's disk. */
 import { lstat, readdir } from "node:fs/promises";
 import { join } from "node:path";
+import type { ContainerRuntime, RuntimeContainer } from "../../runtime/runtime.ts";
+import type { Pod } from "../facts.ts";
+import type { PodDisk } from "./local-storage.ts";
 
 export interface DirectoryUse {
   readonly bytes: number;
   readonly inodes: number;
+}
+
+export interface PodDiskInput {
+  readonly runtime: Pick<ContainerRuntime, "writableSize" | "logSize">;
+  readonly dataDir: string;
+  readonly pod: Pod;
+  readonly containers: readonly RuntimeContainer[];
+}
+
+/** What cannot be seen (on a daemon's machine elsewhere) counts as nothing. */
+export async function readPodDisk(i: PodDiskInput, signal: AbortSignal): Promise<PodDisk> {
+  const emptyDirs = (i.pod.spec?.volumes ?? []).filter((v) => v.emptyDir && v.emptyDir.medium !== "Memory");
+  const [containers, volumes] = await Promise.all([
+    Promise.all(i.containers.map((c) => containerDisk(i, c, signal))),
+    Promise.all(
+      emptyDirs.map(async ({ name }): Promise<[string, DirectoryUse]> => {
+        const dir = join(i.dataDir, "pods", i.pod.metadata.uid ?? "", "volumes", name);
+        return [name, await directoryUse(dir, signal)];
+      }),
+    ),
+  ]);
+  return {
+    containers: new Map(containers),
+    volumes: new Map(volumes.map(([name, use]) => [name, use.bytes])),
+    inodes: volumes.reduce((sum, [, use]) => sum + use.inodes, 0),
+  };
+}
+
+async function containerDisk(
+  { runtime }: PodDiskInput,
+  c: RuntimeContainer,
+  signal: AbortSignal,
+): Promise<[string, number]> {
+  const [layer, logs] = await Promise.all([runtime.writableSize(c.id, signal), runtime.logSize(c.id)]);
+  return [c.name, (layer ?? 0) + (logs ?? 0)];
 }
 
 /**

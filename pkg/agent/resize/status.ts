@@ -7,7 +7,8 @@ import { rfc3339 } from "../../util/clock.ts";
 import { type Container, containersOf, initContainersOf, newestOf, type Pod, type StepError } from "../facts.ts";
 import { quotaOf, sharesOf } from "../resources.ts";
 import type { Resources } from "./allocation.ts";
-import type { PendingResize } from "./allocations.ts";
+import type { StatusEvent } from "../transitions.ts";
+import type { Offer, PendingResize } from "./allocations.ts";
 import { liveResourcesOf, planResize } from "./plan.ts";
 
 export interface ResizeStatusInput {
@@ -124,6 +125,24 @@ function isInProgress({ pod, actual }: ResizeStatusInput): boolean {
     const newest = newestOf(actual, c.name);
     return newest !== undefined && planResize(pod, c, newest) !== undefined;
   });
+}
+
+/** What was decided about a change of resources. `pod`: as it asks for it. */
+export function resizeEvent(
+  decided: NonNullable<Offer["decided"]>,
+  pod: Pod,
+  pending: PendingResize | undefined,
+): StatusEvent {
+  if (decided === "ResizeStarted") return { type: "Normal", reason: decided, message: resizeMessage("started", pod) };
+  const message = resizeMessage(pending?.reason ?? "", pod, pending?.message);
+  return { type: "Warning", reason: decided, message };
+}
+
+/** Everything has what it was granted. `pod`: with its status before. */
+export function resizeEnd(pod: Pod, now: PodStatus): readonly StatusEvent[] {
+  const inProgress = (s: Pod["status"]) => s?.conditions?.some((c) => c.type === "PodResizeInProgress") ?? false;
+  if (!inProgress(pod.status) || inProgress(now) || now.phase !== "Running") return [];
+  return [{ type: "Normal", reason: "ResizeCompleted", message: resizeMessage("completed", pod) }];
 }
 
 /** `Pod resize started: {"containers":[…],"generation":2}` */

@@ -114,6 +114,7 @@ export class DockerRuntime implements ContainerRuntime {
       osImage: i["OperatingSystem"] ?? "",
       operatingSystem: i["OSType"] ?? "",
       architecture: architectures[i["Architecture"] ?? ""] ?? i["Architecture"] ?? "",
+      ...(i["DockerRootDir"] && { imageDir: i["DockerRootDir"] }),
       appArmor: i.SecurityOptions?.some((o) => o.startsWith("name=apparmor")) ?? false,
       recursiveReadOnly: Number.parseInt(i["ServerVersion"] ?? "", 10) >= RECURSIVE_READ_ONLY,
     };
@@ -273,6 +274,11 @@ export class DockerRuntime implements ContainerRuntime {
     // 409: another removal is under way.
     await unless(404, this.api.request({ ...call, alsoOk: [409] }));
     this.#pods.forget(id);
+  }
+
+  async writableSize(id: string, signal: AbortSignal): Promise<number | undefined> {
+    const call = { path: `${container(id)}/json`, query: { size: true }, signal };
+    return (await unless(404, this.api.request<{ SizeRw?: number }>(call)))?.SizeRw;
   }
 
   async updateContainer(id: string, r: LiveResources, signal: AbortSignal): Promise<void> {
