@@ -25,13 +25,7 @@ const differsFrom =
     v !== value;
 
 const CONTAINER: Rows = {
-  lifecycle: present,
-  restartPolicyRules: present,
   volumeDevices: present,
-  restartPolicy: present,
-  // What everybody has who says nothing of it.
-  terminationMessagePath: differsFrom("/dev/termination-log"),
-  terminationMessagePolicy: is("FallbackToLogsOnError"),
   "volumeMounts[].mountPropagation": differsFrom("None"),
   "volumeMounts[].recursiveReadOnly": differsFrom("Disabled"),
   "volumeMounts[].subPathExpr": present,
@@ -52,7 +46,6 @@ const IGNORED: Rows = {
   hostPID: is(true),
   setHostnameAsFQDN: is(true),
   imagePullSecrets: filled,
-  ephemeralContainers: filled,
   "volumes[].emptyDir.medium": differsFrom(""),
   "volumes[].emptyDir.sizeLimit": present,
   "securityContext.fsGroup": present,
@@ -60,18 +53,8 @@ const IGNORED: Rows = {
   "securityContext.seLinuxOptions": present,
   "securityContext.appArmorProfile": present,
   "securityContext.seccompProfile.type": differsFrom("RuntimeDefault"),
-  ...within("initContainers[]", {
-    ...CONTAINER,
-    livenessProbe: present,
-    readinessProbe: present,
-    startupProbe: present,
-  }),
-  ...within("containers[]", {
-    ...CONTAINER,
-    "livenessProbe.grpc": present,
-    "readinessProbe.grpc": present,
-    "startupProbe.grpc": present,
-  }),
+  ...within("initContainers[]", CONTAINER),
+  ...within("containers[]", CONTAINER),
 };
 
 /** With these a Pod does not start, and an event says why. */

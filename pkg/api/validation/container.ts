@@ -12,13 +12,13 @@ import {
   type FieldErrors,
   forbidden,
   invalidValue,
-  notSupported,
   oneOf,
   required,
   unique,
 } from "./field.ts";
 import { validateLifecycle, validateProbes } from "./probe.ts";
 import { validateRequirements } from "./resources.ts";
+import { validateContainerRestart } from "./restart.ts";
 import { validateMounts } from "./volumes.ts";
 
 type ReadonlyContainer = DeepReadonly<Container>;
@@ -33,10 +33,7 @@ export function validateContainers(spec: Spec, field: string): FieldErrors {
   const taken = new Set(containers.map((c) => c.name));
   return [
     ...(containers.length ? [] : [required(main)]),
-    ...each(main, containers, (c, at) => [
-      ...validateContainer(c, spec, at),
-      ...(c.restartPolicy ? [forbidden(`${at}.restartPolicy`, "may not be set for non-init containers")] : []),
-    ]),
+    ...each(main, containers, (c, at) => [...validateContainer(c, spec, at), ...validateContainerRestart(c, at)]),
     ...unique(main, containers, (c) => c.name, ".name"),
     ...each(init, spec.initContainers, (c, at) => [
       ...validateContainer(c, spec, at),
@@ -61,7 +58,7 @@ export function validateContainer(c: ReadonlyContainer, spec: Spec, at: string):
     ...oneOf(`${at}.imagePullPolicy`, c.imagePullPolicy, ["Always", "IfNotPresent", "Never"]),
     ...validateRequirements(c.resources, `${at}.resources`),
     ...validateSecurity(c.securityContext, `${at}.securityContext`),
-    ...validateLifecycle(c, at),
+    ...validateLifecycle(c, spec, at),
     ...validateProbes(c, at),
   ];
 }
@@ -73,11 +70,11 @@ export function validateImage(image: string | undefined, field: string): FieldEr
 }
 
 function validateInitContainer(c: ReadonlyContainer, at: string): FieldErrors {
-  if (isRestartableInit(c)) return [];
-  const policy = c.restartPolicy ? [notSupported(`${at}.restartPolicy`, c.restartPolicy, ["Always"])] : [];
+  const restart = validateContainerRestart(c, at);
+  if (isRestartableInit(c)) return restart;
   const why = "may not be set for init containers without restartPolicy=Always";
   const unfit = (["lifecycle", "livenessProbe", "readinessProbe", "startupProbe"] as const).filter((k) => c[k]);
-  return [...policy, ...unfit.map((k) => forbidden(`${at}.${k}`, why))];
+  return [...restart, ...unfit.map((k) => forbidden(`${at}.${k}`, why))];
 }
 
 function validatePorts(

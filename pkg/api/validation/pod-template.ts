@@ -1,6 +1,7 @@
 /** Templates of Pods in the kinds that make Pods, and the selectors that must find those Pods again. */
 import type { DeepReadonly } from "../../util/types.ts";
 import type { LabelSelector, PodTemplateSpec } from "../generated/types.ts";
+import { validateRestartBackoff } from "../restart-backoff.ts";
 import { fromLabelSelector, matchesLabels } from "../selectors.ts";
 import { type FieldErrors, forbidden, invalidValue, notSupported, required } from "./field.ts";
 import { validateAnnotations, validateLabels } from "./meta.ts";
@@ -15,6 +16,7 @@ export function validatePodTemplate(t: Template | undefined, field: string): Fie
   return [
     ...validateLabels(t?.metadata?.labels, `${field}.labels`),
     ...validateAnnotations(t?.metadata?.annotations, `${field}.annotations`),
+    ...validateRestartBackoff(t?.metadata?.annotations, `${field}.annotations`),
     ...(spec ? validatePodSpec(spec, `${field}.spec`) : [required(`${field}.spec.containers`)]),
     ...(spec?.ephemeralContainers?.length
       ? [forbidden(`${field}.spec.ephemeralContainers`, "ephemeral containers not allowed in pod template")]

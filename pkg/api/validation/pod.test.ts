@@ -200,8 +200,31 @@ describe("containers", () => {
     ],
     [
       "restart policy",
-      { restartPolicy: "Always" },
-      "spec.containers[0].restartPolicy: Forbidden: may not be set for non-init containers",
+      { restartPolicy: "Sometimes" },
+      'spec.containers[0].restartPolicy: Unsupported value: "Sometimes": supported values: "Always", "Never", "OnFailure"',
+    ],
+    [
+      "restart rules without a policy",
+      { restartPolicyRules: [{ action: "Restart", exitCodes: { operator: "In", values: [42] } }] },
+      "spec.containers[0].restartPolicy: Required value: must specify restartPolicy when restart rules are used",
+    ],
+    [
+      "restart rule",
+      {
+        restartPolicy: "Never",
+        restartPolicyRules: [{ action: "Reboot", exitCodes: { operator: "Like" } }, { action: "Restart" }],
+      },
+      'spec.containers[0].restartPolicyRules[0].action: Unsupported value: "Reboot": supported values: "Restart"\nspec.containers[0].restartPolicyRules[0].exitCodes.operator: Unsupported value: "Like": supported values: "In", "NotIn"\nspec.containers[0].restartPolicyRules[1].exitCodes: Required value: must be specified',
+    ],
+    [
+      "stop signal of an unknown system",
+      { lifecycle: { stopSignal: "SIGUSR1" } },
+      "spec.containers[0].lifecycle.stopSignal: Forbidden: may not be set for containers with empty `spec.os.name`",
+    ],
+    [
+      "a sleep longer than the grace",
+      { lifecycle: { preStop: { sleep: { seconds: 31 } } } },
+      "spec.containers[0].lifecycle.preStop.sleep: Invalid value: 31: must be non-negative and less than terminationGracePeriodSeconds (30)",
     ],
   ])("%s", (_, container, message) => {
     expect(lines(validatePod(podWith({}, container))).join("\n")).toContain(message);

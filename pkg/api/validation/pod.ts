@@ -1,6 +1,7 @@
 /** A Pod's spec, beyond what the schema says. Runs after defaulting: what is empty by then was written empty. */
 import type { DeepReadonly } from "../../util/types.ts";
 import type { HostAlias, Pod, PodSecurityContext, PodSpec } from "../generated/types.ts";
+import { validateRestartBackoff } from "../restart-backoff.ts";
 import { dnsLabel, dnsSubdomain, type NameCheck, qualifiedName } from "../names.ts";
 import { validateContainers, validateId } from "./container.ts";
 import { checked, checkedRequired, each, type FieldErrors, invalidValue, oneOf, required, unique } from "./field.ts";
@@ -15,7 +16,10 @@ type Spec = DeepReadonly<PodSpec>;
 const MAX_INT32 = 2 ** 31 - 1;
 
 export function validatePod(pod: DeepReadonly<Pod>): FieldErrors {
-  return pod.spec ? validatePodSpec(pod.spec, "spec") : [required("spec.containers")];
+  return [
+    ...validateRestartBackoff(pod.metadata?.annotations, "metadata.annotations"),
+    ...(pod.spec ? validatePodSpec(pod.spec, "spec") : [required("spec.containers")]),
+  ];
 }
 
 /** Also for the specs in templates, at `spec.template.spec`. */

@@ -1,6 +1,6 @@
 /** Probes and lifecycle hooks. */
 import type { DeepReadonly } from "../../util/types.ts";
-import type { Container, LifecycleHandler, Probe } from "../generated/types.ts";
+import type { Container, LifecycleHandler, PodSpec, Probe } from "../generated/types.ts";
 import { portName, portNumber } from "../names.ts";
 import {
   checked,
@@ -13,6 +13,7 @@ import {
   positive,
   required,
 } from "./field.ts";
+import { validateStopSignal } from "./restart.ts";
 
 type ReadonlyContainer = DeepReadonly<Container>;
 type Handler = DeepReadonly<Pick<Probe, "exec" | "httpGet" | "tcpSocket" | "grpc"> & Pick<LifecycleHandler, "sleep">>;
@@ -57,12 +58,23 @@ function validateProbe(p: DeepReadonly<Probe> | undefined, field: string): Field
   ];
 }
 
-export function validateLifecycle(c: ReadonlyContainer, field: string): FieldErrors {
-  const { postStart, preStop } = c.lifecycle ?? {};
+export function validateLifecycle(c: ReadonlyContainer, spec: DeepReadonly<PodSpec>, field: string): FieldErrors {
+  const { postStart, preStop, stopSignal } = c.lifecycle ?? {};
+  const at = `${field}.lifecycle`;
   return [
-    ...(postStart ? validateHandler(postStart, `${field}.lifecycle.postStart`) : []),
-    ...(preStop ? validateHandler(preStop, `${field}.lifecycle.preStop`) : []),
+    ...(postStart ? validateHook(postStart, spec, `${at}.postStart`) : []),
+    ...(preStop ? validateHook(preStop, spec, `${at}.preStop`) : []),
+    ...validateStopSignal(stopSignal, spec, `${at}.stopSignal`),
   ];
+}
+
+/** One that sleeps past the grace period would never come to its end. */
+function validateHook(h: DeepReadonly<LifecycleHandler>, spec: DeepReadonly<PodSpec>, field: string): FieldErrors {
+  const seconds = h.sleep?.seconds ?? 0;
+  const grace = spec.terminationGracePeriodSeconds ?? 30;
+  if (seconds >= 0 && seconds <= grace) return validateHandler(h, field);
+  const why = `must be non-negative and less than terminationGracePeriodSeconds (${grace})`;
+  return [invalidValue(`${field}.sleep`, seconds, why)];
 }
 
 function validateHandler(h: Handler, field: string): FieldErrors {
