@@ -121,6 +121,16 @@ export const controllerRoleRows: Readonly<Record<string, readonly Row[]>> = {
     ["delete get list watch", "core", "pods"],
     EVENTS,
   ],
+  // Not of Kubernetes: the service proxy, the policies and the DNS of a node.
+  "node-network": [
+    ["list watch", "core", "namespaces nodes pods"],
+    ["create get list watch", "core", "services"],
+    ["list watch", "core", "configmaps"],
+    ["create get list patch update watch", "discovery.k8s.io", "endpointslices"],
+    ["list watch", "networking.k8s.io", "networkpolicies"],
+    ["create get list patch watch", "coordination.k8s.io", "leases"],
+    EVENTS,
+  ],
   "persistent-volume-binder": [
     ["create delete get list update watch", "core", "persistentvolumes"],
     ["update", "core", "persistentvolumes/status"],
