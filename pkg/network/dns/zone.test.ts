@@ -37,14 +37,9 @@ const zone = zoneOf({
 });
 
 const data = (r: ResourceRecord) => {
-  switch (r.type) {
-    case "SRV":
-      return `SRV ${r.data.priority} ${r.data.weight} ${r.data.port} ${r.data.target}`;
-    case "SOA":
-      return `SOA ${r.data.mname} ${r.data.serial} ${r.data.minimum}`;
-    default:
-      return `${r.type} ${String(r.data)}`;
-  }
+  if (r.type === "SRV") return `SRV ${r.data.priority} ${r.data.weight} ${r.data.port} ${r.data.target}`;
+  if (r.type === "SOA") return `SOA ${r.data.mname} ${r.data.serial} ${r.data.minimum}`;
+  return `${r.type} ${typeof r.data === "string" ? r.data : JSON.stringify(r.data)}`;
 };
 const say = (a: Answer | undefined) => (a ? `${a.rcode} ${a.answers.map(data).join(", ")}`.trim() : "not ours");
 
