@@ -71,11 +71,12 @@ export class NodeReporter {
   }
 
   /**
-   * Renews the Lease every `intervalMs`, whatever else hangs; and writes the status when it changed or is old. Who was
-   * silent for so long that it may have been given up says how it is as soon as it is heard again.
+   * Renews the Lease every `intervalMs`, whatever else hangs; and writes the status when it changed or is old, looking
+   * no more often than that. Who was silent for so long that it may have been given up says how it is as soon as it is
+   * heard again.
    */
   async heartbeat(intervalMs: number, signal: AbortSignal): Promise<void> {
-    await Promise.all([this.#beat(intervalMs, signal), this.#look(signal)]);
+    await Promise.all([this.#beat(intervalMs, signal), this.#look(Math.max(intervalMs, STATUS_MS), signal)]);
   }
 
   async #beat(intervalMs: number, signal: AbortSignal): Promise<void> {
@@ -93,11 +94,11 @@ export class NodeReporter {
     }
   }
 
-  async #look(signal: AbortSignal): Promise<void> {
+  async #look(intervalMs: number, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const soon = new AbortController();
       this.#lookNow = () => soon.abort();
-      await pause(this.#o.clock, STATUS_MS, AbortSignal.any([signal, soon.signal]));
+      await pause(this.#o.clock, intervalMs, AbortSignal.any([signal, soon.signal]));
       if (signal.aborted) return;
       await this.report(signal).catch((error: unknown) => {
         if (!signal.aborted) this.#o.log.warn({ err: error }, "node status not written, will retry");

@@ -53,6 +53,9 @@ export class Reader {
   readonly #storage: Storage;
   readonly #cache: WatchCache;
   readonly #clock: Clock;
+  /** Of the watchers that want bookmarks. */
+  readonly #told = new Set<() => void>();
+  #round: Disposable | undefined;
 
   constructor(o: { store: Store; storage: Storage; cache: WatchCache; clock: Clock }) {
     this.#store = o.store;
@@ -119,7 +122,12 @@ export class Reader {
       ...((asked.view ?? asked.custom) && { shownAs: asked }),
       onEnd: () => timers.forEach((t) => t[Symbol.dispose]()),
     });
-    if (o.bookmarks) this.#bookmarks(asked, watcher, timers, o.timeoutMs);
+    if (watcher.ended) return watcher;
+    if (o.bookmarks) timers.add(this.#bookmarks(asked, watcher));
+    if (o.bookmarks && o.timeoutMs !== undefined && o.timeoutMs > LAST_BOOKMARK_MS) {
+      const tell = () => watcher.push(bookmark(asked, this.#cache.revision, false));
+      timers.add(this.#clock.after(o.timeoutMs - LAST_BOOKMARK_MS, tell));
+    }
     if (o.timeoutMs !== undefined) timers.add(this.#clock.after(o.timeoutMs, () => watcher.end()));
     return watcher;
   }
@@ -162,21 +170,22 @@ export class Reader {
     }
   }
 
-  /** Tells an idle watcher how far it has come, so that it can continue from there. */
-  #bookmarks(def: ResourceDef, watcher: Watcher, timers: Set<Disposable>, timeoutMs: number | undefined): void {
+  /** Has the watcher told now and then how far it has come, so that it can continue from there. One round serves all. */
+  #bookmarks(def: ResourceDef, watcher: Watcher): Disposable {
     const tell = () => watcher.push(bookmark(def, this.#cache.revision, false));
-    const arm = () => {
-      const timer = this.#clock.after(BOOKMARK_MS, () => {
-        timers.delete(timer);
-        tell();
-        if (!watcher.ended) arm();
-      });
-      timers.add(timer);
+    this.#told.add(tell);
+    if (this.#told.size === 1) this.#round = this.#clock.after(BOOKMARK_MS, () => this.#tellAll());
+    return {
+      [Symbol.dispose]: () => {
+        this.#told.delete(tell);
+        if (this.#told.size === 0) this.#round?.[Symbol.dispose]();
+      },
     };
-    arm();
-    if (timeoutMs !== undefined && timeoutMs > LAST_BOOKMARK_MS) {
-      timers.add(this.#clock.after(timeoutMs - LAST_BOOKMARK_MS, tell));
-    }
+  }
+
+  #tellAll(): void {
+    this.#round = this.#clock.after(BOOKMARK_MS, () => this.#tellAll());
+    for (const tell of this.#told) tell();
   }
 }
 
