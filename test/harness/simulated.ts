@@ -156,8 +156,11 @@ export class SimulatedCluster implements AsyncDisposable {
    * With this many plain nodes. Resolves when they are Ready. Their hearts beat seldom, and they are missed late, so that
    * weeks pass quickly; `lively`: as in a real cluster.
    */
-  static async start(o: { nodes?: number; seed?: number; lively?: boolean } = {}): Promise<SimulatedCluster> {
-    const cluster = new SimulatedCluster(o.seed ?? 1, o.lively ? {} : SLOW_NODES);
+  static async start(
+    o: { nodes?: number; seed?: number; lively?: boolean; heartbeatMs?: number } = {},
+  ): Promise<SimulatedCluster> {
+    const { heartbeatMs = SLOW_NODES.heartbeatMs } = o;
+    const cluster = new SimulatedCluster(o.seed ?? 1, o.lively ? {} : { heartbeatMs });
     await cluster.startApiServer();
     const { signal } = cluster.#stop;
     const parts = (name: string, user: string) => ({
