@@ -49,7 +49,9 @@ export interface DnsOptions {
 
 export const CLUSTER_DOMAIN = "cluster.local";
 export const SETTINGS_NAME = "mini-kube-dns";
-const RETRY = { initialMs: 250, maxMs: 5_000, jitter: 0.2 };
+const RETRY = { initialMs: 100, maxMs: 5_000, jitter: 0.2 };
+/** So often it is tried before it is said to fail: 6 s in all. */
+const PATIENCE = 6;
 
 /** Runs until the signal aborts. An address that is not there yet, or is taken, is tried again, and said to be missing. */
 export async function runDns(o: DnsOptions, signal: AbortSignal): Promise<void> {
@@ -118,8 +120,8 @@ async function serve(o: DnsOptions, parts: Parts, signal: AbortSignal): Promise<
   for (let failures = 1; !signal.aborted; failures++) {
     try {
       const resolve = resolver.resolve.bind(resolver);
-      await using server = await DnsServer.listen({ ...o, port: o.port ?? 53, resolve, metrics });
-      await using page = await serveMetrics(metrics, o.address, o.metricsPort ?? 9153);
+      await using server = await onPort(o.port, 53, (port) => DnsServer.listen({ ...o, port, resolve, metrics }));
+      await using page = await onPort(o.metricsPort, 9153, (port) => serveMetrics(metrics, o.address, port));
       const at = { port: server.port, metricsPort: page.port };
       o.log.info({ address: o.address, ...at }, "dns: listening");
       await publish(o, at, signal);
@@ -128,13 +130,29 @@ async function serve(o: DnsOptions, parts: Parts, signal: AbortSignal): Promise<
     } catch (error) {
       if (signal.aborted) return;
       const why = error instanceof Error ? error.message : String(error);
-      if (why !== said) {
-        o.log.warn({ err: error, address: o.address }, "dns: cannot listen; will try again");
+      o.log.debug({ err: error, address: o.address }, "dns: cannot listen; will try again");
+      // The bridge of the node's Pods may come a moment later.
+      if (failures > PATIENCE && why !== said) {
+        o.log.warn({ err: error, address: o.address }, "dns: cannot listen; Pods get no names until it can");
         events.event(subjectOf(nodes, { metadata: { name: o.nodeName } }), "Warning", "DNSNotServed", why);
+        said = why;
       }
-      said = why;
       await o.clock.sleep(backoffMs(failures, RETRY, o.random), signal).catch(() => {}); // an abort; the loop sees it
     }
+  }
+}
+
+/**
+ * Somebody on this machine may listen on all its addresses. Clients come through the Service, which leads them to any
+ * port: where none was asked for, another one does.
+ */
+async function onPort<T>(asked: number | undefined, usual: number, listen: (port: number) => Promise<T>): Promise<T> {
+  try {
+    return await listen(asked ?? usual);
+  } catch (error) {
+    const taken = (error as NodeJS.ErrnoException).code === "EADDRINUSE";
+    if (!taken || asked !== undefined) throw error;
+    return await listen(0);
   }
 }
 

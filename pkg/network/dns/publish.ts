@@ -18,7 +18,8 @@ export const DNS_SERVICE = "kube-dns";
 export const DNS_LABELS = { "k8s-app": DNS_SERVICE };
 const MANAGER = "dns.mini-kube.io";
 
-const PORTS = [
+/** The Service's. */
+export const DNS_PORTS = [
   { name: "dns", protocol: "UDP", port: 53 },
   { name: "dns-tcp", protocol: "TCP", port: 53 },
   { name: "metrics", protocol: "TCP", port: 9153 },
@@ -54,7 +55,7 @@ export function serviceFor({ serviceAddress }: Pick<PublishedDns, "serviceAddres
       clusterIP: serviceAddress,
       clusterIPs: [serviceAddress],
       internalTrafficPolicy: "Local",
-      ports: PORTS.map((p) => ({ ...p, targetPort: p.port })),
+      ports: DNS_PORTS.map((p) => ({ ...p, targetPort: p.port })),
     },
   };
 }
@@ -71,7 +72,7 @@ export function sliceFor(o: Omit<PublishedDns, "serviceAddress">): ApiObject & E
     },
     addressType: o.address.includes(":") ? "IPv6" : "IPv4",
     endpoints: [{ addresses: [o.address], conditions: { ready: true }, nodeName: o.nodeName }],
-    ports: PORTS.map(({ name, protocol }) => ({ name, protocol, port: portOf[name] })),
+    ports: DNS_PORTS.map(({ name, protocol }) => ({ name, protocol, port: portOf[name] })),
   };
 }
 

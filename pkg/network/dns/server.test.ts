@@ -35,7 +35,9 @@ afterEach(() => server[Symbol.asyncDispose]());
 describe("the server", () => {
   test("answers over UDP, and over TCP what was cut", async () => {
     expect((await exchange(at(), { name: "one", type: "A" }, soon())).answers).toMatchObject(many("one", 1));
-    expect((await exchange(at(), { name: "900.many", type: "A" }, soon())).answers).toMatchObject(many("900.many", 900));
+    expect((await exchange(at(), { name: "900.many", type: "A" }, soon())).answers).toMatchObject(
+      many("900.many", 900),
+    );
     expect(metrics.get("coredns_dns_requests_total", 'proto="udp",type="A"')).toBe(2);
     expect(metrics.get("coredns_dns_requests_total", 'proto="tcp",type="A"')).toBe(1);
     expect(metrics.text()).toContain('coredns_dns_responses_total{rcode="NOERROR"} 3\n');
