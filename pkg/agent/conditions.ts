@@ -11,6 +11,8 @@ export interface ConditionsInput {
   readonly mains: readonly ContainerStatus[];
   readonly initialized: boolean;
   readonly sandboxReady: boolean;
+  /** Why it has to go for the sake of others. */
+  readonly disrupted?: string;
   readonly now: number;
 }
 
@@ -31,6 +33,9 @@ export function podConditions(i: ConditionsInput): PodCondition[] {
     Ready: readyOf(i, containersReady),
     ContainersReady: containersReady,
     PodScheduled: YES,
+    ...(i.disrupted !== undefined && {
+      DisruptionTarget: { status: "True", reason: "TerminationByKubelet", message: i.disrupted },
+    }),
   };
   const old = i.pod.status?.conditions ?? [];
   const mine = Object.entries(own).map(([type, verdict]): PodCondition => {

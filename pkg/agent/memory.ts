@@ -106,13 +106,10 @@ export class PodMemory {
   #forget(actual: RuntimePod | undefined): void {
     const there = actual?.containers ?? [];
     const running = new Set(there.flatMap((c) => (c.state === "running" ? [c.id] : [])));
-    for (const id of [...this.postStarts.keys(), ...this.stops.keys()]) {
-      if (running.has(id)) continue;
-      this.postStarts.delete(id);
-      this.stops.delete(id);
+    for (const facts of [this.postStarts, this.stops, this.resizes]) {
+      for (const id of facts.keys()) if (!running.has(id)) facts.delete(id);
     }
-    for (const id of [...this.resizes.keys()]) if (!running.has(id)) this.resizes.delete(id);
-    for (const id of [...this.messages.keys()]) if (!there.some((c) => c.id === id)) this.messages.delete(id);
+    for (const id of this.messages.keys()) if (!there.some((c) => c.id === id)) this.messages.delete(id);
   }
 
   /** The next failure after `before`, with its time of retry. */

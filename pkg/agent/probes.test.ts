@@ -119,7 +119,7 @@ describe("liveness", () => {
     });
     p.h.runtime.delay("exec", 60_000);
     expect(await p.secondsUntil(() => p.status?.restartCount === 1)).toBe(7);
-    expect(p.h.events("Unhealthy")[0]).toBe("Liveness probe failed: timeout: no answer within 2s");
+    expect(p.h.events("Unhealthy")[0]).toBe('Liveness probe failed: command timed out: "alive" timed out after 2s');
     p.h.runtime.delay("exec", 0);
   });
 });

@@ -44,7 +44,8 @@ export function podStatus(i: StatusInput): PodStatus {
   const { phase, ...why } = ending(i, startTime) ?? { phase: phaseOf(i, { inits, mains, initialized }) };
   const sandboxReady = i.actual?.sandbox?.state === "running";
   const ip = sandboxReady ? (i.actual?.sandbox?.ip ?? hostIPOf(i)) : old?.podIP;
-  const conditions = podConditions({ pod, phase, inits, mains, initialized, sandboxReady, now });
+  const disrupted = facts.evicted?.disrupted && { disrupted: facts.evicted.message };
+  const conditions = podConditions({ pod, phase, inits, mains, initialized, sandboxReady, now, ...disrupted });
   return {
     ...carriedOver(old),
     ...(pod.metadata.generation !== undefined && { observedGeneration: pod.metadata.generation }),

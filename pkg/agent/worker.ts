@@ -12,6 +12,7 @@ import { pods } from "../api/kinds/core/pod.ts";
 import type { PodStatus } from "../api/generated/types.ts";
 import { RuntimeError, type RuntimePod } from "../runtime/runtime.ts";
 import { backoffMs } from "../util/backoff.ts";
+import { securityRefusal } from "./admit-security.ts";
 import { type NodeContext, podEvent } from "./context.ts";
 import { type Eviction, isTerminalPhase, newestOf, type Pod } from "./facts.ts";
 import { PodMemory } from "./memory.ts";
@@ -259,7 +260,7 @@ export class PodWorker {
     if (!pod || this.#admitted) return;
     this.#admitted = true;
     if (pod.status?.startTime !== undefined || pod.metadata.deletionTimestamp !== undefined) return;
-    memory.refused = this.#ctx.room.admit(pod);
+    memory.refused = securityRefusal(pod, this.#ctx.abilities) ?? this.#ctx.room.admit(pod);
     if (memory.refused) return podEvent(this.#ctx, pod, { type: "Warning", ...memory.refused });
     const unsupported = unsupportedFields(pod);
     if (unsupported.length === 0) return;
@@ -286,11 +287,12 @@ export class PodWorker {
     const { pod, status } = this.#s;
     const wanted = status?.wanted;
     if (!pod || !wanted) return pod;
-    const mine = wanted.conditions ?? [];
-    const foreign = (pod.status?.conditions ?? []).filter(
-      (c) => !mine.some((m) => m.type === c.type && OWN.has(c.type)),
+    const disrupted = this.#s.memory.evicted?.disrupted;
+    const mine = (wanted.conditions ?? []).filter(
+      (c) => OWN.has(c.type) || (disrupted && c.type === "DisruptionTarget"),
     );
-    return { ...pod, status: { ...wanted, conditions: [...mine.filter((c) => OWN.has(c.type)), ...foreign] } };
+    const foreign = (pod.status?.conditions ?? []).filter((c) => !mine.some((m) => m.type === c.type));
+    return { ...pod, status: { ...wanted, conditions: [...mine, ...foreign] } };
   }
 
   #report(now: number, signal: AbortSignal): void {
