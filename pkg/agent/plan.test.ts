@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import type { Pod as ApiPod } from "../api/generated/types.ts";
 import type { RuntimePod } from "../runtime/runtime.ts";
 import { parseYamlDocuments } from "../util/yaml.ts";
-import { NO_FACTS, type PodFacts } from "./facts.ts";
+import { type Eviction, NO_FACTS, type PodFacts, type ProbeFact, type StopFact } from "./facts.ts";
 import { planPod } from "./plan.ts";
 import type { PodAction } from "./plan-action.ts";
 import { restartDelayMs, specHash } from "./restart.ts";
@@ -18,6 +18,14 @@ interface Case {
   images?: Record<string, number>;
   volumesRemoved?: boolean;
   brokenSandbox?: string;
+  drained?: boolean;
+  endingSince?: number;
+  evicted?: Eviction;
+  /** By container id. */
+  messages?: Record<string, string>;
+  postStarts?: Record<string, "due" | "failed">;
+  probes?: Record<string, ProbeFact>;
+  stops?: Record<string, StopFact>;
   plan: PodAction[];
   status?: object;
 }
@@ -52,12 +60,27 @@ function factsOf(c: Case): PodFacts {
   const images = Object.entries(c.images ?? {}).map(
     ([name, attempt]) => [name, { state: "present", attempt, id: "" }] as const,
   );
-  const { volumesRemoved = false, brokenSandbox } = c;
-  return { ...NO_FACTS, images: new Map(images), volumesRemoved, ...(brokenSandbox && { brokenSandbox }) };
+  const { volumesRemoved = false, drained = true, brokenSandbox, evicted, endingSince } = c;
+  const stops = mapOf(c.stops).map(([id, s]) => [id, { ...s, since: s.since * 1000 }] as const);
+  return {
+    ...NO_FACTS,
+    images: new Map(images),
+    messages: new Map(mapOf(c.messages)),
+    postStarts: new Map(mapOf(c.postStarts)),
+    probes: new Map(mapOf(c.probes)),
+    stops: new Map(stops),
+    volumesRemoved,
+    drained,
+    ...(brokenSandbox && { brokenSandbox }),
+    ...(evicted && { evicted }),
+    ...(endingSince !== undefined && { endingSince: endingSince * 1000 }),
+  };
 }
 
+const mapOf = <T>(o: Record<string, T> = {}) => Object.entries(o);
+
 describe("golden files", () => {
-  test("are there", () => expect(files.length).toBeGreaterThan(15));
+  test("are there", () => expect(files.length).toBeGreaterThan(50));
 
   test.each(files)("%s", (file) => {
     const c = read(file);
