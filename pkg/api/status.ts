@@ -129,6 +129,11 @@ export function isReason(e: unknown, ...reasons: StatusReason[]): boolean {
   return e instanceof ApiError && reasons.includes(e.reason);
 }
 
+/** Nothing new may come into a namespace that is being deleted. */
+export function isNamespaceTerminating(e: unknown): boolean {
+  return e instanceof ApiError && !!e.details?.causes?.some((c) => c.reason === "NamespaceTerminating");
+}
+
 /** What a resource is called in messages: `pods "web" not found`, `deployments.apps "web" …`. */
 export interface ResourceName {
   group: string;

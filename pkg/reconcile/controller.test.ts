@@ -1,4 +1,5 @@
 import { describe, expect, it } from "@jest/globals";
+import { ApiError } from "../api/status.ts";
 import { seededRandom } from "../util/clock.ts";
 import { FakeClock } from "../util/fake-clock.ts";
 import { silent } from "../util/log.ts";
@@ -35,6 +36,22 @@ describe("runController", () => {
     queue.add("a");
     await clock.advance(10_000);
     expect(at.map((t) => t - t0)).toEqual([0, 100, 300, 1_000]);
+    await end();
+  });
+
+  it("R2: does not retry what the end of its namespace forbids", async () => {
+    let runs = 0;
+    const { clock, queue, end } = start(() => {
+      runs++;
+      const causes = [{ reason: "NamespaceTerminating", message: "namespace old is being terminated" }];
+      return Promise.reject(new ApiError("Forbidden", "unable to create new content", { causes }));
+    });
+    queue.add("old/web");
+    await clock.advance(60_000);
+    expect(runs).toBe(1);
+    queue.add("old/web");
+    await clock.advance(1_000);
+    expect(runs).toBe(2);
     await end();
   });
 

@@ -1,5 +1,5 @@
 import type { ObjectKey } from "../api/object.ts";
-import { isReason } from "../api/status.ts";
+import { isNamespaceTerminating, isReason } from "../api/status.ts";
 import type { Clock, Random } from "../util/clock.ts";
 import type { Logger } from "../util/log.ts";
 import type { WorkQueue } from "./workqueue.ts";
@@ -38,7 +38,8 @@ export interface ControllerOptions {
  * Hands the queue's keys to `reconcile` until the signal aborts; then waits for those under way, and closes the queue.
  *
  *  R1  At no time do two reconciles of one key run (WorkQueue I2).
- *  R2  A failure is retried with a back-off of its key alone; success, or an Outcome, resets that.
+ *  R2  A failure is retried with a back-off of its key alone; success, or an Outcome, resets that. What the end of its
+ *      namespace forbids is not retried.
  *  R3  Nothing a reconcile does or throws ends the loop.
  */
 export async function runController(o: ControllerOptions, signal: AbortSignal): Promise<void> {
@@ -72,6 +73,10 @@ async function reconcileOne(o: ControllerOptions, key: ObjectKey, signal: AbortS
     if (outcome !== "done") o.queue.addAfter(key, Math.ceil(outcome.againAfterMs));
   } catch (error) {
     if (signal.aborted) return;
+    if (isNamespaceTerminating(error)) {
+      o.queue.forget(key);
+      return log.debug({ err: error }, "reconcile: its namespace is being deleted, and it with that");
+    }
     const retryMs = Math.round(o.queue.retry(key));
     // A lost race is everyday life: the cache will catch up.
     if (isReason(error, "Conflict")) log.debug({ err: error, retryMs }, "reconcile: conflict, will retry");

@@ -6,7 +6,7 @@ import { replicaSets } from "../../api/kinds/apps/replicaset.ts";
 import { controllerOf, keyOf, nameOf, namespaceOf, uidOf } from "../../api/object.ts";
 import type { ResourceRef } from "../../api/resource.ts";
 import { fromLabelSelector } from "../../api/selectors.ts";
-import { ApiError, isReason } from "../../api/status.ts";
+import { isNamespaceTerminating, isReason } from "../../api/status.ts";
 import type { Cause } from "../../client/transport.ts";
 import { type Outcome, type ReconcileRun, runController } from "../../reconcile/controller.ts";
 import { EventRecorder, subjectOf } from "../../reconcile/events.ts";
@@ -110,7 +110,9 @@ class DeploymentController {
       await this.#replicaSets.create(rs, cause("NewTemplate"), signal);
     } catch (error) {
       if (isReason(error, "AlreadyExists")) await this.#onNameTaken(d, rs, { cause, signal });
-      if (signal.aborted || isReason(error, "AlreadyExists") || isTerminating(error)) throw error;
+      // Its namespace is gone or on its way out, and so is the Deployment: nobody need know.
+      const silent = isReason(error, "AlreadyExists", "NotFound") || isNamespaceTerminating(error);
+      if (signal.aborted || silent) throw error;
       const message = `Failed to create new replica set "${nameOf(rs)}": ${String((error as Error).message)}`;
       this.#recorder.event(subjectOf(REF, d), "Warning", "ReplicaSetCreateError", message);
       return message;
@@ -159,10 +161,4 @@ class DeploymentController {
       if (!isReason(error, "NotFound")) throw error;
     }
   }
-}
-
-/** Its namespace is on its way out: so is the Deployment. */
-function isTerminating(error: unknown): boolean {
-  if (isReason(error, "NotFound")) return true;
-  return error instanceof ApiError && !!error.details?.causes?.some((c) => c.reason === "NamespaceTerminating");
 }
