@@ -1,13 +1,18 @@
 /** The commands that start, stop and look at the cluster of this machine; the work is up.ts's, loaded when used. */
 import { CliError, UsageError } from "../../pkg/cli/io.ts";
 import { type CommandModule, examples } from "../../pkg/cli/command.ts";
+import { parseIpv4 } from "../../pkg/util/ipv4.ts";
+import { defineNodeFlags, type NodeFlags } from "./node-flags.ts";
 import type { Session } from "../../pkg/cli/session.ts";
 
-interface UpFlags {
+interface UpFlags extends NodeFlags {
   detach?: boolean;
   nodeName?: string;
   store?: string;
   port?: number;
+  address?: string;
+  podCidr?: string;
+  serviceCidr?: string;
   dataDir?: string;
   auditLog?: string;
   auditPolicy?: string;
@@ -31,6 +36,11 @@ function portOrNone(value: string): number | "none" {
   return value === "none" ? value : port(value);
 }
 
+function address(value: string): string {
+  if (parseIpv4(value) !== undefined) return value;
+  throw new UsageError(`--address ${value}: an IPv4 address of this machine is needed, like 192.168.1.10`);
+}
+
 function seconds(value: string): number {
   const n = Number(value.replace(/s$/, ""));
   if (!Number.isInteger(n) || n < 0) throw new UsageError(`${value}: a whole number of seconds is needed, like 40`);
@@ -48,12 +58,20 @@ const surroundings = (session: Session) => ({
 });
 
 export const upCommand: CommandModule = {
-  define: (c, run) =>
-    c
+  define: (c, run) => {
+    defineNodeFlags((flag, help) => void c.option(flag, help));
+    return c
       .option("-d, --detach", "leave it running in the background")
       .option("--node-name <name>", "this machine's name as a Node (default: its host name)")
       .option("--store <store>", "where the objects are kept: lmdb (default), memory or etcd://host:port,…", store)
       .option("--port <port>", "where the API is served (default: 6443)", port)
+      .option(
+        "--address <ip>",
+        "where other machines reach this one (default: nothing is reached from outside)",
+        address,
+      )
+      .option("--pod-cidr <cidr>", "the addresses of Pods (default: 10.244.0.0/16, or the next that is free)")
+      .option("--service-cidr <cidr>", "the addresses of Services (default: 10.96.0.0/16, or the next that is free)")
       .option("--data-dir <dir>", "where lmdb keeps its file (default: $MINI_KUBE_HOME/data)")
       .option("--audit-log <file>", "write down every request to the API: who, what, when, with what success")
       .option("--audit-policy <file>", "which requests, and how much of them (a Policy of audit.k8s.io/v1)")
@@ -75,6 +93,7 @@ export const upCommand: CommandModule = {
           "mini-kube up                                   in this terminal, until Ctrl-C",
           "mini-kube up --detach                          in the background; end it with: mini-kube down",
           "mini-kube up --store etcd://127.0.0.1:2379     keep the objects in etcd",
+          "mini-kube up --store etcd://10.0.0.1:2379 --address 10.0.0.2   one of several machines of a cluster",
         ),
       )
       .action(
@@ -82,7 +101,8 @@ export const upCommand: CommandModule = {
           const { up } = await import("./up.ts");
           await up({ ...flags, ...surroundings(session) });
         }),
-      ),
+      );
+  },
 };
 
 export const downCommand: CommandModule = {

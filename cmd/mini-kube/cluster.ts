@@ -4,18 +4,32 @@ import { mkdirSync } from "node:fs";
 import { destination, pino, stdTimeFunctions } from "pino";
 import { SERVER_VERSION } from "../../pkg/apiserver/discovery.ts";
 import type { HttpListener } from "../../pkg/apiserver/http.ts";
+import { keepEndpoint } from "../../pkg/apiserver/kubernetes-service.ts";
 import { ApiServer } from "../../pkg/apiserver/server.ts";
+import { Client } from "../../pkg/client/client.ts";
 import { readKubeconfig, singleKubeconfig, writeKubeconfig } from "../../pkg/client/kubeconfig.ts";
 import type { ControllerSettings } from "../../pkg/controllers/parts.ts";
+import type { Ranges } from "../../pkg/network/pod/ranges.ts";
+import { whatIsMissing } from "../../pkg/network/pod/tools.ts";
 import type { ContainerRuntime } from "../../pkg/runtime/runtime.ts";
 import { openStore } from "../../pkg/store/open.ts";
 import type { Store } from "../../pkg/store/store.ts";
 import { rfc3339, systemClock, systemRandom } from "../../pkg/util/clock.ts";
 import type { Logger } from "../../pkg/util/log.ts";
-import { certificateAuthority, type CertRequest, ensurePki, ensureSigningKey, type Pki } from "../../pkg/util/pki.ts";
+import {
+  certificateAuthority,
+  type CertRequest,
+  ensurePki,
+  ensureSigningKey,
+  type KeyPair,
+  type Pki,
+} from "../../pkg/util/pki.ts";
 import { dockerSocket } from "./docker-socket.ts";
+import { agreeNetwork, type ClusterNetwork, nodeRangesOf } from "./cluster-network.ts";
+import { shareIdentity } from "./shared-identity.ts";
 import { type Home, type RunningCluster, serveControl, type StopRequest } from "./home.ts";
 import type { IngressSettings } from "./ingress.ts";
+import type { NodeSettings as NodeResources } from "./node-flags.ts";
 import { type IdentityOptions, serveApi } from "./serve-api.ts";
 
 /** How soon a node counts as lost, and how long Pods stay on one that is; in seconds. */
@@ -31,8 +45,14 @@ export interface ClusterOptions {
   /** `lmdb`, `memory` or `etcd://host:port,…` */
   readonly store: string;
   readonly port: number;
+  /** Where other machines reach this one; undefined: nobody beyond this machine reaches anything. */
+  readonly address?: string | undefined;
+  /** What the user wants of them; the rest is chosen. */
+  readonly ranges: Partial<Ranges>;
   readonly identity: IdentityOptions;
   readonly nodes?: NodeSettings;
+  /** Of this machine. */
+  readonly node?: NodeResources;
   readonly autoscalerSyncSeconds?: number | undefined;
   readonly ingress?: IngressSettings;
   readonly env: NodeJS.ProcessEnv;
@@ -40,7 +60,7 @@ export interface ClusterOptions {
   readonly startedAt: number;
 }
 
-/** Everything of a one-process cluster listens here only; nothing on the network can reach it. */
+/** Here everything listens; on the network of the Pods, too; and elsewhere only if asked to. */
 const HOST = "127.0.0.1";
 
 // One signal ends a component, and each of its calls under way listens to it: many listeners are no leak here.
@@ -49,21 +69,33 @@ setMaxListeners(0);
 /** In the kubeconfig. */
 const CONTEXT = "mini-kube";
 const MASTERS = ["system:masters"];
-const CERTS = {
-  apiserver: {
-    commonName: "kube-apiserver",
-    dnsNames: ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"],
-    ips: [HOST],
-    usages: ["server"],
-  },
-  "apiserver-agent-client": {
-    commonName: "kube-apiserver-kubelet-client",
-    organizations: MASTERS,
-    usages: ["client"],
-  },
-  agent: { commonName: "mini-kube-agent", dnsNames: ["localhost"], ips: [HOST], usages: ["server"] },
-  admin: { commonName: "kubernetes-admin", organizations: MASTERS, usages: ["client"] },
-} as const satisfies Record<string, CertRequest>;
+const API_NAMES = [
+  "kubernetes",
+  "kubernetes.default",
+  "kubernetes.default.svc",
+  "kubernetes.default.svc.cluster.local",
+];
+
+/** `ips`: where API and agent are reached, beside the loopback address. */
+function certRequests(apiServiceIp: string, ips: readonly string[]) {
+  return {
+    apiserver: {
+      commonName: "kube-apiserver",
+      dnsNames: ["localhost", ...API_NAMES],
+      ips: [HOST, apiServiceIp, ...ips],
+      usages: ["server"],
+    },
+    "apiserver-agent-client": {
+      commonName: "kube-apiserver-kubelet-client",
+      organizations: MASTERS,
+      usages: ["client"],
+    },
+    agent: { commonName: "mini-kube-agent", dnsNames: ["localhost"], ips: [HOST, ...ips], usages: ["server"] },
+    admin: { commonName: "kubernetes-admin", organizations: MASTERS, usages: ["client"] },
+  } as const satisfies Record<string, CertRequest>;
+}
+
+type ClusterPki = Pki<keyof ReturnType<typeof certRequests>>;
 
 interface Parts {
   readonly home: Home;
@@ -71,6 +103,7 @@ interface Parts {
   readonly store: Store;
   readonly api: ApiServer;
   readonly listener: HttpListener;
+  readonly network: ClusterNetwork;
   readonly options: ClusterOptions;
 }
 
@@ -80,6 +113,7 @@ export class Cluster {
   readonly #parts: Parts;
   readonly #abort = new AbortController();
   readonly #components: Promise<void>;
+  readonly #endpoints: Promise<void>[] = [];
   /** Once the components are loaded. */
   #runtime: ContainerRuntime | undefined;
   readonly #readyAfterMs: number;
@@ -110,8 +144,14 @@ export class Cluster {
     const log = openLog(o);
     const store = await openStore(o.store, { dataDir: o.home.data, clock: systemClock, log });
     undo.push(() => store.close());
+    const network = await agreeNetwork(store, o.ranges);
+    undo.push(() => network.close());
+    // Whoever shares the store answers for the same cluster.
+    if (isShared(o)) await shareIdentity(store, o.home.pki);
+    const { serviceCidr, apiServiceIp } = network;
+    const ips = o.address === undefined ? [] : [o.address];
     const [pki, key, api] = await Promise.all([
-      ensurePki(o.home.pki, CERTS, systemClock),
+      ensurePki(o.home.pki, certRequests(apiServiceIp, ips), systemClock),
       ensureSigningKey(o.home.pki, "service-account"),
       ApiServer.open({
         store,
@@ -119,6 +159,7 @@ export class Cluster {
         random: systemRandom,
         log: log.child({ component: "apiserver" }),
         mountTokens: true,
+        serviceCidr,
         tolerationSeconds: o.nodes?.tolerationSeconds,
       }),
     ]);
@@ -134,12 +175,13 @@ export class Cluster {
       log: log.child({ component: "apiserver" }),
     });
     undo.push(() => listener.close());
+    if (o.address !== undefined) await listenAt(o.address, listener, certs.apiserver);
     writeOwnKubeconfig(o, pki);
-    cluster = new Cluster({ home: o.home, log, store, api, listener, options: o }, pki, control);
+    cluster = new Cluster({ home: o.home, log, store, api, listener, network, options: o }, pki, control);
     return cluster;
   }
 
-  private constructor(parts: Parts, pki: Pki<keyof typeof CERTS>, control: { close(): void }) {
+  private constructor(parts: Parts, pki: ClusterPki, control: { close(): void }) {
     this.#parts = parts;
     this.#readyAfterMs = systemClock.now() - parts.options.startedAt;
     this.stopped = new Promise((resolve) => {
@@ -153,8 +195,9 @@ export class Cluster {
   }
 
   /** Settles when all have ended. */
-  async #run(pki: Pki<keyof typeof CERTS>): Promise<void> {
-    const { api, options, home, log } = this.#parts;
+  async #run(pki: ClusterPki): Promise<void> {
+    const { api, options, home, log, network } = this.#parts;
+    if (options.address !== undefined) this.#publish(options.address);
     const { openRuntime, startComponents } = await import("./components.ts");
     if (this.#abort.signal.aborted) return;
     this.#runtime = openRuntime(options.clusterId, options.nodeName, options.env);
@@ -163,18 +206,51 @@ export class Cluster {
         transport: (user) => api.transport(user),
         runtime: this.#runtime,
         nodeName: options.nodeName,
-        host: HOST,
+        clusterId: options.clusterId,
+        host: options.address ?? HOST,
+        network: {
+          ...network,
+          address: options.address,
+          lacks: await whatIsMissing({ path: options.env.PATH, uid: process.getuid?.() }),
+          onGateway: (address) => this.#serveGateway(address),
+        },
         dataDir: home.data,
         agentCert: pki.certs.agent,
         caCert: pki.caCert,
-        controllers: controllerSettings(pki, options),
+        controllers: { ...controllerSettings(pki, options), nodeRanges: nodeRangesOf(network) },
         ingress: options.ingress ?? {},
-        replicated: options.store.startsWith("etcd"),
+        replicated: isShared(options),
         log,
       },
       this.#abort.signal,
     );
     await Promise.all(Object.entries(running).map(([name, done]) => this.#guard(name, done)));
+  }
+
+  /** Pods reach the API at the bridge of their node: nothing beyond this machine does. With what the agent is to serve there. */
+  async #serveGateway(address: string): Promise<KeyPair> {
+    const { home, log, listener, network } = this.#parts;
+    const { certs } = await ensurePki(home.pki, certRequests(network.apiServiceIp, [address]), systemClock);
+    try {
+      await listener.listenAlso(address, certs.apiserver);
+      this.#publish(address);
+    } catch (error) {
+      log.error({ err: error, address }, "the API cannot be reached by Pods: its port is in use on their bridge");
+    }
+    return certs.agent;
+  }
+
+  #publish(address: string): void {
+    const { api, listener, log } = this.#parts;
+    const client = new Client(api.transport(), "apiserver");
+    const own = {
+      client,
+      clock: systemClock,
+      log: log.child({ component: "apiserver" }),
+      address,
+      port: listener.port,
+    };
+    this.#endpoints.push(keepEndpoint(own, this.#abort.signal));
   }
 
   /** A component that ends though nobody asked it to takes the process down: the next start repairs, a half cluster lies. */
@@ -216,21 +292,37 @@ export class Cluster {
     const { log, listener, api, store } = this.#parts;
     log.info(request, "stopping");
     this.#abort.abort();
-    await this.#components;
+    await Promise.all([this.#components, ...this.#endpoints]);
     if (request.containers === "remove" && this.#runtime) {
-      const { removePods } = await import("./components.ts");
-      await removePods(this.#runtime).catch((error: unknown) => log.warn({ err: error }, "containers are left behind"));
+      const { removeAll } = await import("./components.ts");
+      const { clusterId } = this.#parts.options;
+      await removeAll(this.#runtime, clusterId).catch((error: unknown) =>
+        log.warn({ err: error }, "something is left behind"),
+      );
     }
     await listener.close();
     await api.close();
     await store.close();
+    this.#parts.network.close();
     log.info({}, "stopped");
     this.#hasStopped();
   }
 }
 
+const isShared = (o: Pick<ClusterOptions, "store">) => o.store.startsWith("etcd");
+
+async function listenAt(address: string, listener: HttpListener, pair: KeyPair): Promise<void> {
+  try {
+    await listener.listenAlso(address, pair);
+  } catch (error) {
+    const why =
+      (error as NodeJS.ErrnoException).code === "EADDRNOTAVAIL" ? "this machine does not have it" : String(error);
+    throw new Error(`--address ${address}: ${why}`, { cause: error });
+  }
+}
+
 function controllerSettings(
-  { caCert, ca }: Pki<keyof typeof CERTS>,
+  { caCert, ca }: ClusterPki,
   { nodes: { graceSeconds } = {}, autoscalerSyncSeconds }: Pick<ClusterOptions, "nodes" | "autoscalerSyncSeconds">,
 ): ControllerSettings {
   const nodeLifecycle = graceSeconds === undefined ? {} : { graceMs: graceSeconds * 1000 };
@@ -246,7 +338,7 @@ function openLog(o: ClusterOptions): Logger {
 }
 
 /** Written anew at each start, for port and certificates may have changed; the namespace the user chose stays chosen. */
-function writeOwnKubeconfig(o: ClusterOptions, pki: Pki<keyof typeof CERTS>): void {
+function writeOwnKubeconfig(o: ClusterOptions, pki: ClusterPki): void {
   const connection = { server: `https://${HOST}:${o.port}`, ca: pki.caCert, ...pki.certs.admin };
   const before = readKubeconfig(o.home.kubeconfig)?.contexts?.find((c) => c.name === CONTEXT);
   writeKubeconfig(o.home.kubeconfig, singleKubeconfig(CONTEXT, connection, before?.context.namespace));

@@ -13,6 +13,8 @@ import { runControllers } from "../../pkg/controllers/controllers.ts";
 import type { ControllerSettings } from "../../pkg/controllers/parts.ts";
 import { runAsLeader } from "../../pkg/reconcile/leader.ts";
 import { DockerRuntime } from "../../pkg/runtime/docker/docker.ts";
+import type { Ranges } from "../../pkg/network/pod/ranges.ts";
+import { podMtu } from "../../pkg/network/pod/uplink.ts";
 import type { ContainerRuntime } from "../../pkg/runtime/runtime.ts";
 import { runScheduler } from "../../pkg/scheduler/scheduler.ts";
 import { systemClock, systemRandom } from "../../pkg/util/clock.ts";
@@ -20,18 +22,31 @@ import type { Logger } from "../../pkg/util/log.ts";
 import type { KeyPair } from "../../pkg/util/pki.ts";
 import { dockerSocket } from "./docker-socket.ts";
 import { type IngressSettings, startIngress } from "./ingress.ts";
+import { dnsAddress, nodeNetwork, removeNetwork } from "./network.ts";
 
 /** What containers get between TERM and KILL when the whole cluster stops. */
 const STOP_GRACE_SECONDS = 2;
 /** Containers are gone by then, or left for the next start to find. */
 const REMOVE_DEADLINE_MS = 45_000;
+const SERVICE_ACCOUNT = "system:serviceaccount:kube-system";
 const SERVICE_ACCOUNTS = ["system:serviceaccounts", "system:serviceaccounts:kube-system"];
+
+export interface ComponentsNetwork extends Ranges {
+  /** Where other machines reach this one; undefined: nobody beyond this machine reaches anything. */
+  readonly address: string | undefined;
+  /** What the network lacks on this machine; undefined: nothing. */
+  readonly lacks: string | undefined;
+  /** The bridge of the Pods is there: with what the agent is to serve at its address. */
+  readonly onGateway: (address: string) => Promise<KeyPair>;
+}
 
 export interface ComponentsOptions {
   /** In-process calls as this user. */
   readonly transport: (user: User) => Transport;
   readonly runtime: ContainerRuntime;
   readonly nodeName: string;
+  readonly clusterId: string;
+  readonly network: ComponentsNetwork;
   /** Where the agent listens and the node is reached. */
   readonly host: string;
   /** Where the agent keeps the volumes of Pods. */
@@ -55,6 +70,10 @@ export function startComponents(o: ComponentsOptions, signal: AbortSignal): Read
     log: o.log.child({ component: name }),
   });
   const manager = component("kube-controller-manager", "system:kube-controller-manager");
+  const network =
+    o.network.lacks === undefined
+      ? nodeNetwork({ ...o, ...component("node-network", `${SERVICE_ACCOUNT}:node-network`, SERVICE_ACCOUNTS) })
+      : undefined;
   const agent = {
     ...component("kubelet", `system:node:${o.nodeName}`, ["system:nodes"]),
     runtime: o.runtime,
@@ -63,6 +82,19 @@ export function startComponents(o: ComponentsOptions, signal: AbortSignal): Read
     dataDir: join(o.dataDir, "agent"),
     version: SERVER_VERSION.gitVersion,
     serve: { host: o.host, port: 0, ...o.agentCert, clientCa: o.caCert },
+    ...(network && {
+      drained: network.drained,
+      guarded: network.guarded,
+      clusterDns: [dnsAddress(o.network.serviceCidr)],
+    }),
+    network: {
+      name: podBridge(o.clusterId),
+      mtu: podMtu(o.network.address),
+      masquerade: o.network.lacks !== undefined,
+      lacks: o.network.lacks,
+      useGateway: o.network.address === undefined,
+      onGateway: o.network.onGateway,
+    },
   };
   const identity = `${o.nodeName}_${randomUUID()}`;
   const once = (name: string, parts: typeof manager, run: (s: AbortSignal) => Promise<void>): Promise<void> =>
@@ -77,6 +109,7 @@ export function startComponents(o: ComponentsOptions, signal: AbortSignal): Read
       runControllers({ ...manager, ...o.controllers }, s),
     ),
     agent: runAgent(agent, signal),
+    ...(network && { network: network.run(signal) }),
     ingress: startIngress({ ...ingress, nodeName: o.nodeName, addresses: [o.host], settings: o.ingress }, signal),
   };
 }
@@ -85,6 +118,17 @@ export function startComponents(o: ComponentsOptions, signal: AbortSignal): Read
 export function openRuntime(clusterId: string, nodeName: string, env: NodeJS.ProcessEnv): DockerRuntime {
   const socketPath = dockerSocket(env);
   return new DockerRuntime({ clusterId, nodeName, ...(socketPath !== undefined && { socketPath }) });
+}
+
+/** The name of the Pods' network on this node, and of its bridge. */
+export const podBridge = (clusterId: string) => `mk-${clusterId}`;
+
+/** Containers and networks; the number of Pods that were there. */
+export async function removeAll(runtime: ContainerRuntime, clusterId: string): Promise<number> {
+  const count = await removePods(runtime);
+  await runtime.removeNetwork(podBridge(clusterId), AbortSignal.timeout(REMOVE_DEADLINE_MS));
+  await removeNetwork(clusterId, AbortSignal.timeout(REMOVE_DEADLINE_MS)).catch(() => {}); // no nft, no table
+  return count;
 }
 
 /** Stops and removes every container of the cluster; the number of Pods that were there. */

@@ -1,6 +1,5 @@
 /** The API over HTTPS with all that decides who may: tokens, the bootstrap policy, and the audit log. */
 import { readFileSync } from "node:fs";
-import { networkInterfaces } from "node:os";
 import { openAuditLog } from "../../pkg/apiserver/auth/audit-log.ts";
 import { policyOfLevel, readPolicy } from "../../pkg/apiserver/auth/audit-policy.ts";
 import { Audit } from "../../pkg/apiserver/auth/audit.ts";
@@ -8,7 +7,6 @@ import { ensurePolicy } from "../../pkg/apiserver/auth/ensure-policy.ts";
 import { openAccess } from "../../pkg/apiserver/auth/open.ts";
 import { tokenFileAuthenticator } from "../../pkg/apiserver/auth/token-file.ts";
 import { type HttpListener, type ListenOptions, listen } from "../../pkg/apiserver/http.ts";
-import { publishEndpoint } from "../../pkg/apiserver/kubernetes-service.ts";
 import type { ApiServer } from "../../pkg/apiserver/server.ts";
 import { Client } from "../../pkg/client/client.ts";
 import { systemClock, systemRandom } from "../../pkg/util/clock.ts";
@@ -38,9 +36,7 @@ export async function serveApi(api: ApiServer, o: ServeOptions): Promise<HttpLis
   const audited = await openAudit(o, o.log);
   try {
     const listener = await listen(api, { ...o, access, ...(audited && { audit: audited.audit }) });
-    const published = publish(api, o, listener.port);
     const close = async () => {
-      await published;
       await listener.close();
       await audited?.close();
     };
@@ -50,25 +46,6 @@ export async function serveApi(api: ApiServer, o: ServeOptions): Promise<HttpLis
     if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
     throw new Error(`port ${o.port} is in use by another program; choose another one with --port`, { cause: error });
   }
-}
-
-/** Nobody waits for it at the start; it never rejects. Nothing beyond this machine can use a loopback address. */
-async function publish(api: ApiServer, o: ServeOptions, port: number): Promise<void> {
-  const loopback = o.host === undefined || o.host === "localhost" || o.host.startsWith("127.") || o.host === "::1";
-  const address = loopback || o.host === "0.0.0.0" ? machineAddress() : o.host;
-  if (address === undefined) return;
-  try {
-    await publishEndpoint({ client: new Client(api.transport(), "apiserver"), address, port });
-  } catch (error) {
-    o.log.warn({ err: error, address }, "the endpoints of the Service kubernetes are not written");
-  }
-}
-
-/** The first that leads out of the machine, other than those that container engines make. */
-function machineAddress(): string | undefined {
-  const own = Object.entries(networkInterfaces()).filter(([name]) => !/^(docker|br-|veth|cni|virbr)/.test(name));
-  const all = own.flatMap(([, addresses]) => addresses ?? []);
-  return all.find((a) => a.family === "IPv4" && !a.internal && !a.address.startsWith("169.254."))?.address;
 }
 
 async function openAudit(o: IdentityOptions, log: Logger) {

@@ -8,14 +8,19 @@ import { spawn } from "node:child_process";
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, statSync } from "node:fs";
 import { hostname } from "node:os";
 import { fileURLToPath } from "node:url";
+import { type NodeFlags, nodeFlagsAgain, nodeSettings } from "./node-flags.ts";
 import { AlreadyRunning, askStatus, askStop, clusterId, type Home, openHome, type RunningCluster } from "./home.ts";
 
-export interface UpOptions {
+export interface UpOptions extends NodeFlags {
   readonly detach?: boolean | undefined;
   readonly nodeName?: string | undefined;
   /** `lmdb`, `memory` or `etcd://host:port,…` */
   readonly store?: string | undefined;
   readonly port?: number | undefined;
+  /** Where other machines reach this one. */
+  readonly address?: string | undefined;
+  readonly podCidr?: string | undefined;
+  readonly serviceCidr?: string | undefined;
   readonly dataDir?: string | undefined;
   readonly auditLog?: string | undefined;
   readonly auditPolicy?: string | undefined;
@@ -69,6 +74,11 @@ export function clusterOptions(home: Home, o: UpOptions) {
     nodeName: (o.nodeName ?? hostname()).toLowerCase(),
     store: o.store ?? "lmdb",
     port: o.port ?? 6443,
+    address: o.address,
+    ranges: {
+      ...(o.podCidr !== undefined && { podCidr: o.podCidr }),
+      ...(o.serviceCidr !== undefined && { serviceCidr: o.serviceCidr }),
+    },
     identity: { auditLog: o.auditLog, auditPolicy: o.auditPolicy, tokenFile: o.tokenFile },
     autoscalerSyncSeconds: o.horizontalPodAutoscalerSyncPeriod,
     ingress: {
@@ -77,6 +87,7 @@ export function clusterOptions(home: Home, o: UpOptions) {
       accessLog: o.ingressAccessLog,
       metricsPort: o.ingressMetricsPort,
     },
+    node: nodeSettings(o),
     nodes: { graceSeconds: o.nodeMonitorGracePeriod, tolerationSeconds: o.defaultTolerationSeconds },
     env: o.env,
   };
@@ -100,10 +111,14 @@ async function upDetached(home: Home, o: UpOptions): Promise<void> {
     ...(o.nodeName ? ["--node-name", o.nodeName] : []),
     ...(o.store ? ["--store", o.store] : []),
     ...(o.port ? ["--port", String(o.port)] : []),
+    ...(o.address ? ["--address", o.address] : []),
+    ...(o.podCidr ? ["--pod-cidr", o.podCidr] : []),
+    ...(o.serviceCidr ? ["--service-cidr", o.serviceCidr] : []),
     ...(o.dataDir ? ["--data-dir", o.dataDir] : []),
     ...(o.auditLog ? ["--audit-log", o.auditLog] : []),
     ...(o.auditPolicy ? ["--audit-policy", o.auditPolicy] : []),
     ...(o.tokenFile ? ["--token-file", o.tokenFile] : []),
+    ...nodeFlagsAgain(o),
     ...given("--node-monitor-grace-period", o.nodeMonitorGracePeriod),
     ...given("--default-toleration-seconds", o.defaultTolerationSeconds),
     ...given("--horizontal-pod-autoscaler-sync-period", o.horizontalPodAutoscalerSyncPeriod),
@@ -175,9 +190,10 @@ export async function down(o: DownOptions): Promise<void> {
 }
 
 async function removeLeftovers(home: Home, env: NodeJS.ProcessEnv): Promise<number> {
-  const { removePods, openRuntime } = await import("./components.ts");
+  const { removeAll, openRuntime } = await import("./components.ts");
   try {
-    return await removePods(openRuntime(clusterId(home), "", env));
+    const id = clusterId(home);
+    return await removeAll(openRuntime(id, "", env), id);
   } catch {
     // No Docker, no containers that could run.
     return 0;

@@ -5,7 +5,7 @@
  *  W1  No sandbox is made before the network is there; a Pod that waits for it says why.
  *  W2  What somebody takes away is made again.
  */
-import { networkInterfaces } from "node:os";
+import { createServer } from "node:net";
 import type { Node, NodeCondition } from "../api/generated/types.ts";
 import { nodes } from "../api/kinds/core/node.ts";
 import type { Client } from "../client/client.ts";
@@ -141,16 +141,16 @@ export class NodeNetwork {
     if (!wanted) return;
     const { name, mtu, masquerade, useGateway } = this.#o;
     const gateway = gatewayOf(wanted);
-    const moved = this.#subnet?.base !== wanted.base || this.#subnet.prefix !== wanted.prefix;
+    const before = { subnet: this.podCIDR, served: this.#served };
     const network = { name, subnet: formatCidr(wanted), gateway, mtu, masquerade };
     await this.#o.runtime.ensureNetwork(network, signal);
-    const here = useGateway && hasAddress(gateway);
+    const here = useGateway && (await hasAddress(gateway));
     // Before the first Pod is begun: it is told its host's address.
-    if (here) this.#served = gateway;
+    this.#served = here ? gateway : undefined;
     this.#subnet = wanted;
     for (const tell of this.#waiters) tell();
-    if (!moved) return;
-    if (here) await this.#serve(gateway);
+    if (before.subnet === network.subnet && before.served === this.#served) return;
+    if (this.#served !== undefined && before.served !== this.#served) await this.#serve(this.#served);
     this.#o.log.info({ network }, "the network of the Pods is ready");
     this.#o.onChange();
   }
@@ -190,6 +190,11 @@ function subnetOf(node: DeepReadonly<Node> | undefined): Ipv4Cidr | undefined {
   return parseIpv4Cidr(node?.spec?.podCIDR ?? "");
 }
 
-function hasAddress(address: string): boolean {
-  return Object.values(networkInterfaces()).some((all) => all?.some((a) => a.address === address));
+/** Asked by use: a bridge without Pods is not among the interfaces that Node lists. */
+function hasAddress(host: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", () => resolve(false));
+    server.listen({ host, port: 0, exclusive: true }, () => server.close(() => resolve(true)));
+  });
 }

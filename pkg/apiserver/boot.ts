@@ -7,7 +7,7 @@ import { HOSTPATH_PROVISIONER } from "../api/volumes.ts";
 import type { Transport } from "../client/transport.ts";
 import type { ClusterView } from "./admission.ts";
 import type { ResourceTable } from "./resource-table.ts";
-import { KUBERNETES_SERVICE } from "./kubernetes-service.ts";
+import { kubernetesService } from "./kubernetes-service.ts";
 import { systemPriorityClasses } from "./admission/priority.ts";
 
 const namespace = (name: string): ApiObject => ({ apiVersion: "v1", kind: "Namespace", metadata: { name } });
@@ -32,10 +32,10 @@ const metricsService: ApiObject & APIService = {
 };
 
 /** In the order in which they need each other; those of one row are made at once. */
-export const bootObjects: readonly (readonly ApiObject[])[] = [
+export const bootObjects = (apiServiceIp: string): readonly (readonly ApiObject[])[] => [
   ["default", "kube-system", "kube-public", "kube-node-lease"].map(namespace),
   systemPriorityClasses,
-  [standardClass, KUBERNETES_SERVICE, metricsService],
+  [standardClass, kubernetesService(apiServiceIp), metricsService],
 ];
 
 /** What a server must have for it. */
@@ -46,8 +46,8 @@ export interface BootServer {
 }
 
 /** Costs one look for each object that is there already. */
-export async function createBootObjects(server: BootServer): Promise<void> {
-  for (const row of bootObjects) await Promise.all(row.map((o) => ensure(server, o)));
+export async function createBootObjects(server: BootServer, apiServiceIp: string): Promise<void> {
+  for (const row of bootObjects(apiServiceIp)) await Promise.all(row.map((o) => ensure(server, o)));
 }
 
 async function ensure(server: BootServer, o: ApiObject): Promise<void> {

@@ -62,12 +62,29 @@ export interface ListenOptions {
 export interface HttpListener {
   readonly url: string;
   readonly port: number;
+  /** At another address of this machine, on the same port. Rejects with the socket's error. */
+  listenAlso(host: string, pair: { readonly cert: string; readonly key: string }): Promise<void>;
   /** Ends watches and streams, then the listener. */
   close(): Promise<void>;
 }
 
 /** Resolves when it listens; rejects with the socket's error (EADDRINUSE). */
 export async function listen(api: ApiServer, o: ListenOptions): Promise<HttpListener> {
+  const proxy = new AgentProxy(o.agentTls);
+  answerForComponents(api, proxy);
+  const front = new Front(api, proxy, o);
+  const servers = [await serve(front, o)];
+  const { port } = servers[0]?.address() as AddressInfo;
+  return {
+    url: `https://${o.host}:${port}`,
+    port,
+    listenAlso: async (host, pair) =>
+      void servers.push(await serve(front, { ...o, host, port, tls: { ...o.tls, ...pair } })),
+    close: () => close(servers, proxy, front),
+  };
+}
+
+async function serve(front: Front, o: ListenOptions): Promise<Server> {
   const { cert, key, clientCa: ca } = o.tls;
   const server = createServer({
     cert,
@@ -79,17 +96,13 @@ export async function listen(api: ApiServer, o: ListenOptions): Promise<HttpList
     ...patience(o.patienceMs ?? PATIENCE_MS),
   });
   cutOffStalled(server, o.patienceMs ?? PATIENCE_MS);
-  const proxy = new AgentProxy(o.agentTls);
-  answerForComponents(api, proxy);
-  const front = new Front(api, proxy, o);
   server.on("request", front.handler());
   server.on("upgrade", (req, socket, head) => void front.upgrade(req, socket, head));
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen(o.port, o.host, resolve);
   });
-  const { port } = server.address() as AddressInfo;
-  return { url: `https://${o.host}:${port}`, port, close: () => close(server, proxy, front) };
+  return server;
 }
 
 /** Kinds that are answered by asking somebody else. */
@@ -115,12 +128,16 @@ function cutOffStalled(server: Server, ms: number): void {
   });
 }
 
-async function close(server: Server, proxy: AgentProxy, front: Front): Promise<void> {
+async function close(servers: readonly Server[], proxy: AgentProxy, front: Front): Promise<void> {
   proxy.close();
   front.endUpgraded();
-  const closed = new Promise((resolve) => server.close(resolve));
-  server.closeAllConnections();
-  await closed;
+  await Promise.all(
+    servers.map(async (server) => {
+      const closed = new Promise((resolve) => server.close(resolve));
+      server.closeAllConnections();
+      await closed;
+    }),
+  );
 }
 
 /** `/api/v1/…`, `/apis/GROUP/…`. */

@@ -13,6 +13,7 @@ import type { Clock, Random } from "../util/clock.ts";
 import type { Logger } from "../util/log.ts";
 import { Admission, type AdmissionPlugin, type ClusterView } from "./admission.ts";
 import { defaultPlugins } from "./admission/plugins.ts";
+import { firstServiceIp, SERVICE_CIDR } from "./admission/service-addresses.ts";
 import { createBootObjects } from "./boot.ts";
 import { evict } from "./calls/eviction.ts";
 import { clusterView } from "./cluster-view.ts";
@@ -42,6 +43,8 @@ export interface ApiServerOptions {
   readonly mountTokens?: boolean;
   /** How long Pods stay on a node that is not ready or away, if they do not say. Default 5. */
   readonly tolerationSeconds?: number | undefined;
+  /** From what Services have their addresses. Default 10.96.0.0/16. */
+  readonly serviceCidr?: string;
   readonly watchQueueLimit?: number;
 }
 
@@ -71,10 +74,11 @@ export class ApiServer implements Handler {
     this.cache = new WatchCache({ ...o, resources, log: log.child({ component: "watch-cache" }) });
     const storage = new Storage(store, this.cache);
     this.view = clusterView(this.cache, storage);
-    const { mountTokens = false, tolerationSeconds } = o;
+    const { mountTokens = false, tolerationSeconds, serviceCidr = SERVICE_CIDR } = o;
     const kinds = () => this.resources.all;
     const plugins =
-      o.plugins ?? defaultPlugins({ clock, random, log, resources: kinds, mountTokens, tolerationSeconds });
+      o.plugins ??
+      defaultPlugins({ clock, random, log, resources: kinds, mountTokens, tolerationSeconds, serviceCidr });
     const admission = new Admission(plugins, this.view);
     this.#reader = new Reader({ store, storage, cache: this.cache, clock });
     this.#registry = new Registry({ storage, cache: this.cache, random, admission, resources });
@@ -109,7 +113,7 @@ export class ApiServer implements Handler {
     await server.cache.start();
     try {
       await server.#customResources.start();
-      await createBootObjects(server);
+      await createBootObjects(server, firstServiceIp(o.serviceCidr ?? SERVICE_CIDR));
     } catch (error) {
       await server.close();
       throw error;

@@ -36,6 +36,8 @@ export interface PluginOptions {
   readonly mountTokens: boolean;
   /** How long Pods stay on a node that is not ready or away, if they do not say. */
   readonly tolerationSeconds?: number | undefined;
+  /** From what Services have their addresses. */
+  readonly serviceCidr: string;
 }
 
 export function defaultPlugins(o: PluginOptions): readonly AdmissionPlugin[] {
@@ -64,7 +66,7 @@ export function defaultPlugins(o: PluginOptions): readonly AdmissionPlugin[] {
   return [
     ...builtIn,
     mutatingWebhook(withKinds, builtIn),
-    serviceAddresses(o),
+    serviceAddresses({ random: o.random, cidr: o.serviceCidr }),
     expressionCheck,
     validatingPolicy(withKinds),
     validatingWebhook(withKinds),

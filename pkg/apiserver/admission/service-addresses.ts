@@ -31,6 +31,11 @@ interface Held {
   readonly ports: readonly number[];
 }
 
+/** The one that the Service `kubernetes` has. */
+export function firstServiceIp(cidr: string): string {
+  return ipv4((parseCidr(cidr)?.bits ?? 0n) + 1n);
+}
+
 export function serviceAddresses(o: { random: Random; cidr?: string }): AdmissionPlugin {
   const text = o.cidr ?? SERVICE_CIDR;
   const cidr = parseCidr(text);
