@@ -17,7 +17,7 @@ export interface StaleFlows {
 }
 
 const WITH_ADDRESS: readonly MapName[] = ["cluster-udp", "external-udp"];
-const OF_NODE: readonly MapName[] = ["node-cluster-udp", "node-external-udp"];
+const OF_NODE: readonly MapName[] = ["node-cluster-udp", "node-external-udp", "loopback-udp"];
 
 export function staleFlows(before: ServiceRules, after: ServiceRules): readonly StaleFlows[] {
   return [...WITH_ADDRESS, ...OF_NODE].flatMap((map) => {
@@ -58,8 +58,8 @@ export function conntrackArguments(f: StaleFlows): readonly string[] {
 
 /** Never rejects: at worst a client of a Pod that is gone waits until the kernel forgets, two minutes. */
 export async function deleteFlows(stale: readonly StaleFlows[], log: Logger): Promise<void> {
-  for (const flow of stale) {
-    const args = conntrackArguments(flow);
+  for (const command of new Set(stale.map((flow) => conntrackArguments(flow).join(" ")))) {
+    const args = command.split(" ");
     const failure = await run(args);
     if (failure !== undefined)
       log.warn({ args, why: failure }, "UDP flows of endpoints that are gone stay for a while");

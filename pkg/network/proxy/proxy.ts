@@ -19,6 +19,7 @@ import { Acknowledger } from "./acknowledge.ts";
 import { type NodeFacts, nodeFacts, type ReadonlyService, type ReadonlySlice } from "./backends.ts";
 import { deleteFlows, staleFlows, type StaleFlows } from "./conntrack.ts";
 import { HealthChecks } from "./health-checks.ts";
+import { openLocalhost } from "./localhost.ts";
 import { ProxyPlan } from "./plan.ts";
 
 export interface ServiceProxyOptions {
@@ -114,6 +115,7 @@ export class ServiceProxy implements NetworkPart {
     // The first time, so that all know there is a proxy to wait for; then when somebody may be waiting.
     if (this.#acknowledger.silent || this.#leaving) this.#acknowledger.applied(this.#planned);
     this.#leaving = false;
+    openLocalhost(this.#facts.podCidrs, this.#o.log);
     const stale = this.#stale.splice(0);
     if (stale.length > 0) this.#deleting = this.#deleting.then(() => deleteFlows(stale, this.#o.log));
   }

@@ -91,6 +91,7 @@ function frontsOf(
     ...[spec.clusterIP ?? ""].map(at("cluster", inside)),
     ...addresses.map(at(only ? "local" : "external", outside)),
     ...atNode(only ? "node-local" : "node-external", outside),
+    ...atNode("loopback", local),
     // Whoever is inside the cluster reaches all of it by whichever door.
     ...(only ? [...addresses.map(at("cluster", cluster)), ...atNode("node-cluster", cluster)] : []),
   ];
@@ -138,7 +139,10 @@ class Builder {
     const key = keyOf(front);
     const size = backends.length;
     for (const b of backends) if (b.local) this.set("hairpin", `${b.address} . ${b.address}`);
-    if (size === 0) return this.#map(unserved, key, front.otherwise === "drop" ? "drop" : "goto refuse");
+    if (size === 0) {
+      if (unserved) this.#map(unserved, key, front.otherwise === "drop" ? "drop" : "goto refuse");
+      return;
+    }
     if (this.#service.spec?.sessionAffinity === "ClientIP") return this.#sticky(front, port);
     const balancer = { view, protocol, size };
     this.#balancers.set(balancerName(balancer), balancer);

@@ -5,7 +5,7 @@ import type { Chain, Ruleset } from "../nft/ruleset.ts";
  * Who asks, and by which door: at an address of the Service (`cluster` from inside the cluster, `external` and `local` from
  * outside, by the policy of the Service) or at a port of the node.
  */
-export type View = "cluster" | "external" | "local" | "node-cluster" | "node-external" | "node-local";
+export type View = "cluster" | "external" | "local" | "node-cluster" | "node-external" | "node-local" | "loopback";
 
 export type Protocol = "tcp" | "udp" | "sctp";
 
@@ -21,18 +21,21 @@ const FRONT_MAPS = {
   "outside-services": FRONTS,
   "inside-node-ports": NODE_FRONTS,
   "outside-node-ports": NODE_FRONTS,
+  /** Node ports at 127.0.0.1, where only this node's endpoints can be reached from. */
+  "loopback-node-ports": NODE_FRONTS,
   /** Fronts without an endpoint. */
   unserved: FRONTS,
   "unserved-node-ports": NODE_FRONTS,
 } as const;
 
 /** `cluster-tcp`: from front and number to endpoint. A number's type has no name, so these are declared by example. */
-type EndpointDoor = "cluster" | "external" | "node-cluster" | "node-external";
+type EndpointDoor = "cluster" | "external" | "node-cluster" | "node-external" | "loopback";
 const ENDPOINT_KEYS: Readonly<Record<EndpointDoor, (p: Protocol) => string>> = {
   cluster: (p) => `ip daddr . ${p} dport . numgen random mod`,
   external: (p) => `ip daddr . ${p} dport . numgen random mod`,
   "node-cluster": (p) => `${p} dport . numgen random mod`,
   "node-external": (p) => `${p} dport . numgen random mod`,
+  loopback: (p) => `${p} dport . numgen random mod`,
 };
 
 export type MapName = keyof typeof FRONT_MAPS | `${EndpointDoor}-${Protocol}`;
@@ -62,7 +65,8 @@ const MARK_FROM_NODE = `fib saddr type local ${SET_MARK}`;
 interface ViewRow {
   readonly fronts: keyof typeof FRONT_MAPS;
   readonly endpoints: EndpointDoor;
-  readonly unserved: "unserved" | "unserved-node-ports";
+  /** Undefined: the kernel itself refuses what goes to nobody. */
+  readonly unserved: "unserved" | "unserved-node-ports" | undefined;
   /** The answer must come back this way where the client is not known to the endpoint's node, or is this node itself. */
   readonly masquerade: readonly string[];
 }
@@ -94,6 +98,7 @@ export const VIEWS: Readonly<Record<View, ViewRow>> = {
     unserved: "unserved-node-ports",
     masquerade: [],
   },
+  loopback: { fronts: "loopback-node-ports", endpoints: "loopback", unserved: undefined, masquerade: [SET_MARK] },
 };
 
 export interface Balancer {
@@ -130,7 +135,8 @@ export function frame(podCidrs: readonly string[]): Pick<Ruleset, "chains"> {
         rules: [
           "jump services-inside",
           `${ADDRESS} vmap @outside-services`,
-          `fib daddr type local ${NODE_PORT} vmap @outside-node-ports`,
+          `ip daddr 127.0.0.0/8 ${NODE_PORT} vmap @loopback-node-ports`,
+          `ip daddr != 127.0.0.0/8 fib daddr type local ${NODE_PORT} vmap @outside-node-ports`,
         ],
       },
       "services-inside": {
@@ -146,7 +152,11 @@ export function frame(podCidrs: readonly string[]): Pick<Ruleset, "chains"> {
       // What is still addressed to a Service here was translated to no endpoint.
       "services-sources": {
         hook: { type: "filter", at: "prerouting", priority: "dstnat - 10" },
-        rules: [`${ADDRESS} @source-limited ${ADDRESS} . ip saddr != @source-allowed drop`],
+        rules: [
+          // The bridge's replies to 127.0.0.1 are let in (see localhost.ts); what others send there is not.
+          'iifname != "lo" ip daddr 127.0.0.0/8 drop',
+          `${ADDRESS} @source-limited ${ADDRESS} . ip saddr != @source-allowed drop`,
+        ],
       },
       "services-input": { hook: { type: "filter", at: "input", priority: "filter - 5" }, rules: [refuse] },
       "services-forward": { hook: { type: "filter", at: "forward", priority: "filter - 5" }, rules: [refuse] },
@@ -154,7 +164,7 @@ export function frame(podCidrs: readonly string[]): Pick<Ruleset, "chains"> {
       unserved: {
         rules: [
           `${ADDRESS} vmap @unserved`,
-          `fib daddr type local ${NODE_PORT} vmap @unserved-node-ports`,
+          `ip daddr != 127.0.0.0/8 fib daddr type local ${NODE_PORT} vmap @unserved-node-ports`,
           "ip daddr @cluster-ips goto refuse",
         ],
       },
