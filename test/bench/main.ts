@@ -2,9 +2,10 @@
  * The headline figures, each beside a yardstick measured in the same run. Medians and ratios; nothing here passes or fails.
  *
  *   npm run bench                            everything
- *   npm run bench -- api [--json FILE]       only the named part: api | pods | scheduler
+ *   npm run bench -- api [--json FILE]       only the named part: api | scheduler | pods | agent
  */
 import { writeFileSync } from "node:fs";
+import { benchAgent } from "./agent.ts";
 import { benchApi } from "./api.ts";
 import { benchPods } from "./pods.ts";
 import type { Report } from "./report.ts";
@@ -14,6 +15,7 @@ const parts: Readonly<Record<string, () => Promise<Report>>> = {
   api: benchApi,
   scheduler: benchScheduler,
   pods: benchPods,
+  agent: benchAgent,
 };
 
 const args = process.argv.slice(2);
