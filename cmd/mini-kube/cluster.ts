@@ -217,6 +217,7 @@ export class Cluster {
         dataDir: home.data,
         agentCert: pki.certs.agent,
         caCert: pki.caCert,
+        node: options.node ?? {},
         controllers: { ...controllerSettings(pki, options), nodeRanges: nodeRangesOf(network) },
         ingress: options.ingress ?? {},
         replicated: isShared(options),

@@ -5,6 +5,7 @@
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { runAgent } from "../../pkg/agent/agent.ts";
+import { discoverDevices } from "../../pkg/agent/devices/discover.ts";
 import { SERVER_VERSION } from "../../pkg/apiserver/discovery.ts";
 import type { User } from "../../pkg/apiserver/handler.ts";
 import { Client } from "../../pkg/client/client.ts";
@@ -20,6 +21,7 @@ import { runScheduler } from "../../pkg/scheduler/scheduler.ts";
 import { systemClock, systemRandom } from "../../pkg/util/clock.ts";
 import type { Logger } from "../../pkg/util/log.ts";
 import type { KeyPair } from "../../pkg/util/pki.ts";
+import type { NodeSettings } from "./node-flags.ts";
 import { dockerSocket } from "./docker-socket.ts";
 import { type IngressSettings, startIngress } from "./ingress.ts";
 import { dnsAddress, nodeNetwork, removeNetwork } from "./network.ts";
@@ -55,6 +57,8 @@ export interface ComponentsOptions {
   readonly agentCert: KeyPair;
   readonly caCert: string;
   readonly controllers: ControllerSettings;
+  /** What is said of this machine's resources. */
+  readonly node: NodeSettings;
   readonly ingress: IngressSettings;
   /** Other processes may act on the same store: of scheduler and controllers one acts at a time. */
   readonly replicated: boolean;
@@ -108,7 +112,9 @@ export function startComponents(o: ComponentsOptions, signal: AbortSignal): Read
     "controller manager": once("kube-controller-manager", manager, (s) =>
       runControllers({ ...manager, ...o.controllers }, s),
     ),
-    agent: runAgent(agent, signal),
+    agent: discoverDevices(process.env["PATH"]).then((found) =>
+      runAgent({ ...agent, ...o.node, devices: { ...found, ...o.node.devices } }, signal),
+    ),
     ...(network && { network: network.run(signal) }),
     ingress: startIngress({ ...ingress, nodeName: o.nodeName, addresses: [o.host], settings: o.ingress }, signal),
   };

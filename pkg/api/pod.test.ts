@@ -1,6 +1,6 @@
 import { expect, test } from "@jest/globals";
 import type { Container, Pod, PodSpec } from "./generated/types.ts";
-import { isReady, isTerminal, podRequests, qosClass } from "./pod.ts";
+import { effectiveRequests, isReady, isTerminal, podRequests, qosClass } from "./pod.ts";
 
 const c = (requests?: Record<string, string>, limits?: Record<string, string>, restartPolicy?: string): Container => ({
   name: "c",
@@ -65,6 +65,26 @@ test.each<[string, PodSpec, Record<string, bigint>]>([
 ])("requests: %s", (_, spec, expected) => {
   expect(podRequests(pod(spec))).toEqual(expected);
 });
+
+test.each<[string, string, NonNullable<Pod["status"]>, bigint]>([
+  ["nothing is granted yet", "1", {}, 1000n],
+  ["it is to grow", "3", granted("1", "1"), 3000n],
+  ["it is to shrink, and has not yet", "1", granted("2", "3"), 3000n],
+  [
+    "it can never grow",
+    "9",
+    { ...granted("1", "2"), conditions: [{ type: "PodResizePending", status: "True", reason: "Infeasible" }] },
+    2000n,
+  ],
+])("a Pod that is resized counts for the most of it: %s", (_, cpu, status, expected) => {
+  const resized = { ...pod({ containers: [{ ...c({ cpu }), name: "c" }] }), status };
+  expect(effectiveRequests(resized)).toEqual({ cpu: expected });
+});
+
+function granted(allocated: string, actual: string): NonNullable<Pod["status"]> {
+  const shown = { allocatedResources: { cpu: allocated }, resources: { requests: { cpu: actual } } };
+  return { containerStatuses: [{ name: "c", image: "i", imageID: "", ready: true, restartCount: 0, ...shown }] };
+}
 
 test("phase and readiness", () => {
   const with_ = (status: Pod["status"]): Pod => ({ metadata: {}, ...(status && { status }) });

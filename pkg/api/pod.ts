@@ -1,7 +1,7 @@
 /** What many components ask of a Pod. Pure; no object is changed. */
 import type { DeepReadonly } from "../util/types.ts";
 import type { Container, Pod, PodSpec, ResourceRequirements } from "./generated/types.ts";
-import { milliValue, parseQuantity, wholeValue } from "./quantity.ts";
+import { compareQuantities, milliValue, parseQuantity, wholeValue } from "./quantity.ts";
 
 type ReadonlyPod = DeepReadonly<Pod>;
 type ReadonlyContainer = DeepReadonly<Container>;
@@ -88,6 +88,40 @@ export function podRequests(pod: ReadonlyPod): ResourceTotals {
   // What is written for the Pod as a whole stands above what its containers say.
   Object.assign(peak, resourceTotals(spec?.resources?.requests));
   return add(peak, resourceTotals(spec?.overhead));
+}
+
+/**
+ * What a Pod counts for where others look for room: while it is being resized the most of what it asks for, was granted and
+ * has; a resize that can never be granted counts for nothing.
+ */
+export function effectiveRequests(pod: ReadonlyPod): ResourceTotals {
+  const { spec, status } = pod;
+  const statuses = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])];
+  const granted = new Map(statuses.flatMap((s) => (s.allocatedResources ? [[s.name, s] as const] : [])));
+  if (!spec || granted.size === 0) return podRequests(pod);
+  const refused = condition(status?.conditions, "PodResizePending")?.reason === "Infeasible";
+  const counted = <C extends ReadonlyContainer>(c: C): C => {
+    const s = granted.get(c.name);
+    if (!s) return c;
+    const lists = [...(refused ? [] : [c.resources?.requests]), s.allocatedResources, s.resources?.requests];
+    return { ...c, resources: { ...c.resources, requests: { ...c.resources?.requests, ...greatest(lists) } } };
+  };
+  const { containers, initContainers } = spec;
+  const most = {
+    containers: containers.map(counted),
+    ...(initContainers && { initContainers: initContainers.map(counted) }),
+  };
+  return podRequests({ ...pod, spec: { ...spec, ...most } });
+}
+
+/** Of each resource. */
+function greatest(lists: readonly (Readonly<Record<string, string>> | undefined)[]): Record<string, string> {
+  const most: Record<string, string> = {};
+  for (const [name, quantity] of lists.flatMap((l) => Object.entries(l ?? {}))) {
+    const has = most[name];
+    if (has === undefined || compareQuantities(quantity, has) > 0) most[name] = quantity;
+  }
+  return most;
 }
 
 function add(into: ResourceTotals, more: ResourceTotals): ResourceTotals {

@@ -1,6 +1,6 @@
 import { splitKey, keyOf, namespaceOf, uidOf, controllerOf, type ObjectKey } from "../api/object.ts";
 import type { Pod, PodAffinityTerm } from "../api/generated/types.ts";
-import { podRequests, type ResourceTotals } from "../api/pod.ts";
+import { effectiveRequests, type ResourceTotals } from "../api/pod.ts";
 import { fromLabelSelector, matchesLabels, type Requirement, type Selector } from "../api/selectors.ts";
 import type { DeepReadonly } from "../util/types.ts";
 
@@ -50,8 +50,8 @@ const GUESS = { cpu: "100m", memory: "200Mi" };
 /** Throws when the Pod has a quantity or selector that cannot be read; the API server lets no such Pod in. */
 export function podInfo(pod: DeepReadonly<Pod>): PodInfo {
   const { podAffinity, podAntiAffinity } = pod.spec?.affinity ?? {};
-  const requests = toNumbers(podRequests(pod));
-  const guessed = asksForAll(pod) ? requests : toNumbers(podRequests(withGuesses(pod)));
+  const requests = toNumbers(effectiveRequests(pod));
+  const guessed = asksForAll(pod) ? requests : toNumbers(effectiveRequests(withGuesses(pod)));
   const group = groupOf(pod);
   return {
     key: keyOf(pod),

@@ -1,6 +1,6 @@
 /** `describe node`: what it is, and what of it the Pods on it have asked for. */
 import type { Node, Pod } from "../../api/generated/types.ts";
-import { isTerminal, podRequests, resourceTotals } from "../../api/pod.ts";
+import { effectiveRequests, isTerminal, resourceTotals } from "../../api/pod.ts";
 import { humanAge } from "../../api/duration.ts";
 import { formatQuantity, parseQuantity } from "../../api/quantity.ts";
 import { annotations, block, compact, type Entry, pairs, row } from "./tree.ts";
@@ -50,7 +50,7 @@ export function describeNode(node: Node, pods: readonly Pod[], now: number): Ent
       label: `Non-terminated Pods (${running.length} in total)`,
       header: ["Namespace", "Name", "CPU Requests", "Memory Requests", "Age"],
       rows: running.map((p) => {
-        const asked = podRequests(p);
+        const asked = effectiveRequests(p);
         return [
           p.metadata.namespace ?? "",
           p.metadata.name ?? "",
@@ -88,7 +88,7 @@ const mebibytes = (bytes: bigint) =>
 function allocated(node: Node, pods: readonly Pod[]): Entry {
   const capacity = resourceTotals(node.status?.allocatable as Record<string, string> | undefined);
   const sums: Record<string, bigint> = {};
-  for (const pod of pods) for (const [k, v] of Object.entries(podRequests(pod))) sums[k] = (sums[k] ?? 0n) + v;
+  for (const pod of pods) for (const [k, v] of Object.entries(effectiveRequests(pod))) sums[k] = (sums[k] ?? 0n) + v;
   const names = [...new Set(["cpu", "memory", ...Object.keys(sums)])].filter((n) => n !== "pods");
   return {
     label: "Allocated resources",
