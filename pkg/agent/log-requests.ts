@@ -31,7 +31,10 @@ const HEADERS_MS = 200;
 /** `worker`: undefined when no Pod of that name is here. */
 export async function serveLogs(ctx: LogContext, r: LogRequest, worker: PodWorker | undefined): Promise<void> {
   const query = parseLogQuery(r.query, { pod: r.pod, now: ctx.clock.now() });
-  return worker ? serveLive(ctx, { ...r, log: query }, worker) : serveKept(ctx, { ...r, log: query });
+  const uid = r.query.get("uid");
+  // Another Pod may have its name by now.
+  const live = worker && (uid === null || worker.pod?.metadata.uid === uid);
+  return live ? serveLive(ctx, { ...r, log: query }, worker) : serveKept(ctx, { ...r, log: query });
 }
 
 async function serveLive(ctx: LogContext, r: LogRequest & { log: LogQuery }, worker: PodWorker): Promise<void> {

@@ -79,6 +79,30 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import("./commands/exec.ts"),
   },
   {
+    name: "images",
+    group: LOOK,
+    summary: "List the nodes' images, their sizes and users",
+    load: () => import("./commands/images.ts"),
+  },
+  {
+    name: "image",
+    group: LOOK,
+    summary: "Load, build and copy images; no registry needed",
+    load: () => import("./commands/image.ts"),
+  },
+  {
+    name: "port-forward",
+    group: LOOK,
+    summary: "Lead ports of this machine to Pods, Services and Deployments",
+    load: () => import("./commands/port-forward.ts"),
+  },
+  {
+    name: "proxy",
+    group: LOOK,
+    summary: "Serve the API on this machine, with your rights",
+    load: () => import("./commands/proxy.ts"),
+  },
+  {
     name: "queue",
     group: LOOK,
     summary: "Show which Jobs wait in queues, their places, and for what",

@@ -97,6 +97,10 @@ async function valuesOf(session: Session, option: Option): Promise<Candidate[]> 
   switch (option.long ?? "") {
     case "--namespace":
       return names(session, "namespaces");
+    case "--node":
+    case "--to":
+    case "--from":
+      return names(session, "nodes");
     case "--output":
       return fixed("wide", "json", "yaml", "name", "jsonpath=", "custom-columns=");
     case "--restart":
@@ -118,10 +122,14 @@ async function positional(
 ): Promise<Candidate[]> {
   const { name, given, current } = o;
   if (name === "completion") return ["bash", "zsh", "fish"].map((word) => ({ word, note: "" }));
+  if (name === "port-forward" && !current.includes("/")) {
+    const kinds = ["svc/", "deploy/"].map((word) => ({ word, note: "TYPE/NAME" }));
+    return given.length === 0 ? [...(await names(session, "pods")), ...kinds] : [];
+  }
   if (name === "logs" || name === "exec") return given.length === 0 ? names(session, "pods") : [];
   if (name === "config") return names(session, "namespaces");
   const slash = current.indexOf("/");
-  if (slash > 0 && BY_KIND.has(name)) {
+  if (slash > 0 && (BY_KIND.has(name) || name === "port-forward")) {
     const kind = current.slice(0, slash);
     return (await names(session, kind)).map((n) => ({ ...n, word: `${kind}/${n.word}` }));
   }

@@ -8,6 +8,7 @@
  */
 import http, { type IncomingHttpHeaders, type IncomingMessage } from "node:http";
 import https from "node:https";
+import { Readable } from "node:stream";
 import type { WebSocket } from "ws";
 import type { ApiObject, WatchEvent } from "../api/object.ts";
 import { ApiError, type Status } from "../api/status.ts";
@@ -35,7 +36,8 @@ export type Query = Readonly<Record<string, string | readonly string[]>>;
 export interface RawRequest {
   readonly query?: Query;
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: string | Uint8Array;
+  /** A stream goes out as it is read. */
+  readonly body?: string | Uint8Array | Readable;
   /** Milliseconds of silence allowed; 0 for ever (`logs -f`). Default {@link HttpOptions.answerTimeoutMs}. */
   readonly idleMs?: number;
 }
@@ -208,7 +210,8 @@ export class HttpTransport implements Transport {
         if (stale) return resolve(this.#exchange(o, true));
         reject(connectionError(error, this.server));
       });
-      sent.end(request.body);
+      if (request.body instanceof Readable) upload(request.body, sent);
+      else sent.end(request.body);
     });
   }
 
@@ -239,11 +242,18 @@ interface Exchange {
 }
 
 /** Node adds it for POST and PUT only, and sends the body of a DELETE without saying how long it is. */
-function lengthOf(body: string | Uint8Array | undefined): Record<string, number> {
-  return body === undefined ? {} : { "content-length": Buffer.byteLength(body) };
+function lengthOf(body: RawRequest["body"]): Record<string, number> {
+  return body === undefined || body instanceof Readable ? {} : { "content-length": Buffer.byteLength(body) };
 }
 
-function tlsOptions(c: Connection): https.AgentOptions {
+/** What breaks the body breaks the request; the server's answer may come, and end, before all is sent. */
+function upload(body: Readable, sent: http.ClientRequest): void {
+  body.once("error", (error) => sent.destroy(error));
+  body.pipe(sent);
+}
+
+/** For those that speak to the server by other means than a transport. */
+export function tlsOptions(c: Connection): https.AgentOptions {
   return {
     ...(c.ca !== undefined && { ca: c.ca }),
     ...(c.cert !== undefined && { cert: c.cert }),

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { LogChunk, LogOptions, RuntimeContainer } from "../../runtime/runtime.ts";
@@ -165,11 +165,12 @@ describe("the store", () => {
 
   test("L1: a disk that takes nothing hinders nobody", async () => {
     said = "one\n";
+    await writeFile(join(directory, "a-file"), "");
     const logs = new KeptLogs({
       runtime,
       clock,
       log: silent,
-      directory: "/proc/nowhere",
+      directory: join(directory, "a-file", "below"),
       settings: KEPT_LOGS_DEFAULTS,
     });
     await expect(logs.keep(pod, container, signal)).resolves.toBeUndefined();

@@ -1,16 +1,7 @@
 /** Which kept logs have had their time. Pure. */
+import type { KeptLogEntry } from "../../api/kept-logs.ts";
 
-/** One attempt of one container of a Pod that is gone. */
-export interface KeptLog {
-  readonly namespace: string;
-  readonly pod: string;
-  readonly uid: string;
-  readonly container: string;
-  readonly attempt: number;
-  /** When its container was removed; milliseconds since the epoch. */
-  readonly endedAt: number;
-  readonly sizeBytes: number;
-}
+export type KeptLog = KeptLogEntry;
 
 export interface KeptLogSettings {
   readonly maxAgeMs: number;

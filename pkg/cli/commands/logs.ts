@@ -1,8 +1,10 @@
 /** `logs`: what containers wrote, of one Pod or of all that match; followed side by side. */
 import type { Pod } from "../../api/generated/types.ts";
+import { ApiError } from "../../api/status.ts";
 import { pathOf } from "../../client/http.ts";
 import { eachOrAggregate } from "../errors.ts";
 import { fetchObjects } from "../fetch.ts";
+import { goneLogs } from "../gone.ts";
 import { CliError, type Colour, UsageError, write } from "../io.ts";
 import { allContainers, chooseContainer, getPod, podName } from "../pods.ts";
 import { type CommandModule, examples } from "../command.ts";
@@ -22,6 +24,7 @@ interface Options {
   prefix?: boolean;
   limitBytes?: number;
   maxLogRequests: number;
+  gone?: boolean;
 }
 
 export const command: CommandModule = {
@@ -40,6 +43,7 @@ export const command: CommandModule = {
       .option("-l, --selector <labels>", "of all Pods with these labels")
       .option("--prefix", "each line with its Pod and container")
       .option("--limit-bytes <n>", "at most so many bytes", count)
+      .option("--gone", "of the last Pod of that name that is gone (also shown when there is no such Pod)")
       .option("--max-log-requests <n>", "with -l -f: at most so many at once", count, 20)
       .addHelpText(
         "after",
@@ -49,6 +53,7 @@ export const command: CommandModule = {
           "mini-kube logs --previous web              of the run before the last restart",
           "mini-kube logs -l app=web --prefix -f      of many Pods, side by side",
           "mini-kube logs web --since=10m --tail=20",
+          "mini-kube logs --gone web                  what did the Pod say that was deleted?",
         ),
       )
       .action(run(logs)),
@@ -63,6 +68,8 @@ interface Source {
   readonly pod: string;
   readonly namespace: string;
   readonly container: string;
+  /** Where the log of one that is gone is kept. */
+  readonly kept?: { readonly path: string; readonly uid: string };
 }
 
 async function logs(
@@ -97,7 +104,10 @@ async function logs(
 async function sourcesOf(session: Session, word: string | undefined, o: Options): Promise<Source[]> {
   const pods: Pod[] = [];
   if (word !== undefined) {
-    pods.push(await getPod(session, await podName(session, word)));
+    const name = await podName(session, word);
+    const pod = o.gone ? undefined : await getPod(session, name).catch(ifAbsent);
+    if (!(pod instanceof ApiError) && pod) pods.push(pod);
+    else return goneSources(session, name, { ...o, error: pod });
   } else {
     const resource = await session.discovery.byWord("pods");
     const found = await fetchObjects(session, { resource, namespace: session.namespace, labelSelector: o.selector });
@@ -111,6 +121,25 @@ async function sourcesOf(session: Session, word: string | undefined, o: Options)
     const at = { pod: pod.metadata?.name ?? "", namespace: pod.metadata?.namespace ?? "" };
     return containers.map((container) => ({ ...at, container }));
   });
+}
+
+const ifAbsent = (error: unknown): ApiError => {
+  if (error instanceof ApiError && error.reason === "NotFound") return error;
+  throw error;
+};
+
+/** Throws what was said of the Pod itself when nothing of it was kept, or may be seen. */
+async function goneSources(
+  session: Session,
+  pod: string,
+  o: Options & { error: ApiError | undefined },
+): Promise<Source[]> {
+  const of = { container: o.container, all: o.allContainers === true };
+  const found = await goneLogs(session, pod, of).catch((error: unknown) => {
+    throw o.error && error instanceof ApiError ? o.error : error;
+  });
+  if (found.length === 0) throw o.error ?? new CliError(`no log was kept of a Pod ${JSON.stringify(pod)}`);
+  return found.map(({ container, ...kept }) => ({ pod, namespace: session.namespace, container, kept }));
 }
 
 function queryOf(o: Options): Record<string, string> {
@@ -138,15 +167,9 @@ async function copyLogs(
   s: Source,
   o: { query: Record<string, string>; prefix: string },
 ): Promise<void> {
-  const path = pathOf({
-    group: "",
-    version: "v1",
-    resource: "pods",
-    namespace: s.namespace,
-    name: s.pod,
-    subresource: "log",
-  });
-  const query = { container: s.container, ...o.query };
+  const log = { group: "", version: "v1", resource: "pods", namespace: s.namespace, name: s.pod, subresource: "log" };
+  const path = s.kept?.path ?? pathOf(log);
+  const query = { ...(s.kept ? { uid: s.kept.uid } : { container: s.container }), ...o.query };
   const { signal, stdout } = session.io;
   // A container may be silent for as long as it likes.
   const { body } = await session.transport.raw("GET", path, { query, idleMs: 0, headers: { accept: "*/*" } }, signal);
