@@ -27,8 +27,8 @@ export interface NetworkOptions {
 
 export interface Network {
   run(signal: AbortSignal): Promise<void>;
-  drained(pod: Pod, signal: AbortSignal): Promise<void>;
-  guarded(pod: Pod, ip: string, signal: AbortSignal): Promise<void>;
+  readonly drained: (pod: Pod, signal: AbortSignal) => Promise<void>;
+  readonly guarded: (pod: Pod, ip: string, signal: AbortSignal) => Promise<void>;
 }
 
 /** Of the node's Pods: the first address of its share. */
