@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { chmod, lchown, mkdir, readdir, readlink, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { setGroup } from "./ownership.ts";
 
 export interface VolumeFile {
   /** Inside the volume; descends only. */
@@ -12,18 +13,28 @@ export interface VolumeFile {
   readonly uid?: number;
 }
 
+export interface WriteOptions {
+  /** Whose group may read all of it. */
+  readonly gid?: number;
+}
+
 /**
  * The files are written into a fresh directory, then `..data` is turned to it in one rename; the names in `dir` point
  * through `..data`. A reader sees either the old files or the new ones, never a mixture. Nothing is written when nothing
  * has changed.
  */
-export async function writeAtomically(dir: string, files: readonly VolumeFile[]): Promise<void> {
-  const version = `..${hashOf(files)}`;
+export async function writeAtomically(
+  dir: string,
+  files: readonly VolumeFile[],
+  { gid }: WriteOptions = {},
+): Promise<void> {
+  const version = `..${hashOf(files, gid)}`;
   if ((await readlink(join(dir, "..data")).catch(() => "")) === version) return;
   const target = join(dir, version);
   await rm(target, { recursive: true, force: true });
   await mkdir(target, { recursive: true });
   for (const f of files) await writeOne(target, f);
+  if (gid !== undefined) await setGroup(target, gid, { readOnly: true, onRootMismatch: false });
   const next = join(dir, "..data_tmp");
   await rm(next, { force: true });
   await symlink(version, next);
@@ -50,8 +61,8 @@ async function linkNames(dir: string, names: ReadonlySet<string>): Promise<void>
   for (const name of names) if (!there.includes(name)) await symlink(join("..data", name), join(dir, name));
 }
 
-function hashOf(files: readonly VolumeFile[]): string {
-  const hash = createHash("sha256");
+function hashOf(files: readonly VolumeFile[], gid: number | undefined): string {
+  const hash = createHash("sha256").update(gid === undefined ? "" : `${gid}\0`);
   for (const { path, data, mode, uid } of files)
     hash.update(`${path}\0${mode}\0${uid ?? ""}\0${data.length}\0`).update(data);
   return hash.digest("hex").slice(0, 20);

@@ -16,7 +16,7 @@ import { join } from "node:path";
 import type { PersistentVolumeSpec, Pod } from "../api/generated/types.ts";
 import { insideOf } from "./claimed-volumes.ts";
 import { Harness, NODE } from "./testing/harness.ts";
-import { mountsOf } from "./volumes.ts";
+import { mountsOf } from "./mounts.ts";
 
 let root: string;
 beforeEach(() => {
@@ -58,7 +58,8 @@ function put(h: Harness, { spec, claim = {}, owner = "claim-uid", annotations = 
 
 const volumes = [{ name: "vol", persistentVolumeClaim: { claimName: "data" } }];
 const mounts = (more: object = {}) => [{ volumeMounts: [{ name: "vol", mountPath: "/data", ...more }] }];
-const created = (h: Harness) => [...h.runtime.world.containers.values()].flatMap((c) => c.config.mounts);
+const created = (h: Harness) =>
+  [...h.runtime.world.containers.values()].flatMap((c) => c.config.mounts.filter((m) => m.containerPath === "/data"));
 
 test("a claim is its volume's directory; a Pod that goes leaves what is in it", async () => {
   const path = join(root, "disk");
@@ -102,9 +103,9 @@ describe("what is refused says why, and runs once it can", () => {
       'MountVolume.SetUp failed for volume "vol" : PersistentVolume pv is of type nfs; only hostPath and local are mounted here',
     ],
     [
-      "a device",
+      "a device as a directory",
       () => ({ spec: { volumeMode: "Block", local: { path: "/dev/sdx" } } }),
-      whole("volume pv has volumeMode Block, which is not supported yet"),
+      "volume vol has volumeMode Block, but is specified in volumeMounts",
     ],
     [
       "on another node",
@@ -114,7 +115,7 @@ describe("what is refused says why, and runs once it can", () => {
     [
       "not there",
       () => ({ spec: { local: { path: join(root, "none") } } }),
-      `MountVolume.SetUp failed for volume "vol" : hostPath type check failed: `,
+      'MountVolume.SetUp failed for volume "vol" : hostPath ',
     ],
   ])("%s", async (_, given, message) => {
     await using h = harness();
@@ -155,12 +156,15 @@ describe("a subPath", () => {
     const mount = async (subPath: string) => {
       const p = pod(subPath);
       const [c] = p.spec?.containers ?? [];
-      return (await mountsOf(dataDir(), p, c ?? { name: "" }))?.[0]?.hostPath;
+      const of = { dataDir: dataDir(), env: new Map(), nodeMemory: 0, recursiveReadOnly: false };
+      return (await mountsOf({ ...of, pod: p, container: c ?? { name: "" } })).mounts[0]?.hostPath;
     };
     expect(await mount("in/new")).toBe(join(disk, "ok", "new"));
-    await expect(mount("out")).rejects.toThrow('subPath "out" leaves its volume through a symbolic link');
-    await expect(mount("out/deeper")).rejects.toThrow("leaves its volume");
-    await expect(mount("../secret")).rejects.toThrow("must stay inside the volume");
+    const refused = 'failed to prepare subPath for volumeMount "vol" of container "c"';
+    await expect(mount("out")).rejects.toThrow(refused);
+    await expect(mount("out/deeper")).rejects.toThrow(refused);
+    await expect(mount("../secret")).rejects.toThrow("unable to provision SubPath `../secret`: must not contain '..'");
+    await expect(mount("/etc")).rejects.toThrow("error SubPath `/etc` must not be an absolute path");
     expect(existsSync(join(secret, "deeper"))).toBe(false);
   });
 

@@ -9,7 +9,7 @@ function configOf(c: Partial<Container>, o: { spec?: Partial<PodSpec>; imageUser
   const { imageUser } = o;
   const image = imageUser === undefined ? {} : { imageUser };
   const container = pod.spec?.containers[0] ?? { name: "" };
-  return containerConfig({ ...of, pod, container, attempt: 0, sandboxId: "s", mounts: [], ...image });
+  return containerConfig({ ...of, pod, container, attempt: 0, sandboxId: "s", mounts: { mounts: [] }, ...image });
 }
 
 describe("runAsNonRoot", () => {

@@ -1,25 +1,42 @@
 /** From a Pod's spec to what the runtime is told. Pure. */
-import type { PodSecurityContext, SecurityContext } from "../api/generated/types.ts";
 import type { ContainerConfig, PortMapping, SandboxConfig } from "../runtime/runtime.ts";
-import type { DeepReadonly } from "../util/types.ts";
+import { sysctlsOf } from "./admit-security.ts";
 import type { AllocatedDevices } from "./devices/devices.ts";
+import { memoryVolumesOf } from "./empty-dir.ts";
 import { ConfigError, type EnvInput, expand, resolveEnv } from "./env.ts";
 import { containersOf, type Pod } from "./facts.ts";
+import { kernelName } from "./host-names.ts";
 import { containerResources } from "./resources.ts";
 import { specHash } from "./restart.ts";
+import { refuseRoot, securityOf } from "./security.ts";
 
-export function sandboxConfig(pod: Pod, attempt: number): SandboxConfig {
+export const DEFAULT_CLUSTER_DOMAIN = "cluster.local";
+
+export interface SandboxInput {
+  readonly clusterDomain?: string;
+  /** Bytes that Pods may have; 0: not known. */
+  readonly nodeMemory?: number;
+}
+
+/** Throws {@link ConfigError} for what cannot be had here. */
+export function sandboxConfig(pod: Pod, attempt: number, o: SandboxInput = {}): SandboxConfig {
   const { name = "", namespace = "", uid = "" } = pod.metadata;
   const spec = pod.spec;
+  if (spec?.hostUsers === false) throw new ConfigError("user namespaces of Pods are not supported by Docker");
+  const sysctls = sysctlsOf(pod);
+  const memoryVolumes = memoryVolumesOf(pod, o.nodeMemory ?? 0);
   return {
     uid,
     name,
     namespace,
     attempt,
-    hostname: (spec?.hostname ?? name).slice(0, 63).replace(/[-.]+$/, ""),
+    hostname: kernelName(pod, o.clusterDomain ?? DEFAULT_CLUSTER_DOMAIN),
     hostNetwork: spec?.hostNetwork ?? false,
     ports: portsOf(pod),
     shareProcessNamespace: spec?.shareProcessNamespace ?? false,
+    ...(spec?.hostIPC && { hostIPC: true }),
+    ...(Object.keys(sysctls).length > 0 && { sysctls }),
+    ...(memoryVolumes.length > 0 && { memoryVolumes }),
   };
 }
 
@@ -42,16 +59,22 @@ export function portsOf(pod: Pod): PortMapping[] {
     );
 }
 
+/** A container's part in the Pod's volumes. */
+export type ContainerMounts = Pick<ContainerConfig, "mounts" | "memoryMounts" | "blockDevices">;
+
 export interface ContainerInput extends EnvInput {
   readonly attempt: number;
   readonly sandboxId: string;
-  readonly mounts: ContainerConfig["mounts"];
+  readonly mounts: ContainerMounts;
   readonly nodeMemory: number;
   /** Processes and threads it may have. */
   readonly pids?: number;
   readonly devices?: AllocatedDevices;
   /** Whom the image runs as; absent: root. */
   readonly imageUser?: string;
+  /** See SecurityInput in security.ts. */
+  readonly seccompProfile?: string;
+  readonly appArmor?: boolean;
 }
 
 /** Throws {@link ConfigError} for what cannot be made from this spec now. */
@@ -75,50 +98,16 @@ export function containerConfig(i: ContainerInput): ContainerConfig {
     env: i.devices ? [...i.devices.env, ...env] : env,
     ...(i.devices && { devices: i.devices }),
     ...(c.workingDir !== undefined && { workingDir: c.workingDir }),
-    mounts: i.mounts,
+    ...i.mounts,
     resources: containerResources(pod, c, i),
-    security: securityOf(pod.spec?.securityContext, c.securityContext),
+    security: securityOf(i),
     ...(pod.spec?.shareProcessNamespace && { shareProcessNamespace: true }),
+    ...(pod.spec?.hostIPC && { hostIPC: true }),
+    ...(pod.spec?.hostPID && { hostPID: true }),
     ...(c.lifecycle?.stopSignal && { stopSignal: c.lifecycle.stopSignal }),
     tty: c.tty ?? false,
     stdin: c.stdin ?? false,
     ...(c.stdinOnce && { stdinOnce: true }),
     specHash: specHash(c),
-  };
-}
-
-/** As the kubelet's verifyRunAsNonRoot: a user known by name only may be root under another name. */
-function refuseRoot({ pod, container: c, imageUser }: ContainerInput): void {
-  const [own, common] = [c.securityContext, pod.spec?.securityContext];
-  if (!(own?.runAsNonRoot ?? common?.runAsNonRoot)) return;
-  const where = `(pod: "${pod.metadata.name}_${pod.metadata.namespace}(${pod.metadata.uid})", container: ${c.name})`;
-  const uid = own?.runAsUser ?? common?.runAsUser;
-  if (uid === 0) throw new ConfigError(`container's runAsUser breaks non-root policy ${where}`);
-  if (uid !== undefined) return;
-  const [user = ""] = (imageUser ?? "").split(":");
-  if (user === "" || Number(user) === 0)
-    throw new ConfigError(`container has runAsNonRoot and image will run as root ${where}`);
-  if (!/^\d+$/.test(user)) {
-    const why = `image has non-numeric user (${user}), cannot verify user is non-root`;
-    throw new ConfigError(`container has runAsNonRoot and ${why} ${where}`);
-  }
-}
-
-/** The container's word counts before the Pod's. */
-function securityOf(
-  pod: DeepReadonly<PodSecurityContext> | undefined,
-  c: DeepReadonly<SecurityContext> | undefined,
-): ContainerConfig["security"] {
-  const uid = c?.runAsUser ?? pod?.runAsUser;
-  const gid = c?.runAsGroup ?? pod?.runAsGroup;
-  return {
-    ...(c?.privileged !== undefined && { privileged: c.privileged }),
-    ...(uid !== undefined && { user: gid === undefined ? `${uid}` : `${uid}:${gid}` }),
-    ...(uid === undefined && gid !== undefined && { user: `0:${gid}` }),
-    ...(pod?.supplementalGroups && { groups: pod.supplementalGroups.map(String) }),
-    ...(c?.readOnlyRootFilesystem !== undefined && { readOnlyRootFilesystem: c.readOnlyRootFilesystem }),
-    ...(c?.capabilities?.add && { capabilitiesAdd: c.capabilities.add }),
-    ...(c?.capabilities?.drop && { capabilitiesDrop: c.capabilities.drop }),
-    ...(c?.allowPrivilegeEscalation === false && { noNewPrivileges: true }),
   };
 }

@@ -8,8 +8,8 @@ import { type ConfigSource, type EnvInput, expand, type Lookup, resolveEnv } fro
 import type { Pod } from "./facts.ts";
 import type { ProjectionInput, TokenSource } from "./projection.ts";
 import { Harness, podOf } from "./testing/harness.ts";
-import { unsupportedFields } from "../api/unsupported.ts";
-import { mountsOf, prepareVolumes, removeVolumes } from "./volumes.ts";
+import { mountsOf } from "./mounts.ts";
+import { prepareVolumes, removeVolumes } from "./volumes.ts";
 
 const objects: Record<string, ConfigSource> = {
   "ConfigMap/settings": { metadata: { name: "settings", resourceVersion: "1" }, data: { A: "1", B: "two" } },
@@ -107,7 +107,8 @@ describe("volumes", () => {
       expect(names).toHaveLength(3);
 
       const [container] = pod.spec?.containers ?? [];
-      expect(container && (await mountsOf(dataDir, pod, container))).toEqual([
+      const of = { dataDir, pod, env: new Map(), nodeMemory: 0, recursiveReadOnly: false };
+      expect(container && (await mountsOf({ ...of, container })).mounts).toEqual([
         { hostPath: at("conf"), containerPath: "/etc/conf", readOnly: true },
         { hostPath: join(at("work"), "a/b"), containerPath: "/work", readOnly: false },
       ]);
@@ -153,15 +154,12 @@ describe("volumes", () => {
   });
 
   test.each([
-    [{ name: "v", nfs: { server: "s", path: "/" } }, 'volume "v": volume type nfs is not supported yet'],
+    [{ name: "v", nfs: { server: "s", path: "/" } }, 'volume "v": volume type nfs is not supported'],
     [
       { name: "v", configMap: { name: "absent" } },
       'MountVolume.SetUp failed for volume "v" : configmap "absent" not found',
     ],
-    [
-      { name: "v", hostPath: { path: "/nonexistent", type: "Directory" } },
-      "hostPath type check failed: /nonexistent is not a Directory",
-    ],
+    [{ name: "v", hostPath: { path: "/nonexistent", type: "Directory" } }, "hostPath /nonexistent doesn't exist"],
   ])("what cannot be mounted says why: %j", async (volume, message) => {
     const dataDir = await mkdtemp(join(tmpdir(), "agent-"));
     try {
@@ -172,44 +170,6 @@ describe("volumes", () => {
       await rm(dataDir, { recursive: true, force: true });
     }
   });
-});
-
-test("what is not honoured is named, and nothing else", () => {
-  expect(unsupportedFields(podOf("web", [{ readinessProbe: { tcpSocket: { port: 80 } } }]))).toEqual([]);
-  const pod = podOf("web", [{ lifecycle: {}, livenessProbe: { grpc: { port: 1 } } }], {
-    hostPID: true,
-    hostIPC: false,
-  });
-  expect(unsupportedFields(pod)).toEqual([
-    "spec.hostPID",
-    "spec.containers[0].lifecycle",
-    "spec.containers[0].livenessProbe.grpc",
-  ]);
-});
-
-test("neither is a detail of a field that is honoured, unless it is the default", () => {
-  const plain = podOf(
-    "web",
-    [{ terminationMessagePath: "/dev/termination-log", volumeMounts: [{ name: "v", mountPath: "/v" }] }],
-    { volumes: [{ name: "v", emptyDir: { medium: "" } }] },
-  );
-  expect(unsupportedFields(plain)).toEqual([]);
-  const pod = podOf(
-    "web",
-    [
-      {
-        terminationMessagePath: "/tmp/why",
-        volumeMounts: [{ name: "v", mountPath: "/v", readOnly: true, recursiveReadOnly: "Enabled" }],
-      },
-    ],
-    { volumes: [{ name: "v", emptyDir: { medium: "Memory", sizeLimit: "1Gi" } }] },
-  );
-  expect(unsupportedFields(pod)).toEqual([
-    "spec.volumes[0].emptyDir.medium",
-    "spec.volumes[0].emptyDir.sizeLimit",
-    "spec.containers[0].terminationMessagePath",
-    "spec.containers[0].volumeMounts[0].recursiveReadOnly",
-  ]);
 });
 
 test("directories of Pods that nobody knows any more go when an agent starts", async () => {

@@ -120,13 +120,15 @@ export class Fleet {
     }
     for (const [uid, w] of this.#workers) if (!deepEqual(w.actual, actual.get(uid))) w.runtimeChanged();
     for (const [uid, pod] of actual) if (!this.#workers.has(uid)) this.#begin({ uid, actual: pod });
-    if (first) this.#removeStrays();
+    if (first) this.#removeStrays(signal);
   }
 
   /** When every Pod that is left of earlier times has its worker. */
-  #removeStrays(): void {
-    const { dataDir, log } = this.#o.ctx;
+  #removeStrays(signal: AbortSignal): void {
+    const { dataDir, log, runtime } = this.#o.ctx;
     const removing = removeStrayVolumes(dataDir, (uid) => this.#workers.has(uid))
+      .then((uids) => Promise.all(uids.map((uid) => runtime.removeMemoryVolumes(uid, signal))))
+      .then(() => {})
       .catch((error: unknown) => {
         log.warn({ err: error }, "volumes of forgotten pods not removed; the next agent will try again");
       })

@@ -16,6 +16,7 @@ import type { VolumeFile } from "./atomic-files.ts";
 import type { ClaimedVolumes } from "./claimed-volumes.ts";
 import { ConfigError, type ConfigSource, type Lookup, podField, resourceField } from "./env.ts";
 import type { Container, Pod } from "./facts.ts";
+import { mayChangeOwners } from "./ownership.ts";
 
 type Source = DeepReadonly<VolumeProjection>;
 export type TokenSource = DeepReadonly<ServiceAccountTokenProjection>;
@@ -32,10 +33,12 @@ export interface ProjectionInput {
   readonly recheck?: (volume: ReadonlyVolume) => Promise<void>;
   readonly hostIP: string;
   readonly allocatable: Readonly<Record<string, string>>;
+  /** Told of what had to be left undone. */
+  readonly warn?: (reason: string, message: string) => void;
 }
 
 const DEFAULT_MODE = 0o644;
-/** Of a token whose container does not run as root: only its user may read it. */
+/** Of a token whose container does not run as root: only its user, or its group, may read it. */
 const OWN_TOKEN_MODE = 0o600;
 
 /** Undefined for a volume that is no files of ours (emptyDir, hostPath, claims). */
@@ -122,10 +125,11 @@ function resourceText({ resourceFieldRef: ref }: DeepReadonly<DownwardAPIVolumeF
 }
 
 async function fileOfToken(source: TokenSource, mode: number, i: ProjectionInput): Promise<VolumeFile> {
-  const uid = commonUser(i.pod);
+  const uid = mayChangeOwners() ? commonUser(i.pod) : undefined;
   const data = Buffer.from(await i.token(source));
   const path = descending(source.path);
-  return uid ? { path, data, mode: OWN_TOKEN_MODE, uid } : { path, data, mode };
+  const own = uid !== undefined || (mayChangeOwners() && i.pod.spec?.securityContext?.fsGroup !== undefined);
+  return { path, data, mode: own ? OWN_TOKEN_MODE : mode, ...(uid !== undefined && { uid }) };
 }
 
 /** The user that all containers run as, if the spec says so. */

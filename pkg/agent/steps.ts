@@ -8,9 +8,11 @@ import type { ReadonlyVolume } from "../api/volumes.ts";
 import { RuntimeError, type RuntimePod } from "../runtime/runtime.ts";
 import { backoffMs } from "../util/backoff.ts";
 import { fetchClaimed, refuseReleased } from "./claimed-volumes.ts";
-import { containerConfig, sandboxConfig } from "./config.ts";
+import { sandboxConfig } from "./config.ts";
 import { fetchSources, type NodeContext, podEvent } from "./context.ts";
-import { ConfigError, envReferences } from "./env.ts";
+import { describeContainer } from "./describe-container.ts";
+import { isInMemory } from "./empty-dir.ts";
+import { ConfigError } from "./env.ts";
 import { allContainersOf, type Container, ephemeralContainersOf, newestOf, type Pod, type StepError } from "./facts.ts";
 import { Asides, runHook } from "./hooks.ts";
 import { pulled } from "./images.ts";
@@ -24,7 +26,7 @@ import { messageMount, removeMessage } from "./termination-message.ts";
 import { withinLimit } from "./time-limit.ts";
 import type { TokenSource } from "./projection.ts";
 import { fetchKeyring } from "./pull-secrets.ts";
-import { hasLiveVolumes, mountsOf, prepareVolumes, removeVolumes, VolumeError, volumeReferences } from "./volumes.ts";
+import { hasLiveVolumes, prepareVolumes, removeVolumes, VolumeError, volumeReferences } from "./volumes.ts";
 
 /** The worker's state, as its steps see it. */
 export interface PodState {
@@ -103,7 +105,7 @@ export class PodSteps {
       case "prepareVolumes":
         return this.#prepareVolumes(signal);
       case "removeVolumes":
-        return this.#removeVolumes();
+        return this.#removeVolumes(signal);
       case "ensureImage":
         return this.#ensureImage(a, signal);
       case "createContainer":
@@ -178,8 +180,10 @@ export class PodSteps {
   }
 
   /** And the files of the containers' last words. */
-  async #removeVolumes(): Promise<void> {
-    const { uid, memory } = this.#s;
+  async #removeVolumes(signal: AbortSignal): Promise<void> {
+    const { pod, uid, memory } = this.#s;
+    // Of a Pod that left nothing but containers we do not know what volumes it had.
+    if (pod?.spec?.volumes?.some(isInMemory) ?? true) await this.#ctx.runtime.removeMemoryVolumes(uid, signal);
     await removeVolumes(this.#ctx.dataDir, uid);
     memory.volumesRemoved = true;
   }
@@ -202,20 +206,18 @@ export class PodSteps {
     const pod = this.#pod();
     const { memory } = this.#s;
     const container = this.#container(a.container);
-    const lookup = await fetchSources(this.#ctx, pod.metadata.namespace ?? "", envReferences(container), signal);
-    const { dataDir, hostIP, allocatable, nodeMemory } = this.#ctx;
-    const mounts = container.volumeMounts?.length ? await mountsOf(dataDir, pod, container) : [];
     const podIP = this.#podIP(pod);
     const { attempt, sandboxId } = a;
-    const message = messageMount(dataDir, pod, container, attempt);
+    const message = messageMount(this.#ctx.dataDir, pod, container, attempt);
     const image = memory.images.get(a.container);
     const imageUser = image?.state === "present" ? image.user : undefined;
-    const of = { pod, container, lookup, hostIP, podIP, allocatable, nodeMemory, attempt, sandboxId, mounts };
+    const warn = (reason: string, text: string) => this.#event("Warning", reason, text, a.container);
+    const of = { pod, container, podIP, attempt, sandboxId, warn };
     const { room } = this.#ctx;
     const devices = room.devicesOf(pod, a.container);
     const limits = { ...(room.pids !== undefined && { pids: room.pids }), ...(devices && { devices }) };
     const input = { ...of, ...limits, ...(imageUser !== undefined && { imageUser }) };
-    const config = containerConfig(input);
+    const config = await describeContainer(this.#ctx, input, signal);
     const all = {
       ...config,
       mounts: message ? [...config.mounts, message] : config.mounts,
@@ -238,6 +240,8 @@ export class PodSteps {
   }
 
   async #startContainer(a: Action<"startContainer">, signal: AbortSignal): Promise<void> {
+    const pod = this.#pod();
+    this.#ctx.podFiles.writeHosts(pod, this.#podIP(pod));
     await this.#ctx.runtime.startContainer(a.id, signal);
     const { actual, memory } = this.#s;
     const created = actual?.containers.find((c) => c.id === a.id);

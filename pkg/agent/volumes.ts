@@ -1,16 +1,18 @@
 /** A Pod's volumes as directories on this node, under `dataDir/pods/<uid>/volumes/<name>`. */
-import { chmod, lstat, mkdir, readdir, realpath, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, realpath, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Volume } from "../api/generated/types.ts";
-import { claimsOf } from "../api/volumes.ts";
-import type { ContainerConfig } from "../runtime/runtime.ts";
+import { unsupportedVolume } from "../api/unsupported.ts";
+import type { ReadonlyVolume } from "../api/volumes.ts";
 import type { DeepReadonly } from "../util/types.ts";
 import { writeAtomically } from "./atomic-files.ts";
-import { insideOf, linkTo, makeDirectory, pathOf } from "./claimed-volumes.ts";
-import { ConfigError } from "./env.ts";
+import { isLinkedTo, linkTo, makeDirectory, pathOf, takesGroup } from "./claimed-volumes.ts";
+import { isInMemory } from "./empty-dir.ts";
+import { envFiles } from "./env.ts";
 import type { Container, Pod } from "./facts.ts";
+import { checkHostPath } from "./host-path.ts";
+import { mayChangeOwners, setGroup } from "./ownership.ts";
 import { descending, filesOf, type ProjectionInput, referencesOf, sourcesOf } from "./projection.ts";
-import { unsupportedVolume } from "../api/unsupported.ts";
 
 type AnyVolume = DeepReadonly<Volume>;
 
@@ -33,7 +35,10 @@ export function hasLiveVolumes(pod: Pod): boolean {
  * files or the new ones, never a mixture.
  */
 export async function prepareVolumes(dataDir: string, i: ProjectionInput): Promise<void> {
-  for (const v of i.pod.spec?.volumes ?? []) {
+  const { volumes = [], securityContext } = i.pod.spec ?? {};
+  if (volumes.length > 0 && securityContext?.fsGroup !== undefined && !mayChangeOwners())
+    i.warn?.("FSGroupNotSet", "fsGroup is not set on volumes: the agent does not run as root");
+  for (const v of volumes) {
     try {
       await prepareVolume(dataDir, v, i);
     } catch (error) {
@@ -48,71 +53,74 @@ export async function removeVolumes(dataDir: string, uid: string): Promise<void>
 }
 
 /** Of Pods that are known no more: their directories outlived a killed agent, or the Pod's last container. */
-export async function removeStrayVolumes(dataDir: string, isKnown: (uid: string) => boolean): Promise<void> {
+export async function removeStrayVolumes(dataDir: string, isKnown: (uid: string) => boolean): Promise<string[]> {
   const uids = await readdir(join(dataDir, "pods")).catch(() => []);
-  for (const uid of uids) if (!isKnown(uid)) await removeVolumes(dataDir, uid);
+  const strays = uids.filter((uid) => !isKnown(uid));
+  for (const uid of strays) await removeVolumes(dataDir, uid);
+  return strays;
 }
 
-/** Throws {@link ConfigError} when a mount makes no sense. `prepareVolumes` has succeeded before. */
-export async function mountsOf(dataDir: string, pod: Pod, c: Container): Promise<ContainerConfig["mounts"]> {
-  const mounts: { hostPath: string; containerPath: string; readOnly: boolean }[] = [];
-  for (const m of c.volumeMounts ?? []) {
-    const volume = pod.spec?.volumes?.find((v) => v.name === m.name);
-    if (!volume) throw new ConfigError(`cannot find volume "${m.name}" to mount into container "${c.name}"`);
-    const root = hostPathOf(dataDir, pod, volume);
-    const claimed = claimsOf(pod).find((x) => x.volume === m.name);
-    const readOnly = (m.readOnly ?? false) || (claimed?.readOnly ?? false) || sourcesOf(volume) !== undefined;
-    const hostPath = await placeOf(root, m.subPath, claimed !== undefined || volume.emptyDir !== undefined);
-    mounts.push({ hostPath, containerPath: m.mountPath, readOnly });
+/** The files that a container's environment is read from; what cannot be read is left out. */
+export async function readEnvFiles(
+  dataDir: string,
+  pod: Pod,
+  c: Container,
+): Promise<(volume: string, path: string) => string | undefined> {
+  const texts = new Map<string, string>();
+  for (const { volume: name, path } of envFiles(c)) {
+    const volume = pod.spec?.volumes?.find((v) => v.name === name);
+    if (!volume || isInMemory(volume)) continue;
+    const text = await readInside(placeOf(dataDir, pod, volume), path).catch(() => undefined);
+    if (text !== undefined) texts.set(`${name}/${path}`, text);
   }
-  return mounts;
+  return (volume, path) => texts.get(`${volume}/${path}`);
 }
 
-/** `writable`: containers may have put anything there, and what a subPath names is made where it is missing. */
-async function placeOf(root: string, subPath: string | undefined, writable: boolean): Promise<string> {
-  if (!writable) return subPath === undefined ? root : join(root, descending(subPath));
-  return subPath === undefined ? realpath(root) : insideOf(root, descending(subPath));
+/** Of a file that containers have made: no link leads out of the volume. */
+async function readInside(root: string, path: string): Promise<string> {
+  const [base, file] = await Promise.all([realpath(root), realpath(join(root, descending(path)))]);
+  if (!file.startsWith(`${base}/`)) throw new Error(`${path} leaves its volume`);
+  return readFile(file, "utf8");
 }
 
 function podDir(dataDir: string, uid: string): string {
   return join(dataDir, "pods", uid);
 }
 
-function hostPathOf(dataDir: string, pod: Pod, v: AnyVolume): string {
+/** Of a volume that is not in memory. */
+export function placeOf(dataDir: string, pod: Pod, v: AnyVolume): string {
   return v.hostPath ? v.hostPath.path : join(podDir(dataDir, pod.metadata.uid ?? ""), "volumes", v.name);
 }
 
 async function prepareVolume(dataDir: string, v: AnyVolume, i: ProjectionInput): Promise<void> {
   const unsupported = unsupportedVolume(v);
-  if (unsupported) throw new VolumeError(`volume "${v.name}": volume type ${unsupported} is not supported yet`);
-  const dir = hostPathOf(dataDir, i.pod, v);
+  if (unsupported) throw new VolumeError(`volume "${v.name}": volume type ${unsupported} is not supported`);
+  const dir = placeOf(dataDir, i.pod, v);
   if (v.hostPath) return checkHostPath(dir, v.hostPath.type ?? "");
-  const claimed = i.claimed?.get(v.name);
-  if (v.persistentVolumeClaim || v.ephemeral) {
-    if (!claimed) throw new Error(`no volume was found for the claim`);
-    await makeDirectory(claimed, async () => i.recheck?.(claimed));
-    const { path, type } = pathOf(claimed);
-    await checkHostPath(path, type);
-    return linkTo(dir, claimed);
-  }
-  await mkdir(dir, { recursive: true });
-  if (v.emptyDir) return chmod(dir, 0o777);
-  await writeAtomically(dir, await filesOf(v, i));
+  if (v.persistentVolumeClaim || v.ephemeral) return prepareClaimed(dir, i.claimed?.get(v.name), i);
+  if (isInMemory(v)) return; // the sandbox holds it
+  const gid = groupOf(i.pod);
+  const made = await mkdir(dir, { recursive: true });
+  if (!v.emptyDir) return writeAtomically(dir, await filesOf(v, i), { ...(gid !== undefined && { gid }) });
+  // What containers have made of it since is theirs.
+  if (made === undefined) return;
+  await chmod(dir, 0o777);
+  if (gid !== undefined) await setGroup(dir, gid, { readOnly: false, onRootMismatch: false });
 }
 
-async function checkHostPath(path: string, type: string): Promise<void> {
-  if (type === "") return;
-  const found = await lstat(path).catch(() => undefined);
-  if (!found && type === "DirectoryOrCreate") return void (await mkdir(path, { recursive: true, mode: 0o755 }));
-  if (!found && type === "FileOrCreate") return writeFile(path, "", { mode: 0o644 });
-  const ok: Readonly<Record<string, boolean | undefined>> = {
-    Directory: found?.isDirectory(),
-    DirectoryOrCreate: found?.isDirectory(),
-    File: found?.isFile(),
-    FileOrCreate: found?.isFile(),
-    Socket: found?.isSocket(),
-    CharDevice: found?.isCharacterDevice(),
-    BlockDevice: found?.isBlockDevice(),
-  };
-  if (!ok[type]) throw new Error(`hostPath type check failed: ${path} is not a ${type}`);
+async function prepareClaimed(link: string, volume: ReadonlyVolume | undefined, i: ProjectionInput): Promise<void> {
+  if (!volume) throw new Error(`no volume was found for the claim`);
+  await makeDirectory(volume, async () => i.recheck?.(volume));
+  const { path, type } = pathOf(volume);
+  await checkHostPath(path, type);
+  if (await isLinkedTo(link, volume)) return;
+  const gid = groupOf(i.pod);
+  const onRootMismatch = i.pod.spec?.securityContext?.fsGroupChangePolicy === "OnRootMismatch";
+  if (gid !== undefined && takesGroup(volume)) await setGroup(path, gid, { readOnly: false, onRootMismatch });
+  await linkTo(link, volume);
+}
+
+/** To whom volumes are given, where that can be done. */
+function groupOf(pod: Pod): number | undefined {
+  return mayChangeOwners() ? pod.spec?.securityContext?.fsGroup : undefined;
 }

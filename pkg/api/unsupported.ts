@@ -19,40 +19,18 @@ const is =
   (value: unknown): Asks =>
   (v) =>
     v === value;
-const differsFrom =
-  (value: unknown): Asks =>
-  (v) =>
-    v !== value;
 
 const CONTAINER: Rows = {
-  volumeDevices: present,
-  "volumeMounts[].mountPropagation": differsFrom("None"),
-  "volumeMounts[].recursiveReadOnly": differsFrom("Disabled"),
-  "volumeMounts[].subPathExpr": present,
-  "env[].valueFrom.fileKeyRef": present,
-  "securityContext.seLinuxOptions": present,
-  "securityContext.appArmorProfile": present,
-  "securityContext.procMount": present,
-  // Docker's own profile is the runtime's default.
-  "securityContext.seccompProfile.type": differsFrom("RuntimeDefault"),
+  "resources.claims": filled,
 };
 
 const IGNORED: Rows = {
-  overhead: present,
   resourceClaims: present,
+  schedulingGroup: present,
   runtimeClassName: present,
   resources: present,
-  hostIPC: is(true),
-  hostPID: is(true),
-  setHostnameAsFQDN: is(true),
   imagePullSecrets: filled,
-  "volumes[].emptyDir.medium": differsFrom(""),
-  "volumes[].emptyDir.sizeLimit": present,
-  "securityContext.fsGroup": present,
-  "securityContext.sysctls": present,
-  "securityContext.seLinuxOptions": present,
-  "securityContext.appArmorProfile": present,
-  "securityContext.seccompProfile.type": differsFrom("RuntimeDefault"),
+  "securityContext.seLinuxChangePolicy": present,
   ...within("initContainers[]", CONTAINER),
   ...within("containers[]", CONTAINER),
 };
