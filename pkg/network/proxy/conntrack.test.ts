@@ -13,7 +13,7 @@ const rules = (endpoints: Readonly<Record<string, EndpointShorthand>>) =>
 const commands = (
   before: Readonly<Record<string, EndpointShorthand>>,
   after: Readonly<Record<string, EndpointShorthand>>,
-) => staleFlows(rules(before), rules(after)).map((f) => conntrackArguments(f).join(" "));
+) => [...new Set(staleFlows(rules(before), rules(after)).map((f) => conntrackArguments(f).join(" ")))];
 
 test("flows to an endpoint that is gone are deleted, those to others stay", () => {
   expect(commands({ "10.244.0.2": {}, "10.244.0.3": {} }, { "10.244.0.3": {} })).toEqual([
