@@ -127,3 +127,93 @@ test(
   },
   LIMIT,
 );
+
+describe("mini-kube port-forward", () => {
+  const running: Running[] = [];
+  afterAll(async () => {
+    for (const forward of running) forward.kill();
+    await Promise.all(running.map((forward) => forward.exited));
+  });
+
+  async function forward(...words: string[]): Promise<{ local: number; process: Running }> {
+    const process = cluster.cliRunning(["port-forward", ...words]);
+    running.push(process);
+    const [, local] = await process.until(/Forwarding from 127\.0\.0\.1:(\d+) -> \d+/);
+    return { local: Number(local), process };
+  }
+
+  test(
+    "of a Pod: HTTP and plain bytes, many at once; where nobody listens, it says so",
+    async () => {
+      const { local } = await forward("web", ":http");
+      const pages = await Promise.all(Array.from({ length: 20 }, () => fetchText(`http://127.0.0.1:${local}/`)));
+      for (const page of pages) expect(page).toMatch(/Hello from mini-kube/);
+      const echo = connect({ port: (await forward("pod/web", ":7000")).local, host: "127.0.0.1" });
+      const bytes = "0123456789".repeat(100_000);
+      let back = "";
+      const whole = new Promise<void>((resolve) => {
+        echo.on("data", (d: Buffer) => {
+          back += d.toString();
+          if (back.length === bytes.length) resolve();
+        });
+      });
+      echo.write(bytes);
+      await whole;
+      echo.destroy();
+      expect(back === bytes).toBe(true);
+      const none = await forward("web", ":81");
+      await expect(fetchText(`http://127.0.0.1:${none.local}/`)).rejects.toThrow(/hang up|ECONNRESET/);
+      await none.process.until(/an error occurred forwarding \d+: error forwarding port 81 to pod web: .*refused/);
+    },
+    LIMIT,
+  );
+
+  test(
+    "of a Service and of a Deployment: goes on when the Pod is replaced",
+    async () => {
+      const yaml = `
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: hello }
+spec:
+  selector: { matchLabels: { app: hello } }
+  template:
+    metadata: { labels: { app: hello } }
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers: [{ name: hello, image: '${HELLO_IMAGE}', ports: [{ name: http, containerPort: 8080 }] }]
+---
+apiVersion: v1
+kind: Service
+metadata: { name: hello }
+spec: { selector: { app: hello }, ports: [{ name: web, port: 80, targetPort: http }] }
+`;
+      await cluster.kubectlOk(["apply", "-f", "-"], { input: yaml });
+      await cluster.kubectlOk(["rollout", "status", "deploy/hello", "--timeout=60s"]);
+      const [service, deployment] = [await forward("svc/hello", ":web"), await forward("deploy/hello", ":8080")];
+      const both = [service, deployment].map(({ local }) => `http://127.0.0.1:${local}/`);
+      for (const url of both) expect(await fetchText(url)).toMatch(/Hello from mini-kube/);
+      await cluster.kubectlOk(["delete", "pod", "-l", "app=hello"]);
+      for (const url of both) expect(await fetchText(url)).toMatch(/Hello from mini-kube/);
+      const kubectl = cluster.kubectlRunning(["port-forward", "svc/hello", ":80"]);
+      running.push(kubectl);
+      const [, local] = await kubectl.until(/127\.0\.0\.1:(\d+) -> 8080/);
+      expect(await fetchText(`http://127.0.0.1:${local}/`)).toMatch(/Hello from mini-kube/);
+    },
+    LIMIT,
+  );
+
+  test(
+    "mini-kube proxy lends the user's rights, but not for exec",
+    async () => {
+      const proxy = cluster.cliRunning(["proxy", "--port=0"]);
+      running.push(proxy);
+      const [, port] = await proxy.until(/Starting to serve on 127\.0\.0\.1:(\d+)/);
+      const pod = `http://127.0.0.1:${port}/api/v1/namespaces/default/pods/web`;
+      expect(JSON.parse(await fetchText(pod))).toMatchObject({ kind: "Pod", metadata: { name: "web" } });
+      expect(await fetchText(`${pod}:8080/proxy/`)).toMatch(/Hello from mini-kube/);
+      expect(await fetchText(`${pod}/exec?command=id`)).toBe("Forbidden\n");
+    },
+    LIMIT,
+  );
+});
