@@ -40,6 +40,8 @@ export class PodFiles {
   mounts(pod: Pod, c: Container, warn: (message: string) => void): readonly Mount[] {
     const own = new Set((c.volumeMounts ?? []).map((m) => m.mountPath.replace(/\/+$/, "")));
     const hosts = { hostPath: this.#path(pod, "etc-hosts"), containerPath: HOSTS, readOnly: false };
+    // It must be there when the container is created; what it says, when that starts.
+    if (!own.has(HOSTS) && read(hosts.hostPath) === undefined) this.writeHosts(pod, undefined);
     const resolv = own.has(RESOLV_CONF) ? undefined : this.#writeResolvConf(pod, warn);
     const readOnly = c.securityContext?.readOnlyRootFilesystem ?? false;
     return [
