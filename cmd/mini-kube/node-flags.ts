@@ -5,6 +5,7 @@ import { DeviceListError, parseDeviceList } from "../../pkg/agent/devices/device
 import { evictionSettings, ThresholdError } from "../../pkg/agent/eviction/thresholds.ts";
 import { addQuantities, formatQuantity, isQuantity, parseQuantity } from "../../pkg/api/quantity.ts";
 import { UsageError } from "../../pkg/cli/io.ts";
+import { IMAGE_FLAGS, type ImageSettings, imageSettings } from "./image-flags.ts";
 
 /** Name, what it takes, what it is for. */
 const FLAGS = {
@@ -30,11 +31,12 @@ const FLAGS = {
   kubeReserved: ["--kube-reserved <resources>", "kept for the cluster's own programs: cpu=200m,memory=500Mi"],
   systemReserved: ["--system-reserved <resources>", "kept for the rest of the machine"],
   podMaxPids: ["--pod-max-pids <number>", "processes and threads of one container (default: 4096; -1: no limit)"],
+  ...IMAGE_FLAGS,
 } as const;
 
 export type NodeFlags = { readonly [K in keyof typeof FLAGS]?: string | undefined };
 
-export type NodeSettings = Pick<AgentOptions, "devices" | "eviction" | "reserved" | "podPidsLimit">;
+export type NodeSettings = Pick<AgentOptions, "devices" | "eviction" | "reserved" | "podPidsLimit"> & ImageSettings;
 
 const KEYS = Object.keys(FLAGS) as readonly (keyof typeof FLAGS)[];
 
@@ -62,6 +64,7 @@ export function nodeSettings(o: NodeFlags): NodeSettings {
     eviction: eviction(o),
     reserved: total(resources("--kube-reserved", o.kubeReserved), resources("--system-reserved", o.systemReserved)),
     ...(pids !== undefined && { podPidsLimit: pids }),
+    ...imageSettings(o),
   };
 }
 

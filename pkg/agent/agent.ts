@@ -63,6 +63,8 @@ export interface AgentOptions {
   readonly parallelStarts?: number;
   /** Default 3. */
   readonly parallelPulls?: number;
+  /** A pull that brings nothing for so long is given up. Default 60 s. */
+  readonly pullProgressMs?: number;
   /** Where it differs from the kubelet's. */
   readonly imageGc?: Partial<ImageGcSettings>;
   /** Of Pods that are gone: by default 24 h, 256 MiB together and 1 MiB each. */

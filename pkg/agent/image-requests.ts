@@ -91,8 +91,9 @@ async function work({ res, signal }: ImageRequest, lines: AsyncIterable<string>)
     for await (const line of lines) await say({ line });
     await say({ done: true });
   } catch (error) {
-    if (!res.headersSent || signal.aborted) throw error;
-    await say({ error: toApiError(error).message });
+    const { message, reason } = toApiError(error);
+    if (signal.aborted || (!res.headersSent && reason !== "InternalError")) throw error;
+    await say({ error: message });
   }
   res.end();
 }

@@ -45,15 +45,26 @@ interface SharedPull {
   readonly stop: AbortController;
 }
 
+export interface ImageStoreOptions {
+  readonly runtime: ContainerRuntime;
+  readonly clock: Clock;
+  readonly parallelPulls: number;
+  /** A pull that brings nothing for so long is given up. Default: the runtime's. */
+  readonly pullProgressMs?: number | undefined;
+  readonly ledger?: PulledImages;
+}
+
 export class ImageStore {
   readonly #runtime: ContainerRuntime;
   readonly #clock: Clock;
   readonly #limit: Limiter;
+  readonly #stallsMs: number | undefined;
   readonly #ledger: PulledImages | undefined;
   readonly #pulls = new Map<string, SharedPull>();
 
-  constructor(o: { runtime: ContainerRuntime; clock: Clock; parallelPulls: number; ledger?: PulledImages }) {
+  constructor(o: ImageStoreOptions) {
     this.#runtime = o.runtime;
+    this.#stallsMs = o.pullProgressMs;
     this.#clock = o.clock;
     this.#limit = new Limiter(o.parallelPulls);
     this.#ledger = o.ledger;
@@ -138,6 +149,7 @@ export class ImageStore {
       try {
         return await this.#runtime.pullImage(image, signal, {
           ...(auth && { auth }),
+          ...(this.#stallsMs !== undefined && { stallsMs: this.#stallsMs }),
           onProgress: (p) => {
             const message = report.due(p, this.#clock.now());
             if (message !== undefined) o.report(message);

@@ -1,7 +1,7 @@
 /** The directory that an image is built from, as a tar: what `.dockerignore` names is left out. */
 import { readdir, readFile } from "node:fs/promises";
 import { dirname, join, relative, sep } from "node:path";
-import type { Readable } from "node:stream";
+import { PassThrough, type Readable } from "node:stream";
 import dockerignore from "@balena/dockerignore";
 import { pack } from "tar-fs";
 import { CliError } from "./io.ts";
@@ -18,11 +18,15 @@ export async function buildContext(directory: string, dockerfile: string): Promi
   if (!paths.includes(dockerfile)) throw new CliError(`there is no ${dockerfile} in ${directory}; name it with -f`);
   const rules = await readFile(join(directory, ".dockerignore"), "utf8").catch(() => "");
   const wanted = included(paths, rules, [dockerfile, ".dockerignore"]);
-  return pack(directory, {
+  const archive = pack(directory, {
     ignore: (path) => !wanted.has(relative(directory, path).split(sep).join("/")),
     // Whoever sends it: in the image it is root's, as with Docker's own client.
     map: (header) => ({ ...header, uid: 0, gid: 0 }),
   });
+  // Its streams are of a library of their own, which the rest of the program does not know as streams.
+  const body = new PassThrough();
+  archive.on("error", (error: Error) => body.destroy(error));
+  return archive.pipe(body);
 }
 
 /** Of all paths those that are sent: `always` whatever the rules say, and the directories in which something is. */

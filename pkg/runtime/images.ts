@@ -31,6 +31,8 @@ export interface PullProgress {
 
 export interface PullOptions {
   readonly auth?: RegistryAuth;
+  /** Without any progress for so long it is given up. Default: the kubelet's minute. */
+  readonly stallsMs?: number;
   /** As often as the runtime tells. */
   readonly onProgress?: (p: PullProgress) => void;
 }

@@ -20,6 +20,7 @@ export interface NodeImagesOptions {
   readonly dataDir: string;
   /** Default 3. */
   readonly parallelPulls?: number;
+  readonly pullProgressMs?: number;
   readonly imageGc?: Partial<ImageGcSettings>;
   readonly events: Events;
   readonly measure: () => Promise<Measurement>;
@@ -37,10 +38,13 @@ export class NodeImages {
   constructor(o: NodeImagesOptions) {
     const { runtime, clock, log, parallelPulls = PARALLEL_PULLS } = o;
     this.#ledger = new PulledImages({ file: join(o.dataDir, "pulled-images.json"), log });
-    this.store = new ImageStore({ runtime, clock, parallelPulls, ledger: this.#ledger });
+    const { pullProgressMs } = o;
+    this.store = new ImageStore({ runtime, clock, parallelPulls, pullProgressMs, ledger: this.#ledger });
     const node = { apiVersion: "v1", kind: nodes.kind, name: o.nodeName, uid: o.nodeName };
     this.#gc = new ImageGc({
-      ...{ runtime, clock, log },
+      runtime,
+      clock,
+      log,
       ledger: this.#ledger,
       settings: { ...IMAGE_GC_DEFAULTS, ...o.imageGc },
       disk: async () => diskOf(await o.measure()),

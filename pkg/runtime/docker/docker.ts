@@ -48,8 +48,6 @@ export interface DockerRuntimeOptions extends DockerApiOptions, Owner {
   readonly network?: string;
   /** Default: our own, made on the spot. */
   readonly sandboxImage?: string;
-  /** A pull that makes no progress for so long is given up. Default 60 s. */
-  readonly pullStallsMs?: number;
   readonly clock?: Clock;
 }
 
@@ -98,7 +96,7 @@ export class DockerRuntime implements ContainerRuntime {
     this.#sandboxImage = o.sandboxImage ?? PAUSE_IMAGE;
     this.api = new DockerApi(o);
     this.#logFiles = new LogFiles(this.api);
-    this.#images = new Images(this.api, this.#clock, o.pullStallsMs);
+    this.#images = new Images(this.api, this.#clock);
     this.#network = o.network ?? "bridge";
     this.#pods = new PodReader(this.api, o, this.#images);
   }

@@ -38,14 +38,12 @@ export const PAUSE_IMAGE = "mini-kube/pause:2";
 export class Images {
   readonly #api: DockerApi;
   readonly #clock: Clock;
-  readonly #pullStallsMs: number;
   /** By id: what the daemon says of an image whose names we have asked for. A pull may add names. */
   readonly #infos = new Map<string, ImageInfo>();
 
-  constructor(api: DockerApi, clock: Clock, pullStallsMs = PULL_STALLS_MS) {
+  constructor(api: DockerApi, clock: Clock) {
     this.#api = api;
     this.#clock = clock;
-    this.#pullStallsMs = pullStallsMs;
   }
 
   async inspect(image: string, signal: AbortSignal): Promise<ImageInfo | undefined> {
@@ -83,7 +81,7 @@ export class Images {
     checkImageName(image);
     // Without a tag Docker would pull all there are.
     const query = { fromImage: image, tag: /[:@][^/]*$/.test(image) ? undefined : "latest" };
-    using deadline = new ProgressDeadline(this.#clock, `pull of ${image}`, this.#pullStallsMs);
+    using deadline = new ProgressDeadline(this.#clock, `pull of ${image}`, o.stallsMs ?? PULL_STALLS_MS);
     const both = AbortSignal.any([signal, deadline.stalled]);
     const headers = o.auth ? { "X-Registry-Auth": authHeader(o.auth) } : {};
     const tally = new PullTally();
