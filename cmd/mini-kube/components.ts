@@ -14,6 +14,7 @@ import { runControllers } from "../../pkg/controllers/controllers.ts";
 import type { ControllerSettings } from "../../pkg/controllers/parts.ts";
 import { runAsLeader } from "../../pkg/reconcile/leader.ts";
 import { DockerRuntime } from "../../pkg/runtime/docker/docker.ts";
+import { clusterNames } from "../../pkg/network/pod/links.ts";
 import type { Ranges } from "../../pkg/network/pod/ranges.ts";
 import { podMtu } from "../../pkg/network/pod/uplink.ts";
 import type { ContainerRuntime } from "../../pkg/runtime/runtime.ts";
@@ -127,7 +128,7 @@ export function openRuntime(clusterId: string, nodeName: string, env: NodeJS.Pro
 }
 
 /** The name of the Pods' network on this node, and of its bridge. */
-export const podBridge = (clusterId: string) => `mk-${clusterId}`;
+export const podBridge = (clusterId: string) => clusterNames(clusterId).bridge;
 
 /** Containers and networks; the number of Pods that were there. */
 export async function removeAll(runtime: ContainerRuntime, clusterId: string): Promise<number> {

@@ -9,6 +9,8 @@ import { DNS_LABELS, DNS_NAMESPACE, DNS_PORTS } from "../../pkg/network/dns/publ
 import { nftTable, removeTable, tableName } from "../../pkg/network/nft/table.ts";
 import { NodeDataPath } from "../../pkg/network/node-network.ts";
 import { PolicyPart } from "../../pkg/network/policy/part.ts";
+import { PodNetwork, removeLinks } from "../../pkg/network/pod/pod-network.ts";
+import type { Ranges } from "../../pkg/network/pod/ranges.ts";
 import { ServiceProxy } from "../../pkg/network/proxy/proxy.ts";
 import { together } from "../../pkg/reconcile/scope.ts";
 import type { Clock, Random } from "../../pkg/util/clock.ts";
@@ -22,7 +24,7 @@ export interface NetworkOptions {
   readonly log: Logger;
   readonly nodeName: string;
   readonly clusterId: string;
-  readonly network: { readonly serviceCidr: string };
+  readonly network: Ranges & { readonly address: string | undefined };
 }
 
 export interface Network {
@@ -46,6 +48,7 @@ export function dnsAddress(serviceCidr: string): string {
 export function nodeNetwork(o: NetworkOptions): Network {
   const informers = new Informers(o);
   const proxy = new ServiceProxy({ ...o, informers });
+  const podNetwork = new PodNetwork({ ...o, informers });
   const drain = new Drain({ ...o, informers });
   const machines = informers.of(nodes);
   /** Where the node's DNS listens; undefined while the node has no share of the addresses. */
@@ -61,7 +64,7 @@ export function nodeNetwork(o: NetworkOptions): Network {
     const [address, serviceAddress] = [gateway() ?? "", dnsAddress(o.network.serviceCidr)];
     await runDns({ ...o, informers, address, serviceAddress }, signal);
   };
-  const parts = [proxy, policies];
+  const parts = [podNetwork, proxy, policies];
   const dataPath = new NodeDataPath({ ...o, table: nftTable(tableName(o.clusterId)), parts });
   return {
     drained: (pod, signal) => drain.drained(pod, signal),
@@ -71,6 +74,7 @@ export function nodeNetwork(o: NetworkOptions): Network {
         signal,
         (s) => informers.run(s),
         (s) => drain.run(s),
+        (s) => podNetwork.run(s),
         (s) => proxy.run(s),
         (s) => dataPath.run(s),
         dns,
@@ -88,5 +92,5 @@ const dnsStandIn = (ip: string) => ({
 
 /** What of it is in the kernel. Idempotent; where there is no nft, there is nothing to remove. */
 export async function removeNetwork(clusterId: string, signal: AbortSignal): Promise<void> {
-  await removeTable(tableName(clusterId), signal);
+  await Promise.allSettled([removeTable(tableName(clusterId), signal), removeLinks(clusterId, signal)]);
 }
