@@ -36,7 +36,7 @@ import {
 import { needsPodIP } from "./env.ts";
 import type { ActionReason, PodAction } from "./plan-action.ts";
 import { type Ending, planEnding, planStop } from "./plan-stop.ts";
-import { initFailed, initsDone, mainsOver } from "./progress.ts";
+import { initFailed, initsDone, isOver, mainsOver } from "./progress.ts";
 import { planResize } from "./resize/plan.ts";
 import { mayRestart, restartAt, specHash } from "./restart.ts";
 
@@ -138,10 +138,9 @@ function planSandbox(i: Input): PodAction[] {
 
 /** A new sandbox starts everything anew, except what has ended for good. */
 function anythingToRun({ pod, actual }: Input): boolean {
-  if (restartPolicyOf(pod) === "Never") return (actual?.containers.length ?? 0) === 0;
   return containersOf(pod).some((c) => {
     const newest = newestOf(actual, c.name);
-    return !newest || newest.state !== "exited" || mayRestart(pod, c, newest);
+    return !isOver(pod, c, newest);
   });
 }
 

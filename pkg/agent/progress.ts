@@ -64,8 +64,9 @@ export function mainsOver({ pod, actual }: Pick<Seen, "pod" | "actual">): boolea
 }
 
 /** An init container has failed for good, so that the main ones will never run. */
-export function initFailed(s: Seen): boolean {
-  const c = initContainersOf(s.pod)[initsDone(s)];
-  const newest = c && newestOf(s.actual, c.name);
-  return c !== undefined && newest?.exitCode !== 0 && isOver(s.pod, c, newest);
+export function initFailed({ pod, actual }: Pick<Seen, "pod" | "actual">): boolean {
+  return initContainersOf(pod).some((c) => {
+    const newest = newestOf(actual, c.name);
+    return newest?.exitCode !== 0 && isOver(pod, c, newest);
+  });
 }
