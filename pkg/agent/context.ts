@@ -71,8 +71,9 @@ export function podEvent(
   e: { type: "Normal" | "Warning"; reason: string; message: string; container?: string },
 ): void {
   if (!pod) return;
-  const init = pod.spec?.initContainers?.some((c) => c.name === e.container) ? "initContainers" : "containers";
-  const path = e.container === undefined ? undefined : `spec.${init}{${e.container}}`;
+  const lists = ["initContainers", "ephemeralContainers"] as const;
+  const list = lists.find((l) => pod.spec?.[l]?.some((c) => c.name === e.container)) ?? "containers";
+  const path = e.container === undefined ? undefined : `spec.${list}{${e.container}}`;
   ctx.events.event(subjectOf(pods, pod, path), e.type, e.reason, e.message);
 }
 
