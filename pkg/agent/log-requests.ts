@@ -1,8 +1,10 @@
 /** `/containerLogs` of Pods that are here, and of those that were; `/keptLogs`: which these are. */
 import type { ServerResponse } from "node:http";
+import type { KeptLogEntry } from "../api/kept-logs.ts";
 import { ApiError } from "../api/status.ts";
 import type { ContainerRuntime } from "../runtime/runtime.ts";
 import type { Clock } from "../util/clock.ts";
+import type { Fleet } from "./fleet.ts";
 import { sendJson, sendPart } from "./answers.ts";
 import { selected } from "./kept-logs/lines.ts";
 import { chooseKept } from "./kept-logs/plan.ts";
@@ -12,6 +14,7 @@ import type { PodWorker } from "./worker.ts";
 
 export interface LogContext {
   readonly runtime: ContainerRuntime;
+  readonly pods: Pick<Fleet, "find" | "workers">;
   readonly clock: Clock;
   readonly keptLogs: Pick<KeptLogs, "list" | "lines">;
 }
@@ -28,14 +31,24 @@ export interface LogRequest {
 /** Until then a runtime that refuses can still answer with its error; after it, whoever follows a silent log must know that he is heard. */
 const HEADERS_MS = 200;
 
-/** `worker`: undefined when no Pod of that name is here. */
-export async function serveLogs(ctx: LogContext, r: LogRequest, worker: PodWorker | undefined): Promise<void> {
-  const query = parseLogQuery(r.query, { pod: r.pod, now: ctx.clock.now() });
-  const uid = r.query.get("uid");
-  // Another Pod may have its name by now.
-  const live = worker && (uid === null || worker.pod?.metadata.uid === uid);
-  return live ? serveLive(ctx, { ...r, log: query }, worker) : serveKept(ctx, { ...r, log: query });
+export async function serveLogs(ctx: LogContext, r: LogRequest): Promise<void> {
+  const log = parseLogQuery(r.query, { pod: r.pod, now: ctx.clock.now() });
+  const worker = workerOf(ctx, r);
+  return worker ? serveLive(ctx, { ...r, log }, worker) : serveKept(ctx, { ...r, log });
 }
+
+/** Of the Pod that has the name, or of one whose containers outlive it for a moment. Undefined: kept or lost. */
+function workerOf({ pods }: LogContext, { namespace, pod, query }: LogRequest): PodWorker | undefined {
+  const uid = query.get("uid");
+  const meant = (w: PodWorker | undefined) => w && (uid === null || uidOf(w) === uid);
+  const named = pods.find(namespace, pod);
+  if (meant(named)) return named;
+  return leaving(pods).find((w) => w.actual?.namespace === namespace && w.actual.name === pod && meant(w));
+}
+
+const uidOf = (w: PodWorker) => w.pod?.metadata.uid ?? w.actual?.uid;
+
+const leaving = (pods: LogContext["pods"]) => [...pods.workers()].filter((w) => !w.pod && w.actual);
 
 async function serveLive(ctx: LogContext, r: LogRequest & { log: LogQuery }, worker: PodWorker): Promise<void> {
   const { res, signal, log } = r;
@@ -71,9 +84,17 @@ function notKept({ pod, container }: LogRequest, others: boolean): string {
   return `pod "${pod}" is gone, and of its container "${container}" no log was kept`;
 }
 
-export function serveKeptLogList({ keptLogs }: LogContext, q: URLSearchParams, res: ServerResponse): void {
-  const of = (name: string) => q.get(name) ?? undefined;
-  sendJson(res, { logs: keptLogs.list({ namespace: of("namespace"), pod: of("pod") }) });
+/** With those that will be kept as soon as their containers are removed. */
+export function serveKeptLogList(ctx: LogContext, q: URLSearchParams, res: ServerResponse): void {
+  const [namespace, pod] = [q.get("namespace") ?? undefined, q.get("pod") ?? undefined];
+  const endedAt = ctx.clock.now();
+  const soon = leaving(ctx.pods).flatMap(({ actual }): KeptLogEntry[] => {
+    if (!actual || (namespace ?? actual.namespace) !== actual.namespace || (pod ?? actual.name) !== actual.name)
+      return [];
+    const of = { namespace: actual.namespace, pod: actual.name, uid: actual.uid };
+    return actual.containers.map((c) => ({ ...of, container: c.name, attempt: c.attempt, endedAt, sizeBytes: 0 }));
+  });
+  sendJson(res, { logs: [...soon, ...ctx.keptLogs.list({ namespace, pod })] });
 }
 
 function waitingReason(worker: PodWorker, container: string): string | undefined {

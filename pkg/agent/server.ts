@@ -155,11 +155,7 @@ class Endpoint {
       case "metrics":
         return this.#usage(`${verb}/${target.namespace}`, res, signal);
       case "containerLogs":
-        return serveLogs(
-          this.#ctx,
-          { ...target, query, res, signal },
-          this.#ctx.pods.find(target.namespace, target.pod),
-        );
+        return serveLogs(this.#ctx, { ...target, query, res, signal });
       case "keptLogs":
         return serveKeptLogList(this.#ctx, query, res);
       case "images":

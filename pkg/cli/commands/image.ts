@@ -122,7 +122,7 @@ async function build(session: Session, directory: string, o: BuildFlags): Promis
     ...(!o.cache && { nocache: "true" }),
   };
   const body = await buildContext(directory, file);
-  const say = (line: string) => void session.io.stderr.write(line.endsWith("\n") ? line : `${line}\n`);
+  const say = (text: string) => void session.io.stderr.write(text);
   await sendToAgent(session, { node: first, what: "build", query, body, say });
   for (const tag of o.tag) if (others.length > 0) await copyTo(session, tag, { from: first, to: others });
   await session.say(`${o.tag.join(", ")} built on ${[first, ...others].join(", ")}`);

@@ -45,15 +45,15 @@ export class DockerApi {
   async request<T>(c: Call): Promise<T> {
     const answer = await this.#dial<IncomingMessage>(c, { isStream: true }, ANY_STATUS);
     const text = await whole(answer, c.signal);
-    const status = answer.statusCode ?? 0;
-    const json = parsed(text);
-    if (DONE.includes(status) || c.alsoOk?.includes(status)) return json as T;
-    throw asRuntimeError(Object.assign(new Error(`HTTP code ${status}: ${text}`), { statusCode: status, json }));
+    if (isDone(c, answer.statusCode)) return parsed(text) as T;
+    throw failure(answer.statusCode ?? 0, text);
   }
 
   /** The answer's body as it comes; the signal ends it. */
   async stream(c: Call): Promise<Readable> {
-    return ended(await this.#dial<Readable>(c, { isStream: true }), c.signal);
+    const answer = await this.#dial<IncomingMessage>(c, { isStream: true }, ANY_STATUS);
+    if (isDone(c, answer.statusCode)) return ended(answer, c.signal);
+    throw failure(answer.statusCode ?? 0, await whole(answer, c.signal));
   }
 
   /** The bare connection, both ways. */
@@ -94,6 +94,16 @@ export class DockerApi {
       });
     });
   }
+}
+
+function isDone(c: Call, status = 0): boolean {
+  return DONE.includes(status) || (c.alsoOk?.includes(status) ?? false);
+}
+
+function failure(statusCode: number, text: string): Error {
+  return asRuntimeError(
+    Object.assign(new Error(`HTTP code ${statusCode}: ${text}`), { statusCode, json: parsed(text) }),
+  );
 }
 
 async function whole(answer: IncomingMessage, signal: AbortSignal): Promise<string> {
