@@ -77,7 +77,7 @@ export class Room {
 
   /** Undefined: the Pod is in, with what its spec asks for. */
   admit(pod: Pod): Refusal | undefined {
-    const refusal = admitUnderPressure(pod, this.pressures) ?? this.#fits(pod) ?? this.#devices.admit(pod);
+    const refusal = admitUnderPressure(pod, this.pressures) ?? this.#devices.admit(pod) ?? this.#fits(pod);
     if (!refusal) this.#allocations.admitted(pod);
     return refusal;
   }
