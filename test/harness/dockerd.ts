@@ -74,7 +74,7 @@ export class DockerDaemon {
   async up(): Promise<void> {
     const dirs = ["--data-root", join(this.#dir, "data"), "--exec-root", "/run/docker", "--pidfile", this.#pidFile];
     const flags = ["-H", this.host, "--cgroup-parent", `/${this.#cgroup}`, "--log-level", "warn"];
-    const child = spawn("nsenter", [...this.#enter, "dockerd", ...dirs, ...flags], {
+    const child = spawn("nsenter", [...this.enter, "dockerd", ...dirs, ...flags], {
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.#dockerd = child;
@@ -97,7 +97,7 @@ export class DockerDaemon {
     if (!dockerd || dockerd.exitCode !== null || dockerd.signalCode !== null) return;
     const gone = once(dockerd, "exit", { signal: AbortSignal.timeout(STOP_DEADLINE_MS) });
     const pid = readFileSync(this.#pidFile, "utf8").trim();
-    await runOk("nsenter", [...this.#enter, "kill", "-s", signal.slice("SIG".length), pid]);
+    await runOk("nsenter", [...this.enter, "kill", "-s", signal.slice("SIG".length), pid]);
     await gone;
   }
 
@@ -116,7 +116,13 @@ export class DockerDaemon {
     return join(this.#dir, "dockerd.pid");
   }
 
-  get #enter(): string[] {
+  /** The first process of the namespaces, as seen from outside. */
+  get pid(): number {
+    return this.#init;
+  }
+
+  /** For `nsenter`: what it then runs, runs beside the daemon. */
+  get enter(): string[] {
     return ["--target", String(this.#init), "--net", "--mount", "--pid"];
   }
 

@@ -1,0 +1,323 @@
+/**
+ * Several machines on one: each a set of namespaces (network, mount, pid) with a Docker daemon and a mini-kube of its own,
+ * joined by switches, and switches by a router. Nothing of it is in the machine's own network; when the test ends, however
+ * it ends, the kernel takes all of it away.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { program } from "./cluster.ts";
+import { DockerDaemon } from "./dockerd.ts";
+import { findInPath } from "./etcd.ts";
+import { eventually, type Finished, run, type RunOptions, Running, runOk } from "./process.ts";
+
+const READY_MS = 30_000;
+const ETCD_PORT = 2379;
+const API_PORT = 6443;
+
+export interface HostsOptions {
+  /** How many hosts each link has: `[2, 1]` is two on one switch and one behind a router. Default `[2]`. */
+  readonly links?: readonly number[];
+  /** Images that every host gets from the machine's daemon. */
+  readonly images: readonly string[];
+  /** More flags for `mini-kube up`. */
+  readonly flags?: readonly string[];
+}
+
+/** A network namespace that lives as long as the process that waits in it. */
+class Namespace {
+  readonly #process: ChildProcess;
+
+  private constructor(child: ChildProcess) {
+    this.#process = child;
+  }
+
+  static async make(): Promise<Namespace> {
+    const child = spawn("unshare", ["--net", "sh", "-c", "ip link set lo up && echo ready && exec cat"], {
+      stdio: ["pipe", "pipe", "inherit"],
+    });
+    child.stdin.on("error", () => {});
+    await once(child.stdout, "data", { signal: AbortSignal.timeout(READY_MS) });
+    return new Namespace(child);
+  }
+
+  get pid(): number {
+    return this.#process.pid ?? -1;
+  }
+
+  get enter(): string[] {
+    return ["--target", String(this.pid), "--net"];
+  }
+
+  async remove(): Promise<void> {
+    if (this.#process.exitCode !== null) return;
+    const gone = once(this.#process, "exit");
+    this.#process.stdin?.end();
+    await gone;
+  }
+}
+
+type Place = Pick<Namespace, "pid" | "enter">;
+
+/** Link n has the addresses `192.168.(50 + n).0/24`; .1 is the router, hosts begin at .11, .200 is outside the cluster. */
+const linkAddress = (link: number, host: number) => `192.168.${50 + link}.${host}`;
+
+/** A cable with a new device at each end. */
+async function cable(a: Place & { device: string }, b: Place & { device: string }): Promise<void> {
+  const peer = ["peer", "name", b.device, "netns", String(b.pid)];
+  await runOk("nsenter", [...a.enter, "ip", "link", "add", a.device, "type", "veth", ...peer]);
+  await runOk("nsenter", [...b.enter, "ip", "link", "set", b.device, "up"]);
+  await runOk("nsenter", [...a.enter, "ip", "link", "set", a.device, "up"]);
+}
+
+const inside = (place: Place, command: string, args: readonly string[], o: RunOptions = {}) =>
+  runOk("nsenter", [...place.enter, command, ...args], o);
+
+/** One machine: a Docker daemon and a mini-kube. */
+export class TestHost {
+  readonly name: string;
+  readonly ip: string;
+  readonly home: string;
+  readonly env: NodeJS.ProcessEnv;
+  readonly #daemon: DockerDaemon;
+  readonly #args: readonly string[];
+  #process: Running | undefined;
+
+  constructor(daemon: DockerDaemon, o: { name: string; ip: string; store: string; flags: readonly string[] }) {
+    this.#daemon = daemon;
+    this.name = o.name;
+    this.ip = o.ip;
+    this.home = mkdtempSync(join(tmpdir(), "mk-host-"));
+    const { KUBECONFIG: _, ...env } = process.env;
+    this.env = { ...env, MINI_KUBE_HOME: this.home, DOCKER_HOST: daemon.host, NO_COLOR: "1" };
+    const flags = ["--node-name", o.name, "--address", o.ip, "--store", o.store, "--port", String(API_PORT)];
+    this.#args = [program, "up", ...flags, ...o.flags];
+  }
+
+  get pid(): number {
+    return this.#daemon.pid;
+  }
+
+  get enter(): string[] {
+    return this.#daemon.enter;
+  }
+
+  get clusterId(): string {
+    return readFileSync(join(this.home, "cluster-id"), "utf8").trim();
+  }
+
+  /** Starts mini-kube (again) and resolves when its API answers and its Node is ready. */
+  async up(): Promise<void> {
+    this.#process = new Running("nsenter", [...this.enter, process.execPath, ...this.#args], { env: this.env });
+    await this.#process.until(/is running/, READY_MS).catch((error: unknown) => {
+      throw new Error(`${this.name}: ${String(error)}\n${this.log()}`);
+    });
+    const node = ["node", this.name];
+    await eventually(
+      () => this.kubectl(["get", ...node]),
+      ({ code }) => code === 0,
+    );
+    await this.kubectlOk(["wait", "--for=condition=Ready", ...node, "--timeout=30s"]);
+  }
+
+  log(): string {
+    try {
+      return readFileSync(join(this.home, "mini-kube.log"), "utf8").split("\n").slice(-60).join("\n");
+    } catch {
+      return "";
+    }
+  }
+
+  /** Any program, as on that machine; never rejects for an exit code. */
+  run(command: string, args: readonly string[], o: RunOptions = {}): Promise<Finished> {
+    return run("nsenter", [...this.enter, command, ...args], { env: this.env, ...o });
+  }
+
+  runOk(command: string, args: readonly string[], o: RunOptions = {}): Promise<string> {
+    return runOk("nsenter", [...this.enter, command, ...args], { env: this.env, ...o });
+  }
+
+  /** A program that goes on. */
+  running(command: string, args: readonly string[]): Running {
+    return new Running("nsenter", [...this.enter, command, ...args], { env: this.env });
+  }
+
+  kubectl(args: readonly string[], o: RunOptions = {}): Promise<Finished> {
+    return this.run("kubectl", ["--kubeconfig", join(this.home, "kubeconfig"), ...args], o);
+  }
+
+  kubectlOk(args: readonly string[], o: RunOptions = {}): Promise<string> {
+    return this.runOk("kubectl", ["--kubeconfig", join(this.home, "kubeconfig"), ...args], o);
+  }
+
+  cli(args: readonly string[], o: RunOptions = {}): Promise<Finished> {
+    return this.run(process.execPath, [program, ...args], o);
+  }
+
+  /** `mini-kube down`: containers and network go. */
+  async down(): Promise<Finished> {
+    const done = await this.cli(["down"], { deadline: 90_000 });
+    await this.#process?.exited;
+    this.#process = undefined;
+    return done;
+  }
+
+  /** As a power cut of the process alone. */
+  async kill9(): Promise<void> {
+    // The process is nsenter's own: it has become the program.
+    this.#process?.kill("SIGKILL");
+    await this.#process?.exited;
+    this.#process = undefined;
+  }
+
+  async remove(): Promise<void> {
+    this.#process?.kill("SIGKILL");
+    await this.#daemon.remove();
+    rmSync(this.home, { recursive: true, force: true });
+  }
+}
+
+export class TestHosts {
+  readonly hosts: TestHost[] = [];
+  /** A machine on the first link that is no part of the cluster, and knows nothing of its addresses. */
+  outside: Place & { readonly ip: string } = { pid: -1, enter: [], ip: "" };
+  readonly #switches: Namespace[] = [];
+  readonly #undo: (() => Promise<unknown>)[] = [];
+
+  /** All of them with mini-kube running on one etcd. Takes everything away again when it fails. */
+  static async start(o: HostsOptions): Promise<TestHosts> {
+    const all = new TestHosts();
+    try {
+      await all.#start(o);
+      return all;
+    } catch (error) {
+      await all.remove();
+      throw error;
+    }
+  }
+
+  get first(): TestHost {
+    const [first] = this.hosts;
+    if (!first) throw new Error("no hosts");
+    return first;
+  }
+
+  /** Runs a program on the machine outside. */
+  outsideRun(command: string, args: readonly string[], o: RunOptions = {}): Promise<Finished> {
+    return run("nsenter", [...this.outside.enter, command, ...args], o);
+  }
+
+  outsideRunning(command: string, args: readonly string[]): Running {
+    return new Running("nsenter", [...this.outside.enter, command, ...args]);
+  }
+
+  async #start(o: HostsOptions): Promise<void> {
+    const links = o.links ?? [2];
+    const router = await this.#namespace();
+    await inside(router, "sysctl", ["-qw", "net.ipv4.ip_forward=1"]);
+    for (const link of links.keys()) await this.#link(link, router);
+    const store = await this.#etcd(router);
+    const outside = await this.#namespace();
+    await this.#join(outside, { link: 0, ip: linkAddress(0, 200) });
+    this.outside = { pid: outside.pid, enter: outside.enter, ip: linkAddress(0, 200) };
+    const places = links.flatMap((count, link) =>
+      Array.from({ length: count }, (_, i) => ({ link, ip: linkAddress(link, 11 + i) })),
+    );
+    const images = await savedImages(o.images, this.#undo);
+    await Promise.all(
+      places.map(async ({ link, ip }, i) => {
+        const host = await this.#host({ name: `node-${i + 1}`, link, ip, store, flags: o.flags ?? [] });
+        await host.runOk("docker", ["load", "-qi", images], { deadline: 120_000 });
+      }),
+    );
+    this.hosts.sort((a, b) => (a.name < b.name ? -1 : 1));
+    // One after the other: the first makes what the others find.
+    for (const host of this.hosts) await host.up();
+  }
+
+  async #namespace(): Promise<Namespace> {
+    const made = await Namespace.make();
+    this.#undo.push(() => made.remove());
+    return made;
+  }
+
+  async #link(link: number, router: Namespace): Promise<void> {
+    const switched = await this.#namespace();
+    this.#switches.push(switched);
+    await inside(switched, "ip", ["link", "add", "br0", "type", "bridge"]);
+    await inside(switched, "ip", ["link", "set", "br0", "up"]);
+    await this.#plug(router, { link, ip: linkAddress(link, 1), device: `link${link}` });
+  }
+
+  async #plug(place: Place, o: { link: number; ip: string; device: string }): Promise<void> {
+    const at = this.#switches[o.link];
+    if (!at) throw new Error(`no link ${o.link}`);
+    const port = `p${o.ip.split(".")[3]}`;
+    await cable(
+      { pid: at.pid, enter: at.enter, device: port },
+      { pid: place.pid, enter: place.enter, device: o.device },
+    );
+    await inside(at, "ip", ["link", "set", port, "master", "br0"]);
+    await inside(place, "ip", ["addr", "add", `${o.ip}/24`, "dev", o.device]);
+  }
+
+  /** An end device: its way to everything else is the router. */
+  async #join(place: Place, o: { link: number; ip: string }): Promise<void> {
+    await this.#plug(place, { ...o, device: "eth0" });
+    await inside(place, "ip", ["route", "add", "default", "via", linkAddress(o.link, 1)]);
+  }
+
+  async #host(o: {
+    name: string;
+    link: number;
+    ip: string;
+    store: string;
+    flags: readonly string[];
+  }): Promise<TestHost> {
+    const daemon = await DockerDaemon.prepare();
+    const host = new TestHost(daemon, o);
+    this.#undo.push(() => host.remove());
+    this.hosts.push(host);
+    await this.#join(host, o);
+    await daemon.up();
+    return host;
+  }
+
+  /** On the router, which all of them reach. */
+  async #etcd(router: Namespace): Promise<string> {
+    const dir = mkdtempSync(join(tmpdir(), "mk-hosts-etcd-"));
+    mkdirSync(join(dir, "data"), { mode: 0o700 });
+    const [client, peer] = [`http://${linkAddress(0, 1)}:${ETCD_PORT}`, "http://127.0.0.1:2380"];
+    const urls = [`--listen-client-urls=${client}`, `--advertise-client-urls=${client}`, `--listen-peer-urls=${peer}`];
+    const cluster = [`--initial-advertise-peer-urls=${peer}`, `--initial-cluster=default=${peer}`, "--log-level=warn"];
+    const args = [...router.enter, findInPath("etcd"), `--data-dir=${join(dir, "data")}`, ...urls, ...cluster];
+    const etcd = new Running("nsenter", args);
+    this.#undo.push(async () => {
+      etcd.kill("SIGKILL");
+      await etcd.exited;
+      rmSync(dir, { recursive: true, force: true });
+    });
+    const health = () =>
+      run("nsenter", [...router.enter, findInPath("etcdctl"), `--endpoints=${client}`, "endpoint", "health"]);
+    const end = Date.now() + READY_MS;
+    while ((await health()).code !== 0) if (Date.now() > end) throw new Error(`no etcd: ${etcd.output}`);
+    return client.replace("http://", "etcd://");
+  }
+
+  /** Takes everything away, the last first. */
+  async remove(): Promise<void> {
+    const failures: unknown[] = [];
+    for (const step of this.#undo.toReversed()) await step().catch((error: unknown) => failures.push(error));
+    if (failures.length > 0) throw new AggregateError(failures, "something is left behind");
+  }
+}
+
+async function savedImages(images: readonly string[], undo: (() => Promise<unknown>)[]): Promise<string> {
+  const dir = mkdtempSync(join(tmpdir(), "mk-hosts-images-"));
+  undo.push(async () => rmSync(dir, { recursive: true, force: true }));
+  const archive = join(dir, "images.tar");
+  await runOk("docker", ["save", "-o", archive, ...images], { deadline: 120_000 });
+  return archive;
+}
