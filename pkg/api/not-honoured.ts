@@ -10,7 +10,6 @@ import { refusedFields, unsupportedFields } from "./unsupported.ts";
 
 /** `PLURAL` or `PLURAL.GROUP` → what does not happen. */
 export const NOT_HONOURED: Readonly<Record<string, string>> = {
-  services: "it has an address, but nothing sent there arrives",
   "volumeattachments.storage.k8s.io": "nothing is attached by it",
   "runtimeclasses.node.k8s.io": "Pods of it run in Docker's own runtime",
   "flowschemas.flowcontrol.apiserver.k8s.io": "requests are not sorted by it",
