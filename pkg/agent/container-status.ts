@@ -18,6 +18,7 @@ import {
   type Pod,
   type PodFacts,
   type Role,
+  roleOf,
   SHOW_ERROR_MS,
   type StepError,
 } from "./facts.ts";
@@ -80,7 +81,7 @@ function running(i: StatusInput, c: Container, newest: RuntimeContainer, { role 
 /** Dead: for good, about to come back, or held back. */
 function exited(i: StatusInput, c: Container, dead: RuntimeContainer, lastState: ContainerState) {
   const end: ContainerState = { terminated: terminated(i, dead) };
-  const ready = initContainersOf(i.pod).includes(c) && dead.exitCode === 0;
+  const ready = roleOf(i.pod, c.name) === "init" && dead.exitCode === 0;
   if (nothingStarts(i) || !mayRestart(i.pod, c, dead)) return { state: end, ready };
   const waiting = waitingToRestart(i, c, dead);
   return waiting ? { state: { waiting }, lastState: end } : { state: end, lastState };
@@ -115,7 +116,7 @@ function missing(
     const end = old.state?.terminated ?? (old.state?.running ? unknownEnd(old.containerID) : undefined);
     if (end) {
       const ids = { imageID: old.imageID, ...(old.containerID !== undefined && { containerID: old.containerID }) };
-      const ready = initContainersOf(i.pod).includes(c) && end.exitCode === 0;
+      const ready = place.role === "init" && end.exitCode === 0;
       return { ...ids, state: { terminated: { ...end } }, lastState: {}, ready };
     }
   }

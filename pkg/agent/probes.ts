@@ -201,10 +201,10 @@ function timeoutMessage(t: Target, p: ReadonlyProbe, o: { readonly host: string;
   return `Get "${url}": context deadline exceeded (Client.Timeout exceeded while awaiting headers)`;
 }
 
-/** B3. */
+/** B3. One that has not started yet is asked as if it were new. */
 function adopted({ pod, spec, id }: Target): ProbeFact | undefined {
   const { initContainerStatuses = [], containerStatuses = [] } = pod.status ?? {};
   const status = [...initContainerStatuses, ...containerStatuses].find((s) => s.name === spec.name);
-  if (status?.containerID !== `docker://${id}` || !status.state?.running) return undefined;
-  return { started: status.started ?? false, ready: status.ready };
+  if (status?.containerID !== `docker://${id}` || !status.state?.running || !status.started) return undefined;
+  return { started: true, ready: status.ready };
 }

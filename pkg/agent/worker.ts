@@ -270,8 +270,9 @@ export class PodWorker {
 
   #step(signal: AbortSignal): void {
     const now = this.#ctx.clock.now();
-    this.#report(now, signal);
+    // Before the report, which would take what nobody has asked yet for unready.
     this.#prober.sync(this.#view(), this.#s.actual, { signal, waiting: this.#s.memory.postStarts });
+    this.#report(now, signal);
     const facts = this.#s.memory.facts([...this.#underWay.values()].some((a) => !ASIDE.has(a.type)));
     const plan = planPod(this.#view(), this.#s.actual, facts, now);
     const steps = plan.filter((a) => a.type !== "wait");
