@@ -208,7 +208,7 @@ function toImageInfo(i: DockerImage): ImageInfo {
   };
 }
 
-/** As Docker wants it: its own names, base64 for URLs. */
+/** As Docker wants it: its own names, base64 for URLs with its padding (without, it takes the header for none). */
 function authHeader(a: RegistryAuth): string {
   const config = {
     username: a.username,
@@ -217,5 +217,5 @@ function authHeader(a: RegistryAuth): string {
     registrytoken: a.registryToken,
     serveraddress: a.serverAddress,
   };
-  return Buffer.from(JSON.stringify(config)).toString("base64url");
+  return Buffer.from(JSON.stringify(config)).toString("base64").replaceAll("+", "-").replaceAll("/", "_");
 }
