@@ -103,6 +103,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import("./commands/proxy.ts"),
   },
   {
+    name: "template",
+    group: LOOK,
+    summary: "Keep a file up to date with the cluster, and reload who reads it",
+    load: () => import("./commands/template.ts"),
+  },
+  {
     name: "queue",
     group: LOOK,
     summary: "Show which Jobs wait in queues, their places, and for what",
