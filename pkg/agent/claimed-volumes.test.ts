@@ -156,7 +156,7 @@ describe("a subPath", () => {
     const mount = async (subPath: string) => {
       const p = pod(subPath);
       const [c] = p.spec?.containers ?? [];
-      const of = { dataDir: dataDir(), env: new Map(), nodeMemory: 0, recursiveReadOnly: false };
+      const of = { dataDir: dataDir(), env: () => new Map(), nodeMemory: 0, recursiveReadOnly: false };
       return (await mountsOf({ ...of, pod: p, container: c ?? { name: "" } })).mounts[0]?.hostPath;
     };
     expect(await mount("in/new")).toBe(join(disk, "ok", "new"));

@@ -34,7 +34,7 @@ export async function describeContainer(
   ]);
   const services = ctx.serviceVariables(namespace, pod.spec?.enableServiceLinks ?? true);
   const input = { ...o, lookup, files, services, hostIP, allocatable, nodeMemory };
-  const env = new Map(resolveEnv(input).map((e) => [e.name, e.value]));
+  const env = () => new Map(resolveEnv(input).map((e) => [e.name, e.value]));
   const { appArmor = false, recursiveReadOnly = false } = ctx.abilities;
   const volumes = await mountsOf({ dataDir, pod, container, env, nodeMemory, recursiveReadOnly });
   const own = ctx.podFiles.mounts(pod, container, (message) => warn("DNSConfigForming", message));

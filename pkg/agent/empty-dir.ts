@@ -1,6 +1,4 @@
-/** emptyDir volumes: those in memory as the runtime is told of them, and what those on disk have grown to. */
-import { lstat, readdir } from "node:fs/promises";
-import { join } from "node:path";
+/** emptyDir volumes in memory, as the runtime is told of them: the kernel sees to it that they never exceed their size. Pure. */
 import type { Volume } from "../api/generated/types.ts";
 import { bytes } from "../api/quantity.ts";
 import type { MemoryVolume } from "../runtime/isolation.ts";
@@ -43,25 +41,4 @@ function memorySize(pod: Pod, v: AnyVolume, nodeMemory: number): number | undefi
     nodeMemory,
   ].filter((size) => size > 0);
   return sizes.length > 0 ? Math.min(...sizes) : undefined;
-}
-
-/** Bytes on disk by volume. Those in memory never exceed their size: the kernel sees to that. */
-export async function emptyDirUsage(dataDir: string, pod: Pod): Promise<ReadonlyMap<string, number>> {
-  const usage = new Map<string, number>();
-  for (const v of pod.spec?.volumes ?? []) {
-    if (!v.emptyDir || isInMemory(v)) continue;
-    usage.set(v.name, await sizeOf(join(dataDir, "pods", pod.metadata.uid ?? "", "volumes", v.name), new Set()));
-  }
-  return usage;
-}
-
-/** Blocks, not lengths: a sparse file takes only what it holds, and one of several names is counted once. */
-async function sizeOf(path: string, seen: Set<number>): Promise<number> {
-  const found = await lstat(path).catch(() => undefined); // it may have gone meanwhile
-  if (!found || seen.has(found.ino)) return 0;
-  if (found.nlink > 1 && !found.isDirectory()) seen.add(found.ino);
-  let size = found.blocks * 512;
-  if (!found.isDirectory()) return size;
-  for (const name of await readdir(path).catch(() => [])) size += await sizeOf(join(path, name), seen);
-  return size;
 }

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdtemp, readFile, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Container } from "../api/generated/types.ts";
+import type { Container, EnvVar } from "../api/generated/types.ts";
 import { type ConfigSource, type EnvInput, expand, type Lookup, resolveEnv } from "./env.ts";
 import type { Pod } from "./facts.ts";
 import type { ProjectionInput, TokenSource } from "./projection.ts";
@@ -36,6 +36,8 @@ describe("env", () => {
     ["$(A) and $(B)", "1 and $(B)"],
     ["$$(A)", "$(A)"],
     ["$A ${A} $(", "$A ${A} $("],
+    ["$(B$(A))", "$(B$(A))"],
+    ["$$$(A)", "$1"],
   ])("%s → %s", (text, expanded) => expect(expand(text, new Map([["A", "1"]]))).toBe(expanded));
 
   test("later names win, and refer to earlier ones", () => {
@@ -66,6 +68,37 @@ describe("env", () => {
         ],
       }),
     ).toEqual({ T: "hello", NAME: "web", APP: "shop", IP: "10.0.0.2", MEM: "64", CPU: "4" });
+  });
+
+  describe("a key of a file", () => {
+    const from = (fileKeyRef: object) => [{ name: "E", valueFrom: { fileKeyRef } }] as EnvVar[];
+    const ref = { volumeName: "v", path: "env" };
+    const files = (volume: string, path: string) =>
+      volume === "v" && path === "env" ? "# KEY=no\nKEYS=no\nKEY=a=b # why\nEMPTY=\n" : undefined;
+    const of = (more: object) => resolveEnv({ ...input({ env: from({ ...ref, ...more }) }), files });
+
+    test.each<[object, string | undefined]>([
+      [{ key: "KEY" }, "a=b "],
+      [{ key: "NONE", optional: true }, undefined],
+      [{ key: "KEY", path: "absent", optional: true }, undefined],
+    ])("%j is %j", (more, value) => expect(of(more)).toEqual(value === undefined ? [] : [{ name: "E", value }]));
+
+    test.each([
+      [{ key: "EMPTY" }, 'environment variable key "EMPTY" not found in file "env"'],
+      [{ key: "KEY", path: "absent" }, "couldn't parse env file"],
+    ])("%j fails", (more, message) => expect(() => of(more)).toThrow(message));
+  });
+
+  test("Services come last, and are known to all that is said", () => {
+    const services = new Map([
+      ["DB_SERVICE_HOST", "10.0.0.9"],
+      ["A", "not this"],
+    ]);
+    const env = [{ name: "A", value: "own, $(DB_SERVICE_HOST)" }];
+    expect(resolveEnv({ ...input({ env }), services })).toEqual([
+      { name: "A", value: "own, 10.0.0.9" },
+      { name: "DB_SERVICE_HOST", value: "10.0.0.9" },
+    ]);
   });
 
   test.each([
@@ -107,7 +140,7 @@ describe("volumes", () => {
       expect(names).toHaveLength(3);
 
       const [container] = pod.spec?.containers ?? [];
-      const of = { dataDir, pod, env: new Map(), nodeMemory: 0, recursiveReadOnly: false };
+      const of = { dataDir, pod, env: () => new Map(), nodeMemory: 0, recursiveReadOnly: false };
       expect(container && (await mountsOf({ ...of, container })).mounts).toEqual([
         { hostPath: at("conf"), containerPath: "/etc/conf", readOnly: true },
         { hostPath: join(at("work"), "a/b"), containerPath: "/work", readOnly: false },

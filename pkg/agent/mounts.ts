@@ -21,8 +21,8 @@ export interface MountsInput {
   readonly dataDir: string;
   readonly pod: Pod;
   readonly container: Container;
-  /** The container's environment. */
-  readonly env: Variables;
+  /** The container's environment, asked for only where a mount speaks of it. */
+  readonly env: () => Variables;
   /** Bytes that Pods may have; 0: not known. */
   readonly nodeMemory: number;
   /** The runtime can do it. */
@@ -91,7 +91,7 @@ function memoryMount(i: MountsInput, v: AnyVolume, m: AnyMount): MemoryMount {
 }
 
 function subPathOf({ env }: MountsInput, m: AnyMount): string {
-  const subPath = m.subPathExpr ? expandStrictly(m.subPathExpr, env) : (m.subPath ?? "");
+  const subPath = m.subPathExpr ? expandStrictly(m.subPathExpr, env()) : (m.subPath ?? "");
   if (isAbsolute(subPath)) throw new ConfigError(`error SubPath \`${subPath}\` must not be an absolute path`);
   if (subPath.split("/").includes(".."))
     throw new ConfigError(`unable to provision SubPath \`${subPath}\`: must not contain '..'`);

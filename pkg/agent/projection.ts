@@ -15,7 +15,7 @@ import type { DeepReadonly } from "../util/types.ts";
 import type { VolumeFile } from "./atomic-files.ts";
 import type { ClaimedVolumes } from "./claimed-volumes.ts";
 import { ConfigError, type ConfigSource, type Lookup, podField, resourceField } from "./env.ts";
-import type { Container, Pod } from "./facts.ts";
+import { allContainersOf, type Pod } from "./facts.ts";
 import { mayChangeOwners } from "./ownership.ts";
 
 type Source = DeepReadonly<VolumeProjection>;
@@ -119,7 +119,7 @@ function fieldText(path: string, i: ProjectionInput): string {
 }
 
 function resourceText({ resourceFieldRef: ref }: DeepReadonly<DownwardAPIVolumeFile>, i: ProjectionInput): string {
-  const container = i.pod.spec?.containers.find((c) => c.name === ref?.containerName);
+  const container = allContainersOf(i.pod).find((c) => c.name === ref?.containerName);
   if (!ref || !container) throw new Error(`container ${ref?.containerName ?? ""} of a resourceFieldRef not found`);
   return resourceField({ ...i, container }, ref);
 }
@@ -134,7 +134,7 @@ async function fileOfToken(source: TokenSource, mode: number, i: ProjectionInput
 
 /** The user that all containers run as, if the spec says so. */
 function commonUser(pod: Pod): number | undefined {
-  const [first, ...others] = (pod.spec?.containers ?? []).map((c: Container) => c.securityContext?.runAsUser);
+  const [first, ...others] = allContainersOf(pod).map((c) => c.securityContext?.runAsUser);
   const uid = first ?? pod.spec?.securityContext?.runAsUser;
   return others.every((u) => (u ?? pod.spec?.securityContext?.runAsUser) === uid) ? uid : undefined;
 }

@@ -29,6 +29,10 @@ export class ServiceLinks {
     return this.#informer.run(signal);
   }
 
+  get synced(): boolean {
+    return this.#informer.synced;
+  }
+
   /** Before it resolves, variables of Services that are long there may be missing. */
   whenSynced(signal: AbortSignal): Promise<void> {
     return this.#informer.whenSynced(signal);
