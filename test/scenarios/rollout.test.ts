@@ -2,10 +2,8 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { join } from "node:path";
 import { ensureHelloImage } from "../../cmd/dev/hello-image.mjs";
-import type { EndpointSlice } from "../../pkg/api/generated/types.ts";
-import { endpointSlices } from "../../pkg/api/kinds/discovery/endpointslice.ts";
-import type { DeepReadonly } from "../../pkg/util/types.ts";
 import { root, TestCluster } from "../harness/cluster.ts";
+import { Load } from "../harness/load.ts";
 import { eventually } from "../harness/process.ts";
 import { ensureTestImages } from "../images/images.ts";
 
@@ -24,51 +22,10 @@ const rolledOut = () => k("rollout status deployment/web --timeout=80s");
 const get = (what: string, path: string) => cluster.kubectlOk(["get", ...what.split(" "), "-o", `jsonpath=${path}`]);
 const page = "{.spec.template.spec.containers[0].env[?(@.name=='PAGE')].value}";
 
-/** A client that balances by itself: every request goes to an address that is ready at that moment. */
-class Visitor {
-  readonly pages = new Set<string>();
-  readonly failures: string[] = [];
-  requests = 0;
-  readonly #stop = new AbortController();
-  readonly #slices = new Map<string, DeepReadonly<EndpointSlice>>();
-  #done: Promise<unknown> | undefined;
-
-  start(): void {
-    this.#done = Promise.allSettled([this.#watch(), this.#visit()]);
-  }
-
-  async stop(): Promise<void> {
-    this.#stop.abort();
-    await this.#done;
-  }
-
-  async #watch(): Promise<void> {
-    const slices = cluster.client.resource<EndpointSlice>(endpointSlices, "default");
-    const o = { labelSelector: "kubernetes.io/service-name=web" };
-    for await (const { type, object } of slices.watch(o, this.#stop.signal)) {
-      if (type === "DELETED") this.#slices.delete(object.metadata.name ?? "");
-      else if (type !== "BOOKMARK") this.#slices.set(object.metadata.name ?? "", object);
-    }
-  }
-
-  async #visit(): Promise<void> {
-    while (!this.#stop.signal.aborted) {
-      const ready = [...this.#slices.values()].flatMap((s) => s.endpoints ?? []).filter((e) => e.conditions?.ready);
-      const address = ready[this.requests % Math.max(1, ready.length)]?.addresses[0];
-      if (address === undefined) {
-        if (this.requests > 0) this.failures.push("nobody is ready");
-        await new Promise((resolve) => setImmediate(resolve));
-        continue;
-      }
-      this.requests++;
-      try {
-        const answer = await fetch(`http://${address}:8080/`, { signal: AbortSignal.timeout(5_000) });
-        this.pages.add((await answer.text()).trim());
-      } catch (error) {
-        this.failures.push(`${address}: ${String(error)}`);
-      }
-    }
-  }
+/** What a client of the Service sees, request by request, each on a connection of its own. */
+async function loadOn(service: string, concurrency = 4): Promise<Load> {
+  const ip = await get(`service ${service}`, "{.spec.clusterIP}");
+  return new Load({ url: `http://${ip}/`, concurrency });
 }
 
 test(
@@ -77,8 +34,8 @@ test(
     await k(`apply -f ${join(root, "manifests/rolling-update.yaml")}`);
     expect(await rolledOut()).toMatch(/deployment "web" successfully rolled out\n$/);
 
-    const visitor = new Visitor();
-    visitor.start();
+    await using load = await loadOn("web");
+    await load.more(50);
     await cluster.kubectlOk(["set", "env", "deployment/web", "PAGE=the second version"]);
     await cluster.kubectlOk([
       "annotate",
@@ -87,10 +44,9 @@ test(
       "kubernetes.io/change-cause=the second version",
     ]);
     expect(await rolledOut()).toMatch(/successfully rolled out/);
-    await visitor.stop();
-    expect(visitor.failures).toEqual([]);
-    expect([...visitor.pages].toSorted()).toEqual(["the first version", "the second version"]);
-    expect(visitor.requests).toBeGreaterThan(50);
+    const seen = await load.stop();
+    expect(seen.failures).toEqual([]);
+    expect(Object.keys(seen.answers).toSorted()).toEqual(["the first version", "the second version"]);
 
     const history = await k("rollout history deployment/web");
     expect(history).toMatch(/REVISION +CHANGE-CAUSE\n1 +the first version\n2 +the second version\n/);
@@ -140,6 +96,65 @@ test(
     const told = await k("describe deployment web");
     expect(told).toMatch(/ScalingReplicaSet .* deployment-controller +Scaled up replica set web-\w+ from 0 to 1/);
     expect(told).toMatch(/Progressing +True +NewReplicaSetAvailable/);
+  },
+  LIMIT,
+);
+
+test(
+  "blue-green: all requests move at once, there and back, and none fails",
+  async () => {
+    await k(`apply -f ${join(root, "manifests/blue-green.yaml")}`);
+    for (const version of ["blue", "green"]) await k(`rollout status deployment/shop-${version} --timeout=80s`);
+    await using preview = await loadOn("shop-preview", 1);
+    await using load = await loadOn("shop");
+    await load.more(50);
+    await preview.more(10);
+    const before = load.report();
+    expect([Object.keys(before.answers), Object.keys(preview.report().answers)]).toEqual([["blue"], ["green"]]);
+    for (const version of ["green", "blue"]) {
+      const patch = JSON.stringify({ spec: { selector: { version } } });
+      await cluster.kubectlOk(["patch", "service", "shop", "-p", patch]);
+      await eventually(
+        async () => {
+          const { answers } = load.report();
+          await load.more(50);
+          return Object.entries(load.report().answers).filter(([page, count]) => count > (answers[page] ?? 0));
+        },
+        (growing) => growing.length === 1 && growing[0]?.[0] === version,
+      );
+    }
+    const { failures, answers } = await load.stop();
+    expect(failures).toEqual([]);
+    expect(Object.keys(answers).toSorted()).toEqual(["blue", "green"]);
+    await k(`delete --wait=false -f ${join(root, "manifests/blue-green.yaml")}`);
+  },
+  LIMIT,
+);
+
+test(
+  "canary: its share of the Pods is its share of the requests, and none fails as it grows and goes",
+  async () => {
+    await k(`apply -f ${join(root, "manifests/canary.yaml")}`);
+    for (const track of ["stable", "canary"]) await k(`rollout status deployment/api-${track} --timeout=120s`);
+    await using load = await loadOn("api");
+    await load.more(1_000);
+    const { answers, sent } = load.report();
+    // One of ten Pods: within five standard deviations.
+    const share = (answers.canary ?? 0) / sent;
+    expect(Math.abs(share - 0.1)).toBeLessThan(5 * Math.sqrt((0.1 * 0.9) / sent));
+    await k("scale deployment/api-canary --replicas=3");
+    await k("rollout status deployment/api-canary --timeout=80s");
+    await k("scale deployment/api-canary --replicas=0");
+    await eventually(
+      () => k("get pods -l track=canary -o name"),
+      (names) => names.trim() === "",
+      60_000,
+    );
+    const gone = load.report().answers.canary ?? 0;
+    await load.more(200);
+    const after = await load.stop();
+    expect(after.failures).toEqual([]);
+    expect(after.answers.canary).toBe(gone);
   },
   LIMIT,
 );
