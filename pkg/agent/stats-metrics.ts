@@ -1,17 +1,15 @@
 /** The summary as Prometheus reads it: the kubelet's `/metrics/resource`, name by name. Pure. */
 import type { CpuStats, MemoryStats, Summary } from "../api/stats-summary.ts";
+import { type LabelValues, type Sample, type SampleFamily, samplesText } from "./samples-text.ts";
 
 interface Row {
-  readonly labels: Readonly<Record<string, string>>;
+  readonly labels: LabelValues;
   readonly cpu?: CpuStats;
   readonly memory?: MemoryStats;
   readonly startTime?: string | undefined;
 }
 
-interface Family {
-  readonly name: string;
-  readonly help: string;
-  readonly type: "counter" | "gauge";
+interface Family extends SampleFamily {
   readonly of: "node" | "pod" | "container";
   readonly value: (r: Row) => number | undefined;
 }
@@ -74,41 +72,29 @@ const families: readonly Family[] = [
 export function resourceMetrics(s: Summary): string {
   const rows: Readonly<Record<Family["of"], readonly Row[]>> = {
     node: [{ labels: {}, ...s.node }],
-    pod: s.pods.map((p) => ({ labels: podLabels(p), ...podTotals(p) })),
+    pod: s.pods.map((p) => ({ ...p, labels: podLabels(p) })),
     container: s.pods.flatMap((p) =>
       p.containers.map((c) => ({ labels: { container: c.name, ...podLabels(p) }, ...c })),
     ),
   };
-  return families
-    .flatMap((f) => [
-      `# HELP ${f.name} [STABLE] ${f.help}`,
-      `# TYPE ${f.name} ${f.type}`,
-      ...rows[f.of].flatMap((r) => line(f, r)),
-    ])
-    .concat(
-      "# HELP resource_scrape_error [STABLE] 1 if there was an error while getting container metrics, 0 otherwise",
-    )
-    .concat("# TYPE resource_scrape_error gauge", "resource_scrape_error 0", "")
-    .join("\n");
+  const stable = families.map((f) => ({
+    family: { ...f, help: `[STABLE] ${f.help}` },
+    samples: rows[f.of].flatMap((r) => sample(f, r)),
+  }));
+  return samplesText([...stable, { family: SCRAPE_ERROR, samples: [{ labels: {}, value: 0 }] }]);
 }
 
-function line({ name, value }: Family, row: Row): string[] {
+const SCRAPE_ERROR: SampleFamily = {
+  name: "resource_scrape_error",
+  help: "[STABLE] 1 if there was an error while getting container metrics, 0 otherwise",
+  type: "gauge",
+};
+
+function sample({ name, value }: Family, row: Row): Sample[] {
   const n = value(row);
   if (n === undefined) return [];
-  const labels = Object.entries(row.labels).map(([key, text]) => `${key}=${JSON.stringify(text)}`);
-  const time = name.endsWith("start_time_seconds") ? "" : ` ${Date.parse(row.cpu?.time ?? row.memory?.time ?? "")}`;
-  return [`${name}${labels.length ? `{${labels.join(",")}}` : ""} ${n}${time}`];
+  const at = Date.parse(row.cpu?.time ?? row.memory?.time ?? "");
+  return [{ labels: row.labels, value: n, ...(!name.endsWith("start_time_seconds") && { at }) }];
 }
 
 const podLabels = ({ podRef: { namespace, name: pod } }: Summary["pods"][number]) => ({ namespace, pod });
-
-function podTotals({ containers }: Summary["pods"][number]): Omit<Row, "labels"> {
-  const [first] = containers;
-  if (!first) return {};
-  const cpu = containers.reduce((n, c) => n + c.cpu.usageCoreNanoSeconds, 0);
-  const memory = containers.reduce((n, c) => n + c.memory.workingSetBytes, 0);
-  return {
-    cpu: { ...first.cpu, usageCoreNanoSeconds: cpu },
-    memory: { ...first.memory, workingSetBytes: memory },
-  };
-}

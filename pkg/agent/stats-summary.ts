@@ -1,6 +1,13 @@
 /** From two looks at what runs to the summary of it. Pure. */
-import type { ContainerSummary, CpuStats, MemoryStats, PodSummary, Summary } from "../api/stats-summary.ts";
-import type { ContainerStats, Usage } from "../runtime/runtime.ts";
+import type {
+  ContainerSummary,
+  CpuStats,
+  MemoryStats,
+  NetworkStats,
+  PodSummary,
+  Summary,
+} from "../api/stats-summary.ts";
+import type { ContainerStats, NetworkUsage, Usage } from "../runtime/runtime.ts";
 import { rfc3339 } from "../util/clock.ts";
 
 export interface NodeUsage extends Usage {
@@ -28,22 +35,51 @@ const MIN_WINDOW_MS = 1_000;
 
 /** `now` must be later than `earlier`. */
 export function summarize(o: SummaryOptions, earlier: Sample, now: Sample): Summary {
-  const byPod = new Map<string, { podRef: PodSummary["podRef"]; containers: ContainerSummary[] }>();
-  for (const c of now.containers.values()) {
-    const podRef = { name: c.podName, namespace: c.podNamespace, uid: c.podUid };
-    const pod = byPod.get(c.podUid) ?? { podRef, containers: [] };
-    byPod.set(c.podUid, pod);
-    pod.containers.push(container(c, earlier.containers.get(c.id), o.startedAt(c)));
-  }
+  const byPod = new Map<string, ContainerStats[]>();
+  for (const c of now.containers.values()) byPod.set(c.podUid, [...(byPod.get(c.podUid) ?? []), c]);
+  const told = (c: ContainerStats) => container(c, earlier.containers.get(c.id), o.startedAt(c));
   const node = { at: now.at, ...now.node };
   return {
     node: {
       nodeName: o.nodeName,
       cpu: cpu(node, { at: earlier.at, ...earlier.node }),
       memory: { availableBytes: node.memoryAvailableBytes, ...memory(node) },
+      ...(node.network && { network: networkStats(node.network, node.at) }),
     },
-    pods: [...byPod.values()],
+    pods: [...byPod.values()].map((mine) => pod(mine, mine.map(told))),
   };
+}
+
+/** Sums of its containers. */
+function pod(stats: readonly ContainerStats[], containers: readonly ContainerSummary[]): PodSummary {
+  const [any] = stats;
+  const sum = (numbers: readonly (number | undefined)[]) => numbers.reduce<number>((total, n) => total + (n ?? 0), 0);
+  const rates = containers.map((c) => c.cpu.usageNanoCores);
+  const time = containers[0]?.cpu.time ?? "";
+  const processes = stats.map((c) => c.processes);
+  const network = stats.find((c) => c.network)?.network;
+  return {
+    podRef: { name: any?.podName ?? "", namespace: any?.podNamespace ?? "", uid: any?.podUid ?? "" },
+    containers,
+    cpu: {
+      time,
+      ...(rates.every((n) => n !== undefined) && { usageNanoCores: sum(rates) }),
+      usageCoreNanoSeconds: sum(containers.map((c) => c.cpu.usageCoreNanoSeconds)),
+    },
+    memory: {
+      time,
+      usageBytes: sum(containers.map((c) => c.memory.usageBytes)),
+      workingSetBytes: sum(containers.map((c) => c.memory.workingSetBytes)),
+      rssBytes: sum(containers.map((c) => c.memory.rssBytes)),
+    },
+    ...(network && any && { network: networkStats(network, any.at) }),
+    ...(processes.every((n) => n !== undefined) && { process_stats: { process_count: sum(processes) } }),
+  };
+}
+
+export function networkStats(interfaces: readonly NetworkUsage[], at: number): NetworkStats {
+  const [first = { name: "", rxBytes: 0, rxErrors: 0, txBytes: 0, txErrors: 0 }] = interfaces;
+  return { time: rfc3339(at), ...first, interfaces };
 }
 
 function container(

@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import type { Summary } from "../api/stats-summary.ts";
 import type { ContainerRuntime } from "../runtime/runtime.ts";
 import type { Clock } from "../util/clock.ts";
+import { readInterfaces } from "../util/net-dev.ts";
 import { type NodeUsage, type Sample, summarize, type SummaryOptions } from "./stats-summary.ts";
 import { withinLimit } from "./time-limit.ts";
 
@@ -72,7 +73,8 @@ export class Stats {
 /** Of the whole machine: memory that could not be had again at once counts as used. */
 export async function measureUsage(): Promise<NodeUsage> {
   const busyMs = cpus().reduce((sum, { times: t }) => sum + t.user + t.nice + t.sys + t.irq, 0);
-  const meminfo = await readFile("/proc/meminfo", "utf8").catch(() => "");
+  const text = (path: string) => readFile(path, "utf8").catch(() => "");
+  const [meminfo, interfaces] = await Promise.all([text("/proc/meminfo"), text("/proc/net/dev")]);
   const bytes = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(meminfo)?.[1] ?? 0) * 1024;
   const available = bytes("MemAvailable");
   return {
@@ -81,5 +83,6 @@ export async function measureUsage(): Promise<NodeUsage> {
     memoryWorkingSetBytes: bytes("MemTotal") - available,
     memoryRssBytes: bytes("AnonPages"),
     memoryAvailableBytes: available,
+    network: readInterfaces(interfaces),
   };
 }

@@ -38,6 +38,8 @@ import { streamWatch } from "./watch-stream.ts";
 
 const JSON_FORM = { encoding: "json", as: "Object", version: "v1" } as const;
 const SWITCHING_PROTOCOLS = 101;
+/** Disks are counted file by file: nobody here asks for them. */
+const SUMMARY = "/stats/summary?only_cpu_and_memory=true";
 const STREAMS: ReadonlySet<string> = new Set(["exec", "attach", "portforward"]);
 const PATIENCE_MS = 60_000;
 /** How often Node looks for slow requests. */
@@ -111,7 +113,7 @@ function answerForComponents(api: ApiServer, proxy: AgentProxy): void {
   const handlers = [
     ...metricsHandlers({
       clock,
-      summary: (node, signal) => proxy.json<Summary>(agentOf(node, nameOf(node)), "/stats/summary", signal),
+      summary: (node, signal) => proxy.json<Summary>(agentOf(node, nameOf(node)), SUMMARY, signal),
     }),
     ...componentHandlers({ clock, reachStore: () => api.reachStore() }),
   ];

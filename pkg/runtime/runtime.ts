@@ -12,6 +12,7 @@
  *  R5  A container's exit code, times and OOM flag are kept until removeContainer.
  */
 import type { Duplex } from "node:stream";
+import type { InterfaceCount } from "../util/net-dev.ts";
 import type { ContainerDevices, ContainerResources, DeviceIds, DeviceMapping, LiveResources } from "./resources.ts";
 import type { ImageVerbs } from "./images.ts";
 import type { ContainerSecurity, MemoryMount, MemoryVolume, Mount } from "./isolation.ts";
@@ -175,7 +176,12 @@ export interface Usage {
   readonly memoryRssBytes: number;
   /** And threads. */
   readonly processes?: number;
+  /** Of its Pod, by interface; absent on the node's own network, or where that cannot be told. */
+  readonly network?: readonly NetworkUsage[];
 }
+
+/** Cumulative. */
+export type NetworkUsage = InterfaceCount;
 
 export interface ContainerStats extends Usage {
   /** Of the container: another attempt counts anew. */

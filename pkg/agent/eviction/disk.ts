@@ -3,7 +3,7 @@ import { lstat, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { ContainerRuntime, RuntimeContainer } from "../../runtime/runtime.ts";
 import type { Pod } from "../facts.ts";
-import type { PodDisk } from "./local-storage.ts";
+import type { ContainerDisk, PodDisk } from "./local-storage.ts";
 
 export interface DirectoryUse {
   readonly bytes: number;
@@ -40,9 +40,9 @@ async function containerDisk(
   { runtime }: PodDiskInput,
   c: RuntimeContainer,
   signal: AbortSignal,
-): Promise<[string, number]> {
+): Promise<[string, ContainerDisk]> {
   const [layer, logs] = await Promise.all([runtime.writableSize(c.id, signal), runtime.logSize(c.id)]);
-  return [c.name, (layer ?? 0) + (logs ?? 0)];
+  return [c.name, { layer: layer ?? 0, logs: logs ?? 0 }];
 }
 
 /**

@@ -6,9 +6,15 @@ import { type Container, containersOf, initContainersOf, type Pod } from "../fac
 const STORAGE = "ephemeral-storage";
 
 /** Bytes on the disk. */
+export interface ContainerDisk {
+  /** What it has written beside its volumes. */
+  readonly layer: number;
+  readonly logs: number;
+}
+
 export interface PodDisk {
-  /** Writable layer and logs, by container name. */
-  readonly containers: ReadonlyMap<string, number>;
+  /** By container name. */
+  readonly containers: ReadonlyMap<string, ContainerDisk>;
   /** Of emptyDirs, by volume name. */
   readonly volumes: ReadonlyMap<string, number>;
   readonly inodes: number;
@@ -26,12 +32,16 @@ export function overDiskLimit(pod: Pod, used: PodDisk): string | undefined {
   const whole = podLimit(pod);
   if (whole !== undefined && totalDisk(used) > whole.bytes)
     return `Pod ephemeral local storage usage exceeds the total limit of containers ${whole.text}. `;
-  const c = containerLimits(pod).find(({ name, limit }) => (used.containers.get(name) ?? 0) > bytes(limit));
+  const c = containerLimits(pod).find(({ name, limit }) => sumOf(used.containers.get(name)) > bytes(limit));
   return c && `Container ${c.name} exceeded its local ephemeral storage limit "${c.limit}". `;
 }
 
 export function totalDisk(used: PodDisk): number {
-  return [...used.containers.values(), ...used.volumes.values()].reduce((sum, n) => sum + n, 0);
+  return [...[...used.containers.values()].map(sumOf), ...used.volumes.values()].reduce((sum, n) => sum + n, 0);
+}
+
+export function sumOf(c: ContainerDisk | undefined): number {
+  return c ? c.layer + c.logs : 0;
 }
 
 interface Limit {

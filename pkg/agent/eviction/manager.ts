@@ -6,7 +6,7 @@ import { type Eviction, newestOf, type Pod } from "../facts.ts";
 import type { Measurement } from "../node-status.ts";
 import { READ_LIMIT_MS, withinLimit } from "../time-limit.ts";
 import { readPodDisk } from "./disk.ts";
-import { hasDiskLimit, overDiskLimit, type PodDisk, totalDisk } from "./local-storage.ts";
+import { hasDiskLimit, overDiskLimit, type PodDisk, sumOf, totalDisk } from "./local-storage.ts";
 import { observe } from "./observe.ts";
 import { NO_PRESSURE, planPressure, unresolved } from "./plan.ts";
 import { evictionMessage, isCritical, type PodUse, rankForEviction } from "./rank.ts";
@@ -151,7 +151,7 @@ export class EvictionManager {
     return Promise.all(
       candidates.map(async (c): Promise<PodUse> => {
         const disk = await this.#disk(c, signal);
-        const containers = [...disk.containers].map(([name, bytes]) => ({ name, disk: bytes }));
+        const containers = [...disk.containers].map(([name, c]) => ({ name, disk: sumOf(c) }));
         return { pod: c.pod, used: { "ephemeral-storage": totalDisk(disk), inodes: disk.inodes }, containers };
       }),
     );

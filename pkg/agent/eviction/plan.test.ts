@@ -8,15 +8,19 @@ const memory = (available: number): Observations => ({ "memory.available": { ava
 const disk = (available: number): Observations => ({ "nodefs.available": { available, capacity: 1000 } });
 
 test.each([
-  ["hard", { hard: "memory.available<100Mi,nodefs.available<10%" }, [100 * MI, 819.2 * MI]],
-  ["the kubelet's own", {}, DEFAULT_HARD.split(",").map((t) => (t.endsWith("Mi") ? 100 * MI : undefined))],
-] as const)("thresholds as flags: %s", (_, flags, expected) => {
-  const { thresholds } = evictionSettings(flags);
-  expect(thresholds).toHaveLength(expected.length);
-  thresholds.forEach((t, n) => {
-    if (expected[n] !== undefined) expect(unitsOf(t.value, 8192 * MI)).toBe(Math.floor(expected[n]));
-    expect(t.graceMs).toBe(0);
-  });
+  ["memory.available<100Mi,nodefs.available<10%", [100 * MI, 819]],
+  ["pid.available<5", [5]],
+  ["", []],
+] as const)("thresholds as a flag: %s", (hard, expected) => {
+  const { thresholds } = evictionSettings({ hard });
+  expect(thresholds.map((t) => unitsOf(t.value, "fraction" in t.value ? 8192 : Infinity))).toEqual(expected);
+  expect(thresholds.every((t) => t.graceMs === 0)).toBe(true);
+});
+
+test("without a flag the kubelet's own", () => {
+  expect(evictionSettings().thresholds.map((t) => t.signal)).toEqual(
+    DEFAULT_HARD.split(",").map((t) => t.split("<")[0]),
+  );
 });
 
 test.each([

@@ -1,16 +1,23 @@
 /** What containers use: read from the kernel's control groups where they can be seen, else told by the daemon. */
-import { readFile } from "node:fs/promises";
+import { readFile, readlink } from "node:fs/promises";
 import { join } from "node:path";
-import type { Usage } from "../runtime.ts";
+import { readInterfaces } from "../../util/net-dev.ts";
+import type { NetworkUsage, Usage } from "../runtime.ts";
 
 export interface DockerStats {
   readonly cpu_stats: { readonly cpu_usage: { readonly total_usage: number } };
+  readonly pids_stats?: { readonly current?: number };
   readonly memory_stats: { readonly usage?: number; readonly stats?: Readonly<Record<string, number>> };
 }
 
 export function toUsage(s: DockerStats): Usage {
   const { usage = 0, stats = {} } = s.memory_stats;
-  return { cpuNanoseconds: s.cpu_stats.cpu_usage.total_usage, ...memory(usage, stats) };
+  const processes = s.pids_stats?.current;
+  return {
+    cpuNanoseconds: s.cpu_stats.cpu_usage.total_usage,
+    ...memory(usage, stats),
+    ...(processes !== undefined && { processes }),
+  };
 }
 
 /** `stats` as in memory.stat: of cgroup v1 with all its children (`total_…`), or of v2. */
@@ -29,6 +36,9 @@ interface Files {
   readonly cpuNanoseconds: (text: string) => number;
   readonly memory: string;
   readonly memoryStat: string;
+  readonly pids: string;
+  /** Ids of its processes, one a line. */
+  readonly procs: string;
 }
 
 /** Cgroup v1 has a tree for each controller, v2 one for all. */
@@ -38,12 +48,16 @@ const versions: readonly ((group: string) => Files)[] = [
     cpuNanoseconds: (text) => (pairs(text)["usage_usec"] ?? 0) * 1000,
     memory: join(group, "memory.current"),
     memoryStat: join(group, "memory.stat"),
+    pids: join(group, "pids.current"),
+    procs: join(group, "cgroup.procs"),
   }),
   (group) => ({
     cpu: join("cpuacct", group, "cpuacct.usage"),
     cpuNanoseconds: Number,
     memory: join("memory", group, "memory.usage_in_bytes"),
     memoryStat: join("memory", group, "memory.stat"),
+    pids: join("pids", group, "pids.current"),
+    procs: join("memory", group, "cgroup.procs"),
   }),
 ];
 
@@ -72,11 +86,34 @@ export class Cgroups {
     return undefined;
   }
 
+  /** As one of its processes sees it; undefined on the network of the machine itself, and where processes are not to be seen. */
+  async #network(pid: string): Promise<readonly NetworkUsage[] | undefined> {
+    if (pid === "" || pid === "0") return undefined;
+    try {
+      const [its, ours] = await Promise.all([readlink(`/proc/${pid}/ns/net`), readlink("/proc/self/ns/net")]);
+      return its === ours ? undefined : readInterfaces(await readFile(`/proc/${pid}/net/dev`, "utf8"));
+    } catch {
+      return undefined;
+    }
+  }
+
   async #read(f: Files): Promise<Usage | undefined> {
     const text = (path: string) => readFile(join(this.#root, path), "utf8");
     try {
-      const [cpu, used, stat] = await Promise.all([text(f.cpu), text(f.memory), text(f.memoryStat)]);
-      return { cpuNanoseconds: f.cpuNanoseconds(cpu), ...memory(Number(used), pairs(stat)) };
+      const [cpu, used, stat, pids, procs] = await Promise.all([
+        text(f.cpu),
+        text(f.memory),
+        text(f.memoryStat),
+        text(f.pids).catch(() => ""), // a kernel without
+        text(f.procs).catch(() => ""),
+      ]);
+      const network = await this.#network(procs.split("\n")[0] ?? "");
+      return {
+        cpuNanoseconds: f.cpuNanoseconds(cpu),
+        ...memory(Number(used), pairs(stat)),
+        ...(pids !== "" && { processes: Number(pids) }),
+        ...(network && { network }),
+      };
     } catch {
       return undefined; // no such group: another layout, or the daemon, will know
     }
