@@ -166,8 +166,9 @@ export class TestHost {
 
   /** As a power cut of the process alone. */
   async kill9(): Promise<void> {
-    // The process is nsenter's own: it has become the program.
-    this.#process?.kill("SIGKILL");
+    // The program is nsenter's child: who enters a pid namespace does so with his children.
+    const child = (await runOk("ps", ["-o", "pid=", "--ppid", String(this.#process?.pid)])).trim();
+    process.kill(Number(child), "SIGKILL");
     await this.#process?.exited;
     this.#process = undefined;
   }
