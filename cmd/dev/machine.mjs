@@ -124,6 +124,13 @@ export async function ensurePackages(packages, programs, why) {
   });
 }
 
+/** What the network of a node is made with, on the machine whose kernel it is in. */
+export async function ensureNetworkTools() {
+  if (process.platform !== "linux") return;
+  const why = "addresses of Services and the network of Pods are made with them";
+  await ensurePackages(["nftables", "conntrack", "iproute2"], ["nft", "conntrack", "ip"], why);
+}
+
 /** Where Docker may listen: what DOCKER_HOST says, or else the usual sockets. */
 function dockerSockets() {
   const host = process.env.DOCKER_HOST;

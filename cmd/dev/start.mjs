@@ -32,6 +32,8 @@ async function main(args) {
   await machine.step("build", () => machine.runAsync("npm", ["run", "--silent", "build"]));
   const docker = await machine.ensureDocker();
   machine.say(`Docker ${docker.version} at ${docker.socket}`);
+  // Pods run without, too: what does not, the cluster says itself.
+  await machine.ensureNetworkTools().catch((error) => machine.say(`${error.message} Services will not be reachable.`));
   process.env.DOCKER_HOST = `unix://${docker.socket}`;
   const { ensureHelloImage } = await import("./hello-image.mjs");
   await machine.step("image mini-kube/hello:1", () => ensureHelloImage({ socketPath: docker.socket }));

@@ -72,6 +72,7 @@ async function main() {
     await machine.ensurePackages(["busybox-static"], ["busybox"], "the tests make their images from it");
     await machine.ensurePackages(["kubernetes-client"], ["kubectl"], "the scenarios are driven by a real kubectl");
     await machine.ensurePackages(["iproute2"], ["ip"], "a test runs a Docker engine of its own in a network namespace");
+    await machine.ensureNetworkTools();
     const docker = await machine.ensureDocker();
     machine.say(`Docker ${docker.version} at ${docker.socket}`);
   }
