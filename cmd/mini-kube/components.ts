@@ -8,6 +8,9 @@ import { runAgent } from "../../pkg/agent/agent.ts";
 import { discoverDevices } from "../../pkg/agent/devices/discover.ts";
 import { SERVER_VERSION } from "../../pkg/apiserver/discovery.ts";
 import type { User } from "../../pkg/apiserver/handler.ts";
+import { RequestMetrics } from "../../pkg/apiserver/request-metrics.ts";
+import type { ApiServer } from "../../pkg/apiserver/server.ts";
+import { resourceName } from "../../pkg/api/not-honoured.ts";
 import { Client } from "../../pkg/client/client.ts";
 import type { Transport } from "../../pkg/client/transport.ts";
 import { runControllers } from "../../pkg/controllers/controllers.ts";
@@ -23,6 +26,7 @@ import { systemClock, systemRandom } from "../../pkg/util/clock.ts";
 import type { Logger } from "../../pkg/util/log.ts";
 import type { KeyPair } from "../../pkg/util/pki.ts";
 import type { NodeSettings } from "./node-flags.ts";
+import { ensureDefinitions } from "./definitions.ts";
 import { dockerSocket } from "./docker-socket.ts";
 import { type IngressSettings, startIngress } from "./ingress.ts";
 import { dnsAddress, nodeNetwork, removeNetwork } from "./network.ts";
@@ -110,15 +114,23 @@ export function startComponents(o: ComponentsOptions, signal: AbortSignal): Read
   const ingress = component("ingress", "system:serviceaccount:kube-system:ingress-controller", SERVICE_ACCOUNTS);
   return {
     scheduler: once("kube-scheduler", scheduler, (s) => runScheduler(scheduler, s)),
-    "controller manager": once("kube-controller-manager", manager, (s) =>
-      runControllers({ ...manager, ...o.controllers }, s),
-    ),
+    "controller manager": once("kube-controller-manager", manager, async (s) => {
+      await ensureDefinitions(manager);
+      await runControllers({ ...manager, ...o.controllers }, s);
+    }),
     agent: discoverDevices(process.env["PATH"]).then((found) =>
       runAgent({ ...agent, ...o.node, devices: { ...found, ...o.node.devices } }, signal),
     ),
     ...(network && { network: network.run(signal) }),
     ingress: startIngress({ ...ingress, nodeName: o.nodeName, addresses: [o.host], settings: o.ingress }, signal),
   };
+}
+
+/** Counted from here on: nobody waits for it at the start. */
+export function requestMetrics(api: ApiServer): RequestMetrics {
+  const stored = () => api.resources.all.filter((d) => !d.virtual && !d.view);
+  const objects = () => stored().map((d) => [resourceName(d), [...api.view.list(d)].length] as const);
+  return new RequestMetrics({ clock: systemClock, objects });
 }
 
 /** The daemon that DOCKER_HOST names, else the one at the usual socket. */

@@ -30,6 +30,7 @@ import { runClaimProtection, runVolumeProtection } from "./persistentvolume/prot
 import { runResourceQuotaController } from "./resourcequota/controller.ts";
 import { runServiceAccountTokens } from "./serviceaccount-token/controller.ts";
 import { runStatefulSets } from "./statefulset/controller.ts";
+import { runTemplates } from "./template/controller.ts";
 import { runTtlAfterFinished } from "./ttl-after-finished/controller.ts";
 import { runVerticalPodAutoscalers } from "./verticalpodautoscaler/controller.ts";
 import { runTaintEviction } from "./tainteviction/controller.ts";
@@ -68,6 +69,7 @@ const controllers: readonly ((o: ControllerParts, signal: AbortSignal) => Promis
   runVolumeProtection,
   runClaimProtection,
   runEphemeralVolumes,
+  runTemplates,
 ];
 
 export type ControllersOptions = InformersOptions & ControllerSettings;

@@ -23,6 +23,7 @@ import { resourceQuota } from "./quota/plugin.ts";
 import { runtimeClass } from "./runtime-class.ts";
 import { serviceAccount } from "./service-account.ts";
 import { serviceAddresses } from "./service-addresses.ts";
+import { templateRights } from "./template-rights.ts";
 import { verticalPodAutoscaler } from "./vpa.ts";
 import { mutatingWebhook, validatingWebhook } from "./webhooks/plugin.ts";
 
@@ -45,6 +46,7 @@ export function defaultPlugins(o: PluginOptions): readonly AdmissionPlugin[] {
     namespaceLifecycle,
     limitRanger,
     rbacEscalation,
+    templateRights,
     nodeRestriction,
     taintNodesByCondition,
     serviceAccount({ random: o.random, mountToken: o.mountTokens }),

@@ -189,6 +189,13 @@ export const controllerRoleRows: Readonly<Record<string, readonly Row[]>> = {
     ["update", "core", "pods/finalizers"],
     EVENTS,
   ],
+  // Not of Kubernetes: who writes a Template needs all that it reads and writes (admission/template-rights.ts).
+  "template-controller": [
+    [READ, "*", "*"],
+    ["create update", "core", "configmaps secrets"],
+    ["update", "mini-kube.io", "templates/status"],
+    EVENTS,
+  ],
   "ttl-after-finished-controller": [["delete get list watch", "batch", "jobs"], EVENTS],
   "ttl-controller": [["list patch update watch", "core", "nodes"], EVENTS],
   // Not in Kubernetes itself: the autoscaler project runs it on its own.
