@@ -5,6 +5,7 @@ import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Pod } from "../../pkg/api/generated/types.ts";
+import { events as coreEvents } from "../../pkg/api/kinds/core/event.ts";
 import type { DeepReadonly } from "../../pkg/util/types.ts";
 import { ready, TestCluster } from "../harness/cluster.ts";
 import { run, runOk } from "../harness/process.ts";
@@ -107,6 +108,15 @@ async function running(name: string, o: PodParts): Promise<DeepReadonly<Pod>> {
 }
 
 const uid = (podUid: string | undefined) => `label=io.mini-kube.pod.uid=${podUid}`;
+
+/** The message of the first event of that reason. */
+async function toldOf(pod: string, reason: string): Promise<string> {
+  const events = cluster.client.resource(coreEvents, "default");
+  const fieldSelector = `involvedObject.name=${pod},reason=${reason}`;
+  for await (const { type, object } of events.watch({ fieldSelector }, AbortSignal.timeout(20_000)))
+    if (type === "ADDED") return object.message ?? "";
+  throw new Error(`${pod}: no event ${reason}\n${await cluster.kubectlOk(["describe", "pod", pod])}`);
+}
 
 /** What a shell in the Pod says. */
 const ask = (name: string, script: string) => cluster.kubectlOk(["exec", name, "--", "sh", "-c", script]);
@@ -351,6 +361,9 @@ describe("names", () => {
       );
       await running("full", { spec: { hostname: "web-1", subdomain: "web", setHostnameAsFQDN: true } });
       expect(await ask("full", "hostname")).toBe("web-1.web.default.svc.cluster.local\n");
+      expect(await ask("full", "cat /etc/resolv.conf")).toMatch(
+        /^search default\.svc\.cluster\.local svc\.cluster\.local cluster\.local.*\nnameserver \d+(\.\d+){3}\noptions ndots:5\n$/,
+      );
     },
     LIMIT,
   );
@@ -494,17 +507,7 @@ describe("what cannot be had says so", () => {
     "%s",
     async (name, parts, reason, message) => {
       await apply(`bad-${name}`, parts());
-      const told = `involvedObject.name=bad-${name},reason=${reason}`;
-      await cluster.kubectlOk(["wait", "--for=create", "event", "--field-selector", told, "--timeout=20s"]);
-      const events = await cluster.kubectlOk([
-        "get",
-        "events",
-        "--field-selector",
-        told,
-        "-o",
-        "jsonpath={.items[*].message}",
-      ]);
-      expect(events).toContain(message);
+      expect(await toldOf(`bad-${name}`, reason)).toContain(message);
       const phase = await cluster.kubectlOk([
         "get",
         "pod",
