@@ -198,8 +198,9 @@ export class Cluster {
   async #run(pki: ClusterPki): Promise<void> {
     const { api, options, home, log, network } = this.#parts;
     if (options.address !== undefined) this.#publish(options.address);
-    const { openRuntime, startComponents } = await import("./components.ts");
+    const { openRuntime, requestMetrics, startComponents } = await import("./components.ts");
     if (this.#abort.signal.aborted) return;
+    this.#parts.listener.count(requestMetrics(api));
     this.#runtime = openRuntime(options.clusterId, options.nodeName, options.env);
     const running = startComponents(
       {

@@ -30,6 +30,7 @@ import { withBody } from "./body.ts";
 import { answerForm } from "./negotiate.ts";
 import { Connects, type ConnectVerb } from "./proxy/connects.ts";
 import { type ParsedRequest, parseRequest, urlOf } from "./request.ts";
+import type { RequestMetrics } from "./request-metrics.ts";
 import type { ApiServer } from "./server.ts";
 import { apiErrorOf } from "./storage.ts";
 import { componentHandlers } from "./virtual/componentstatus.ts";
@@ -40,6 +41,7 @@ const JSON_FORM = { encoding: "json", as: "Object", version: "v1" } as const;
 const SWITCHING_PROTOCOLS = 101;
 /** Disks are counted file by file: nobody here asks for them. */
 const SUMMARY = "/stats/summary?only_cpu_and_memory=true";
+const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 const STREAMS: ReadonlySet<string> = new Set(["exec", "attach", "portforward"]);
 const PATIENCE_MS = 60_000;
 /** How often Node looks for slow requests. */
@@ -66,6 +68,8 @@ export interface HttpListener {
   readonly port: number;
   /** At another address of this machine, on the same port. Rejects with the socket's error. */
   listenAlso(host: string, pair: { readonly cert: string; readonly key: string }): Promise<void>;
+  /** From now on requests are counted, and `/metrics` tells. */
+  count(metrics: RequestMetrics): void;
   /** Ends watches and streams, then the listener. */
   close(): Promise<void>;
 }
@@ -82,6 +86,7 @@ export async function listen(api: ApiServer, o: ListenOptions): Promise<HttpList
     port,
     listenAlso: async (host, pair) =>
       void servers.push(await serve(front, { ...o, host, port, tls: { ...o.tls, ...pair } })),
+    count: (metrics) => void (front.metrics = metrics),
     close: () => close(servers, proxy, front),
   };
 }
@@ -151,6 +156,8 @@ class Front {
   readonly #o: ListenOptions;
   readonly #address: string;
   readonly #documents: Documents;
+  /** Counts, as soon as it is there. */
+  metrics: RequestMetrics | undefined;
   readonly #health: Health;
   readonly #access: Access;
   readonly #visits = new WeakMap<IncomingMessage, Visit>();
@@ -171,7 +178,9 @@ class Front {
   handler(): RequestListener {
     const pages = this.#pages();
     return (req, res) => {
-      this.#visit(req).endsWith(res);
+      const visit = this.#visit(req);
+      visit.endsWith(res);
+      visit.following = this.metrics?.follow(res, () => visit);
       if (OBJECTS.test(req.url ?? "")) this.#answer(req, res).catch((error: unknown) => this.#refuse(error, req, res));
       else pages(req, res);
     };
@@ -258,6 +267,9 @@ class Front {
 
   async #document(req: IncomingMessage, res: ServerResponse): Promise<void> {
     const { pathname } = urlOf(req);
+    if (pathname === "/metrics" && this.metrics) {
+      return void res.writeHead(200, { "Content-Type": METRICS_TYPE }).end(await this.metrics.text());
+    }
     const plain = pathname === "/" ? this.#documents.paths() : this.#access.published(pathname, this.#address);
     if (plain) return send(req, res, plain, { code: 200, form: JSON_FORM });
     const found = await this.#documents.get(pathname, req.headers.accept);

@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Attributes, User } from "../../api/rbac/attributes.ts";
 import type { ApiError } from "../../api/status.ts";
+import type { Following } from "../request-metrics.ts";
 import type { Access } from "./access.ts";
 import type { Audit, Trail } from "./audit.ts";
 import { ANONYMOUS } from "./authentication.ts";
@@ -10,6 +11,10 @@ import { forbidden } from "./authorization.ts";
 export class Visit {
   /** Whose rights count. Nobody's before {@link identify}. */
   user: User = ANONYMOUS;
+  /** What is asked for, once that was read. */
+  attributes: Attributes | undefined;
+  version = "";
+  following: Following | undefined;
   readonly #req: IncomingMessage;
   readonly #access: Access;
   readonly #trail: Trail | undefined;
@@ -33,6 +38,9 @@ export class Visit {
 
   /** Rejects with Forbidden. */
   async authorize(a: Attributes, apiVersion = ""): Promise<void> {
+    this.attributes = a;
+    this.version = apiVersion;
+    this.following?.known();
     const verdict = await this.#access.decide(a);
     if (this.#trail) {
       this.#trail.attributes = a;
