@@ -15,7 +15,7 @@ const LIMIT = 180_000;
 let cluster: TestCluster;
 
 /** Says who answers, and whom it sees. It ends at once when it is told to: nothing but the proxies spares its clients. */
-const WHO = String.raw`mkdir -p /tmp/www/cgi-bin && cd /tmp/www && printf '#!/bin/sh\nprintf "Content-type: text/plain\\r\\n\\r\\n$(hostname) $REMOTE_ADDR\\n"\n' >cgi-bin/who && chmod +x cgi-bin/who && exec httpd -f -p 8080 -h /tmp/www`;
+const WHO = String.raw`mkdir -p /tmp/www/cgi-bin && cd /tmp/www && printf '#!/bin/sh\nprintf "Content-type: text/plain\\r\\n\\r\\n$(hostname) $REMOTE_ADDR\\n"\n' >cgi-bin/who && chmod +x cgi-bin/who && { trap "kill %1; exit" TERM; httpd -f -p 8080 -h /tmp/www & wait; }`;
 
 const web = (replicas: number) => ({
   apiVersion: "apps/v1",

@@ -1,0 +1,188 @@
+/** Services across machines: each with its own kernel tables, its own Docker and its own agent. */
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { join } from "node:path";
+import { root } from "../harness/cluster.ts";
+import { type TestHost, TestHosts } from "../harness/hosts.ts";
+import type { LoadReport } from "../harness/load.ts";
+import { eventually, type Running } from "../harness/process.ts";
+import { ensureTestImages } from "../images/images.ts";
+
+const LIMIT = 240_000;
+const APP = { app: "web" };
+let hosts: TestHosts;
+
+/** Says who answers, and whom it sees; it ends at once when it is told to. */
+const WHO = String.raw`mkdir -p /tmp/www/cgi-bin && cd /tmp/www && printf '#!/bin/sh\nprintf "Content-type: text/plain\\r\\n\\r\\n$(hostname) $REMOTE_ADDR\\n"\n' >cgi-bin/who && chmod +x cgi-bin/who && { trap "kill %1; exit" TERM; httpd -f -p 8080 -h /tmp/www & wait; }`;
+
+const web = {
+  apiVersion: "apps/v1",
+  kind: "Deployment",
+  metadata: { name: "web" },
+  spec: {
+    replicas: 4,
+    selector: { matchLabels: APP },
+    template: {
+      metadata: { labels: APP },
+      spec: {
+        terminationGracePeriodSeconds: 10,
+        topologySpreadConstraints: [
+          {
+            maxSkew: 1,
+            topologyKey: "kubernetes.io/hostname",
+            whenUnsatisfiable: "ScheduleAnyway",
+            labelSelector: { matchLabels: APP },
+          },
+        ],
+        containers: [
+          {
+            name: "web",
+            image: "busybox:1.36",
+            command: ["sh", "-c", WHO],
+            ports: [{ name: "http", containerPort: 8080 }],
+            readinessProbe: { httpGet: { path: "/cgi-bin/who", port: "http" }, periodSeconds: 1 },
+          },
+        ],
+      },
+    },
+  },
+};
+const service = (name: string, nodePort: number, spec: object = {}) => ({
+  apiVersion: "v1",
+  kind: "Service",
+  metadata: { name },
+  spec: { type: "NodePort", selector: APP, ports: [{ port: 80, targetPort: "http", nodePort }], ...spec },
+});
+const LOCAL = { type: "LoadBalancer", externalTrafficPolicy: "Local", healthCheckNodePort: 32100 };
+const BUDGET = {
+  apiVersion: "policy/v1",
+  kind: "PodDisruptionBudget",
+  metadata: { name: "web" },
+  spec: { minAvailable: 2, selector: { matchLabels: APP } },
+};
+
+beforeAll(async () => {
+  const { sandbox, busybox } = await ensureTestImages();
+  hosts = await TestHosts.start({ links: [2], images: [sandbox, busybox] });
+  const items = [web, service("web", 30080), service("near", 30081, LOCAL), BUDGET];
+  const list = { apiVersion: "v1", kind: "List", items };
+  await hosts.first.kubectlOk(["apply", "-f", "-"], { input: JSON.stringify(list) });
+  await k("rollout status deployment/web --timeout=90s");
+}, LIMIT);
+afterAll(() => hosts?.remove(), LIMIT);
+
+const k = (command: string) => hosts.first.kubectlOk(command.split(" "), { deadline: 120_000 });
+
+/** As a machine that has nothing but Node would: each request on a connection of its own, a line of the answer each. */
+const ASK = `
+  const [url, count] = process.argv.slice(1);
+  for (let i = 0; i < Number(count); i++) {
+    const answer = await fetch(url, { headers: { connection: "close" }, signal: AbortSignal.timeout(5_000) });
+    console.log((await answer.text()).trim());
+  }`;
+
+/** So many requests: who answered, and whom it saw. */
+async function ask(from: Pick<TestHost, "run">, url: string, count = 1): Promise<readonly (readonly string[])[]> {
+  const args = ["--input-type=module", "-e", ASK, url, String(count)];
+  const { code, stdout, stderr } = await from.run(process.execPath, args, { deadline: 60_000 });
+  if (code !== 0) throw new Error(stderr);
+  const lines = stdout.trim().split("\n");
+  return lines.map((line) => line.replace(/\[(::ffff:)?|\]/g, "").split(" "));
+}
+
+const outside = { run: (...args: Parameters<TestHost["run"]>) => hosts.outsideRun(...args) };
+const pods = async (node: string) =>
+  (await k(`get pods -l app=web --field-selector spec.nodeName=${node} -o jsonpath={.items[*].metadata.name}`))
+    .split(" ")
+    .filter(Boolean)
+    .toSorted();
+
+async function loadReport(load: Running): Promise<LoadReport> {
+  load.kill("SIGTERM");
+  await load.exited;
+  return JSON.parse(load.output.trim().split("\n").at(-1) ?? "") as LoadReport;
+}
+const startLoad = async (running: (command: string, args: readonly string[]) => Running, url: string) => {
+  const load = running(process.execPath, ["--import", "tsx", join(root, "test/harness/load-main.ts"), url]);
+  await load.until(/running/, 30_000);
+  return load;
+};
+
+describe("from every machine", () => {
+  test("a ClusterIP reaches the Pods of all nodes", async () => {
+    const ip = await k("get service web -o jsonpath={.spec.clusterIP}");
+    for (const host of hosts.hosts) {
+      const answering = new Set((await ask(host, `http://${ip}/cgi-bin/who`, 60)).map(([pod]) => pod));
+      expect(answering.size).toBe(4);
+    }
+  });
+
+  test("node ports: of each node, from each node and from outside", async () => {
+    for (const from of [...hosts.hosts, outside]) {
+      for (const to of hosts.hosts) {
+        const answering = new Set((await ask(from, `http://${to.ip}:30080/cgi-bin/who`, 60)).map(([pod]) => pod));
+        expect(answering.size).toBe(4);
+      }
+    }
+  });
+
+  test("externalTrafficPolicy Local: the node's own Pods, and they see who asks", async () => {
+    for (const host of hosts.hosts) {
+      const seen = await ask(outside, `http://${host.ip}:30081/cgi-bin/who`, 20);
+      expect(new Set(seen.map(([pod]) => pod))).toEqual(new Set(await pods(host.name)));
+      expect([...new Set(seen.map(([, client]) => client))]).toEqual([hosts.outside.ip]);
+    }
+  });
+
+  test("a load balancer's address is every node's, and its health check counts the node's endpoints", async () => {
+    const addresses = await eventually(
+      () => k("get service near -o jsonpath={.status.loadBalancer.ingress[*].ip}"),
+      (text) => text.split(" ").length === 2,
+    );
+    expect(addresses.split(" ").toSorted()).toEqual(hosts.hosts.map((h) => h.ip).toSorted());
+    for (const host of hosts.hosts) {
+      const args = ["--input-type=module", "-e", ASK, `http://${host.ip}:32100/`, "1"];
+      const { stdout } = await hosts.outsideRun(process.execPath, args);
+      expect(JSON.parse(stdout)).toMatchObject({
+        service: { namespace: "default", name: "near" },
+        localEndpoints: (await pods(host.name)).length,
+      });
+    }
+  });
+});
+
+describe("no request fails", () => {
+  test(
+    "while all Pods are replaced",
+    async () => {
+      const load = await startLoad((c, a) => hosts.outsideRunning(c, a), `http://${hosts.first.ip}:30080/cgi-bin/who`);
+      await k("rollout restart deployment/web");
+      await k("rollout status deployment/web --timeout=90s");
+      await eventually(
+        async () => (await Promise.all(hosts.hosts.map((h) => pods(h.name)))).flat().length,
+        (count) => count === 4,
+        30_000,
+      );
+      const { failures, sent } = await loadReport(load);
+      expect(failures).toEqual([]);
+      expect(sent).toBeGreaterThan(100);
+    },
+    LIMIT,
+  );
+
+  test(
+    "while a node is drained",
+    async () => {
+      const [, second] = hosts.hosts;
+      if (!second) throw new Error("two hosts are needed");
+      const load = await startLoad((c, a) => hosts.outsideRunning(c, a), `http://${hosts.first.ip}:30080/cgi-bin/who`);
+      await k(`drain ${second.name} --ignore-daemonsets --delete-emptydir-data --timeout=100s`);
+      expect(await pods(second.name)).toEqual([]);
+      await k("rollout status deployment/web --timeout=90s");
+      const { failures, sent } = await loadReport(load);
+      expect(failures).toEqual([]);
+      expect(sent).toBeGreaterThan(100);
+      await k(`uncordon ${second.name}`);
+    },
+    LIMIT,
+  );
+});
