@@ -10,9 +10,8 @@ import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
-import type { Summary } from "../api/stats-summary.ts";
 import { ApiError } from "../api/status.ts";
-import type { ContainerRuntime } from "../runtime/runtime.ts";
+import type { ContainerRuntime, ExecSession } from "../runtime/runtime.ts";
 import type { Clock } from "../util/clock.ts";
 import type { Logger } from "../util/log.ts";
 import type { Fleet } from "./fleet.ts";
@@ -23,8 +22,7 @@ import { serveKeptLogList, serveLogs } from "./log-requests.ts";
 import { flag } from "./logs.ts";
 import { type Connect, parsePort } from "./streams/forward.ts";
 import { type SessionStart, type Upgrade, Upgrades } from "./streams/upgrades.ts";
-import { resourceMetrics } from "./stats-metrics.ts";
-import type { Stats } from "./stats.ts";
+import type { UsagePages } from "./usage.ts";
 import type { PodWorker } from "./worker.ts";
 
 export interface ServeOptions {
@@ -45,7 +43,7 @@ export interface ServerContext {
   readonly clock: Clock;
   readonly log: Logger;
   readonly pods: Pick<Fleet, "find" | "workers">;
-  readonly stats: Pick<Stats, "summary">;
+  readonly usage: Pick<UsagePages, "page">;
   readonly keptLogs: Pick<KeptLogs, "list" | "lines">;
 }
 
@@ -90,15 +88,6 @@ async function close(server: Server): Promise<void> {
   server.closeAllConnections();
   await closed;
 }
-
-const PROMETHEUS = { type: "text/plain; version=0.0.4; charset=utf-8", write: resourceMetrics };
-
-const USAGE_FORMS: Readonly<Record<string, { type: string; write: (s: Summary) => string }>> = {
-  "stats/summary": { type: "application/json", write: (s) => JSON.stringify(s) },
-  "metrics/": PROMETHEUS,
-  "metrics/resource": PROMETHEUS,
-  "metrics/cadvisor": PROMETHEUS,
-};
 
 class Endpoint {
   readonly #ctx: ServerContext;
@@ -153,7 +142,7 @@ class Endpoint {
         return sendJson(res, this.#podList());
       case "stats":
       case "metrics":
-        return this.#usage(`${verb}/${target.namespace}`, res, signal);
+        return this.#usage(`${verb}/${target.namespace}`, { query, res, signal });
       case "containerLogs":
         return serveLogs(this.#ctx, { ...target, query, res, signal });
       case "keptLogs":
@@ -169,12 +158,10 @@ class Endpoint {
     }
   }
 
-  /** `/metrics/cadvisor` has the same names as far as we measure them. */
-  async #usage(what: string, res: ServerResponse, signal: AbortSignal): Promise<void> {
-    const form = USAGE_FORMS[what];
-    if (!form) throw new ApiError("NotFound", `the agent has no /${what}`);
-    const summary = await this.#ctx.stats.summary(signal);
-    res.writeHead(200, { "Content-Type": form.type }).end(form.write(summary));
+  async #usage(what: string, o: { query: URLSearchParams; res: ServerResponse; signal: AbortSignal }): Promise<void> {
+    const page = await this.#ctx.usage.page(what, o.query, o.signal);
+    if (!page) throw new ApiError("NotFound", `the agent has no /${what}`);
+    o.res.writeHead(200, { "Content-Type": page.type }).end(page.text);
   }
 
   /** Throws what must be said before the upgrade. */
@@ -183,7 +170,9 @@ class Endpoint {
     if (container?.state !== "running") throw new ApiError("NotFound", `container not found ("${name}")`);
     const [stdin, tty, command] = [flag(q, "stdin"), flag(q, "tty"), q.getAll("command")];
     const { runtime } = this.#ctx;
-    if (verb === "attach") return { stdin, start: (s) => runtime.attach(container.id, { stdin, tty }, s) };
+    if (verb === "attach") {
+      return { stdin, start: async (s) => looker(await runtime.attach(container.id, { stdin, tty }, s)) };
+    }
     if (command.length === 0) throw new ApiError("BadRequest", "you must specify at least 1 command for the container");
     return { stdin, start: (s) => runtime.exec(container.id, { command, tty, stdin }, s) };
   }
@@ -221,6 +210,12 @@ class Endpoint {
     );
     return { kind: "PodList", apiVersion: "v1", metadata: {}, items };
   }
+}
+
+/** How the container ends is told by its status alone: to kubectl an exit code here would mean that attaching failed. */
+function looker(session: ExecSession): ExecSession {
+  const ended = () => 0;
+  return { ...session, exitCode: session.exitCode.then(ended, ended) };
 }
 
 interface Target {
