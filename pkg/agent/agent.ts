@@ -11,9 +11,12 @@ import type { ContainerRuntime, ContainerStats, RuntimeInfo } from "../runtime/r
 import type { Clock, Random } from "../util/clock.ts";
 import type { Logger } from "../util/log.ts";
 import { DEFAULT_CLUSTER_DOMAIN } from "./config.ts";
+import { AgentMetrics } from "./agent-metrics.ts";
 import type { NodeContext } from "./context.ts";
 import { capacityOf, type DeviceInventory } from "./devices/devices.ts";
+import { readPodDisk } from "./eviction/disk.ts";
 import { type EvictionSettings, evictionSettings } from "./eviction/thresholds.ts";
+import type { Pod } from "./facts.ts";
 import { Fleet } from "./fleet.ts";
 import { NodeImages } from "./image-gc/node-images.ts";
 import type { ImageGcSettings } from "./image-gc/plan.ts";
@@ -30,7 +33,10 @@ import { type NetworkOptions, NodeNetwork } from "./network.ts";
 import { PodFiles } from "./pod-files.ts";
 import { Room } from "./room.ts";
 import { ServiceLinks } from "./service-links.ts";
+import { isMirror } from "./static-pods/plan.ts";
+import { StaticPods } from "./static-pods/static-pods.ts";
 import { Stats } from "./stats.ts";
+import { UsagePages } from "./usage.ts";
 import { READ_LIMIT_MS, withinLimit } from "./time-limit.ts";
 
 export interface AgentOptions {
@@ -48,6 +54,8 @@ export interface AgentOptions {
   readonly clusterDomain?: string;
   /** Volumes live below it. */
   readonly dataDir: string;
+  /** Pods that run whatever the API says; one file each. */
+  readonly staticPodsDir?: string;
   /** Those that outlive their Pods. Default: `persistent-volumes` in dataDir. */
   readonly volumesDir?: string;
   /** Announced as the kubelet endpoint where the agent does not serve itself. */
@@ -109,9 +117,11 @@ class Agent {
   readonly #services: ServiceLinks;
   readonly #reporter: NodeReporter;
   readonly #fleet: Fleet;
+  readonly #static: StaticPods | undefined;
   readonly #network: NodeNetwork | undefined;
   readonly #eviction: EvictionSettings;
   readonly #room: Room;
+  readonly #metrics: AgentMetrics;
   readonly #nodeImages: NodeImages;
   readonly #keptLogs: KeptLogs;
   #server: AgentServer | undefined;
@@ -141,9 +151,16 @@ class Agent {
       settings: { ...KEPT_LOGS_DEFAULTS, ...o.keptLogs },
     });
     this.#room = this.#makeRoom();
+    this.#metrics = new AgentMetrics({
+      nodeName,
+      startedAt: clock.now() / 1000,
+      pods: () => this.#fleet.workers(),
+      evictions: () => this.#room.evictions,
+    });
+    this.#static = o.staticPodsDir === undefined ? undefined : this.#makeStatic(o.staticPodsDir);
     this.#fleet = new Fleet({
       ctx: this.#context(),
-      desired: () => this.#informer.list(),
+      desired: () => this.#desired(),
       onRuntime: (down) => this.#runtimeIs(down),
     });
   }
@@ -154,6 +171,8 @@ class Agent {
     this.#server = server;
     this.#port = server?.port ?? this.#port;
     using _changes = this.#informer.onChange((_key, now, old) => {
+      const mirror = now ?? old;
+      if (mirror && isMirror(mirror)) return this.#static?.mirrorChanged(mirror);
       const [next, before] = [now?.metadata.uid, old?.metadata.uid];
       if (before !== undefined && before !== next) this.#fleet.podChanged(before, undefined);
       if (next !== undefined) this.#fleet.podChanged(next, now);
@@ -162,6 +181,7 @@ class Agent {
       signal,
       (s) => this.#informer.run(s),
       (s) => this.#services.run(s),
+      ...(this.#static ? [(s: AbortSignal) => this.#static?.run(s) ?? Promise.resolve()] : []),
       (s) => this.#runNode(s),
       (s) => this.#runPods(s),
       ...(this.#network ? [(s: AbortSignal) => this.#network?.run(s) ?? Promise.resolve()] : []),
@@ -170,6 +190,24 @@ class Agent {
       (s) => this.#keptLogs.run(s),
       (s) => runReclaim({ ...this.#o, directory: this.#volumesDir() }, s),
     );
+  }
+
+  #makeStatic(directory: string): StaticPods {
+    return new StaticPods({
+      ...this.#o,
+      directory,
+      events: this.#events,
+      nodeUid: () => this.#reporter.uid,
+      known: () => (this.#informer.synced ? this.#informer.list() : undefined),
+      onChange: (uid, pod) => this.#fleet.podChanged(uid, pod),
+    });
+  }
+
+  /** What a mirror shows runs by its file, if it still does. */
+  #desired(): { pods: readonly Pod[]; complete: boolean } {
+    const own = this.#static?.pods() ?? [];
+    const complete = this.#informer.synced && this.#services.synced;
+    return { pods: complete ? [...own, ...this.#informer.list().filter((p) => !isMirror(p))] : own, complete };
   }
 
   #makeRoom(): Room {
@@ -227,11 +265,15 @@ class Agent {
 
   /**
    * Before anything is begun, the machine is measured (or there would be no room for anything), and the runtime is
-   * heard, and so is the API: what it does not name is an orphan.
+   * heard, and so is the API, for which only static Pods do not wait.
    */
   async #runPods(signal: AbortSignal): Promise<void> {
     try {
-      await Promise.all([this.#informer.whenSynced(signal), this.#services.whenSynced(signal)]);
+      const heard = Promise.all([this.#informer.whenSynced(signal), this.#services.whenSynced(signal)]);
+      if (this.#static) {
+        await this.#static.read();
+        heard.then(() => this.#fleet.lookAgain()).catch(() => {}); // the end
+      } else await heard;
       this.#measured ??= await this.#measure();
       await this.#network?.whenSettled(signal);
       while (!(await this.#learnInfo(signal))) await this.#o.clock.sleep(INFO_RETRY_MS, signal);
@@ -352,6 +394,7 @@ class Agent {
         return allocatable();
       },
       room: this.#room,
+      metrics: this.#metrics,
       ...this.#names(dataDir),
       serviceVariables: (namespace, links) => this.#services.variables(namespace, links),
       get abilities() {
@@ -359,6 +402,7 @@ class Agent {
       },
       ...(this.#o.drained && { drained: this.#o.drained }),
       ...(this.#o.guarded && { guarded: this.#o.guarded }),
+      shownAs: (pod) => (this.#static ? this.#static.shownAs(pod) : pod),
       runtimeFailed: (error) => this.#fleet.runtimeFailed(error),
     };
   }
@@ -369,7 +413,7 @@ class Agent {
   }
 
   #serverContext() {
-    const { runtime, clock, log, nodeName } = this.#o;
+    const { runtime, clock, log, nodeName, dataDir } = this.#o;
     const startedAt = ({ podUid, id }: ContainerStats) =>
       this.#fleet.worker(podUid)?.actual?.containers.find((c) => c.id === id)?.startedAt;
     return {
@@ -378,7 +422,15 @@ class Agent {
       log,
       pods: this.#fleet,
       keptLogs: this.#keptLogs,
-      stats: new Stats({ runtime, clock, nodeName, startedAt }),
+      usage: new UsagePages({
+        clock,
+        stats: new Stats({ runtime, clock, nodeName, startedAt }),
+        metrics: this.#metrics,
+        machine: () => ({ cpus: this.#info?.cpus ?? 0, memoryBytes: this.#info?.memoryBytes ?? 0 }),
+        measured: () => this.#measured,
+        pods: () => this.#fleet.workers(),
+        disk: (pod, { containers }, signal) => readPodDisk({ runtime, dataDir, pod, containers }, signal),
+      }),
     };
   }
 }

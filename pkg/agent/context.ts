@@ -9,6 +9,7 @@ import { type EventSubject, subjectOf } from "../reconcile/events.ts";
 import type { ContainerRuntime, RuntimeInfo } from "../runtime/runtime.ts";
 import type { Clock, Random } from "../util/clock.ts";
 import type { Logger } from "../util/log.ts";
+import type { AgentMetrics } from "./agent-metrics.ts";
 import type { ConfigSource, Lookup } from "./env.ts";
 import type { Pod } from "./facts.ts";
 import type { ImageStore } from "./images.ts";
@@ -50,6 +51,7 @@ export interface NodeContext {
   /** Bytes. */
   readonly nodeMemory: number;
   readonly allocatable: Readonly<Record<string, string>>;
+  readonly metrics: Pick<AgentMetrics, "operation" | "probed" | "status">;
   readonly room: Pick<Room, "admit" | "offer" | "devicesOf" | "left" | "pids">;
   /**
    * Resolves when no traffic comes to this Pod any more, which is being deleted: only then are its containers told to
@@ -61,6 +63,8 @@ export interface NodeContext {
    * rejects with why not. Absent: nothing is kept from any Pod.
    */
   readonly guarded?: (pod: Pod, ip: string, signal: AbortSignal) => Promise<void>;
+  /** The API object that shows the Pod's status; a Pod from a file of the node may have none yet. */
+  readonly shownAs: (pod: Pod) => Pod | undefined;
   /** A verb found the daemon away. */
   readonly runtimeFailed: (error: unknown) => void;
 }

@@ -15,22 +15,23 @@ const RESYNC_MS = 60_000;
 
 export interface FleetOptions {
   readonly ctx: NodeContext;
-  /** What the API has of this node; called only once it is complete. */
-  readonly desired: () => readonly Pod[];
+  /** The Pods of this node; what else runs is removed only when that is `complete`, as it is once the API was heard. */
+  readonly desired: () => { readonly pods: readonly Pod[]; readonly complete: boolean };
   /** With a message: the runtime does not answer. Undefined: it does. */
   readonly onRuntime: (down: string | undefined) => void;
 }
 
 /**
  *  A1  On start, and after every outage of the runtime, what runs is listed before anything is done: it is adopted.
- *  A2  What runs without an API object is removed, gracefully, once the API has been heard in full.
+ *  A2  What runs and nobody asks for is removed, gracefully, once the API has been heard in full.
  *  A3  A lost runtime suspends all workers; its return lets each begin with a fresh look.
  */
 export class Fleet {
   readonly #o: FleetOptions;
   readonly #workers = new Map<string, PodWorker>();
   readonly #loops = new Set<Promise<void>>();
-  #listed = false;
+  /** All that is desired was known, and compared with what runs. */
+  #complete = false;
   #down: string | undefined;
   /** Breaks the event stream, for a verb has failed where the stream has not noticed yet. */
   #reconnect = new AbortController();
@@ -56,11 +57,16 @@ export class Fleet {
     return undefined;
   }
 
-  /** The API's word on one Pod. Before the runtime was listed nothing is begun: `run` will ask for all. */
+  /** The API's word on one Pod. Before all was compared nothing is begun: `run` will ask for all. */
   podChanged(uid: string, pod: Pod | undefined): void {
     const worker = this.#workers.get(uid);
     if (worker) worker.setPod(pod);
-    else if (pod && this.#listed) this.#begin({ uid, pod });
+    else if (pod && this.#complete) this.#begin({ uid, pod });
+  }
+
+  /** Compares anew: more is desired than before. */
+  lookAgain(): void {
+    this.#reconnect.abort();
   }
 
   /** A verb has found the daemon away. */
@@ -110,15 +116,15 @@ export class Fleet {
     const limit = { clock: this.#o.ctx.clock, ms: READ_LIMIT_MS, what: "listPods", signal };
     const found = await withinLimit(limit, (s) => this.#o.ctx.runtime.listPods(s));
     const actual = new Map(found.map((p): [string, RuntimePod] => [p.uid, p]));
-    const first = !this.#listed;
-    if (first) {
-      this.#listed = true;
-      for (const pod of this.#o.desired()) {
-        const uid = pod.metadata.uid ?? "";
-        this.#begin({ uid, pod, ...optionalActual(actual.get(uid)) });
-      }
+    const { pods, complete } = this.#o.desired();
+    const first = complete && !this.#complete;
+    this.#complete ||= complete;
+    for (const pod of pods) {
+      const uid = pod.metadata.uid ?? "";
+      if (!this.#workers.has(uid)) this.#begin({ uid, pod, ...optionalActual(actual.get(uid)) });
     }
     for (const [uid, w] of this.#workers) if (!deepEqual(w.actual, actual.get(uid))) w.runtimeChanged();
+    if (!complete) return;
     for (const [uid, pod] of actual) if (!this.#workers.has(uid)) this.#begin({ uid, actual: pod });
     if (first) this.#removeStrays(signal);
   }

@@ -70,6 +70,11 @@ export class NodeReporter {
     }
   }
 
+  /** Of the Node, once it is registered. */
+  get uid(): string | undefined {
+    return this.#uid;
+  }
+
   /**
    * Renews the Lease every `intervalMs`, whatever else hangs; and writes the status when it changed or is old, looking
    * no more often than that. Who was silent for so long that it may have been given up says how it is as soon as it is

@@ -39,6 +39,11 @@ export class StatusWriter {
     return this.#wanted;
   }
 
+  /** Whether it writes to this object, and not to another of its name. */
+  isOf(pod: Pod): boolean {
+    return pod.metadata.uid === this.#base.metadata.uid;
+  }
+
   observed(pod: Pod): void {
     if (revision(pod) > revision(this.#base)) this.#base = pod;
   }

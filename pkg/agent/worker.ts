@@ -20,6 +20,7 @@ import { planPod } from "./plan.ts";
 import type { PodAction } from "./plan-action.ts";
 import { PodProber } from "./probes.ts";
 import { podStatus } from "./status.ts";
+import { isStatic } from "./static-pods/manifest.ts";
 import { StatusWriter } from "./status-writer.ts";
 import { PodSteps, type PodState, type Step } from "./steps.ts";
 import { READ_LIMIT_MS, withinLimit } from "./time-limit.ts";
@@ -122,13 +123,14 @@ export class PodWorker {
   /** Undefined: deleted. One removed without grace gets little, for its API object is gone already. */
   setPod(pod: Pod | undefined): void {
     const { memory } = this.#s;
-    if (!pod && this.#s.pod) memory.orphanGraceSeconds = 2;
+    if (!pod && this.#s.pod) memory.orphanGraceSeconds = graceOfGone(this.#s.pod);
     if (pod && !this.#s.pod) memory.adopt(pod);
     this.#asked = pod;
     this.#s.pod = pod && this.#granted(pod);
-    if (pod) {
-      if (this.#s.status) this.#s.status.observed(pod);
-      else this.#s.status = this.#newWriter(pod);
+    const shown = pod && this.#ctx.shownAs(pod);
+    if (shown) {
+      if (this.#s.status?.isOf(shown)) this.#s.status.observed(shown);
+      else this.#s.status = this.#newWriter(shown);
     }
     this.#poke();
   }
@@ -306,6 +308,7 @@ export class PodWorker {
     const status = withResources(own, { pod, actual, pending, errors: facts.resizes, now });
     for (const e of statusEvents(pod, pod.status, status)) podEvent(this.#ctx, pod, e);
     for (const e of resizeEnd(pod, status)) podEvent(this.#ctx, pod, e);
+    this.#ctx.metrics.status(pod, status, now);
     this.#s.status.set(status, signal);
   }
 
@@ -385,6 +388,11 @@ export class PodWorker {
     const { client, clock, random, log } = this.#ctx;
     return new StatusWriter({ pods: client.resource(pods, pod.metadata.namespace), clock, random, log, pod });
   }
+}
+
+/** The file of a static Pod was its order to run, and its end is one to stop; of others the time for that is over. */
+function graceOfGone(pod: Pod): number {
+  return isStatic(pod) ? (pod.spec?.terminationGracePeriodSeconds ?? 30) : 2;
 }
 
 const OWN: ReadonlySet<string> = new Set([

@@ -30,7 +30,7 @@ import type { DeepReadonly } from "../../pkg/util/types.ts";
 
 /** What an agent is given beside the cluster's own. */
 export type NodeSpec = Partial<
-  Pick<AgentOptions, "labels" | "taints" | "extendedResources" | "maxPods" | "dataDir">
+  Pick<AgentOptions, "labels" | "taints" | "extendedResources" | "maxPods" | "dataDir" | "staticPodsDir">
 > & {
   readonly cpus?: number;
 };
