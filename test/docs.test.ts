@@ -58,14 +58,16 @@ describe("docs/api.md", () => {
     const warnings = (name: string, object: object) =>
       notHonoured(byName.get(name) as ResourceDef, { metadata: {}, ...object });
     for (const [name, what] of Object.entries(NOT_HONOURED)) expect(warnings(name, {})[0]).toContain(what);
-    const spec = { hostIPC: true, containers: [{ name: "c", lifecycle: {} }] };
+    const claims = [{ name: "gpu" }];
+    const spec = { runtimeClassName: "kata", hostUsers: false, containers: [{ name: "c", resources: { claims } }] };
     expect(warnings("pods", { spec })).toEqual([
-      "spec.hostIPC: not supported yet, ignored",
-      "spec.containers[0].lifecycle: not supported yet, ignored",
+      "spec.runtimeClassName: not supported yet, ignored",
+      "spec.containers[0].resources.claims: not supported yet, ignored",
+      "spec.hostUsers: not supported, the Pod will not start",
     ]);
     const template = { spec: { jobTemplate: { spec: { template: { spec } } } } };
     expect(warnings("cronjobs.batch", template).at(-1)).toBe(
-      "spec.jobTemplate.spec.template.spec.containers[0].lifecycle: not supported yet, ignored",
+      "spec.jobTemplate.spec.template.spec.hostUsers: not supported, the Pod will not start",
     );
     expect(podFields().length).toBeGreaterThan(20);
   });
