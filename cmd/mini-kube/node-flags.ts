@@ -1,5 +1,6 @@
 /** What the owner of a machine says of its resources: flags of `up`, in the kubelet's words where it has the flag, too. */
 import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
 import type { AgentOptions } from "../../pkg/agent/agent.ts";
 import { DeviceListError, parseDeviceList } from "../../pkg/agent/devices/devices.ts";
 import { evictionSettings, ThresholdError } from "../../pkg/agent/eviction/thresholds.ts";
@@ -31,12 +32,14 @@ const FLAGS = {
   kubeReserved: ["--kube-reserved <resources>", "kept for the cluster's own programs: cpu=200m,memory=500Mi"],
   systemReserved: ["--system-reserved <resources>", "kept for the rest of the machine"],
   podMaxPids: ["--pod-max-pids <number>", "processes and threads of one container (default: 4096; -1: no limit)"],
+  podManifestPath: ["--pod-manifest-path <dir>", "Pods that run on this machine whatever the API says, one file each"],
   ...IMAGE_FLAGS,
 } as const;
 
 export type NodeFlags = { readonly [K in keyof typeof FLAGS]?: string | undefined };
 
-export type NodeSettings = Pick<AgentOptions, "devices" | "eviction" | "reserved" | "podPidsLimit"> & ImageSettings;
+export type NodeSettings = Pick<AgentOptions, "devices" | "eviction" | "reserved" | "podPidsLimit" | "staticPodsDir"> &
+  ImageSettings;
 
 const KEYS = Object.keys(FLAGS) as readonly (keyof typeof FLAGS)[];
 
@@ -64,6 +67,7 @@ export function nodeSettings(o: NodeFlags): NodeSettings {
     eviction: eviction(o),
     reserved: total(resources("--kube-reserved", o.kubeReserved), resources("--system-reserved", o.systemReserved)),
     ...(pids !== undefined && { podPidsLimit: pids }),
+    ...(o.podManifestPath !== undefined && { staticPodsDir: resolve(o.podManifestPath) }),
     ...imageSettings(o),
   };
 }
