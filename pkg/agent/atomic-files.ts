@@ -21,15 +21,15 @@ export interface WriteOptions {
 /**
  * The files are written into a fresh directory, then `..data` is turned to it in one rename; the names in `dir` point
  * through `..data`. A reader sees either the old files or the new ones, never a mixture. Nothing is written when nothing
- * has changed.
+ * has changed. Resolves with whether something has.
  */
 export async function writeAtomically(
   dir: string,
   files: readonly VolumeFile[],
   { gid }: WriteOptions = {},
-): Promise<void> {
+): Promise<boolean> {
   const version = `..${hashOf(files, gid)}`;
-  if ((await readlink(join(dir, "..data")).catch(() => "")) === version) return;
+  if ((await readlink(join(dir, "..data")).catch(() => "")) === version) return false;
   const target = join(dir, version);
   await rm(target, { recursive: true, force: true });
   await mkdir(target, { recursive: true });
@@ -45,6 +45,7 @@ export async function writeAtomically(
       await rm(join(dir, old), { recursive: true, force: true });
     }
   }
+  return true;
 }
 
 async function writeOne(target: string, f: VolumeFile): Promise<void> {

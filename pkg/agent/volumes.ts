@@ -32,20 +32,22 @@ export function hasLiveVolumes(pod: Pod): boolean {
 
 /**
  * Makes every volume of the Pod, and brings files up to date. Idempotent; a reader inside a container sees either the old
- * files or the new ones, never a mixture.
+ * files or the new ones, never a mixture. Resolves with whether files have changed.
  */
-export async function prepareVolumes(dataDir: string, i: ProjectionInput): Promise<void> {
+export async function prepareVolumes(dataDir: string, i: ProjectionInput): Promise<boolean> {
   const { volumes = [], securityContext } = i.pod.spec ?? {};
   if (volumes.length > 0 && securityContext?.fsGroup !== undefined && !mayChangeOwners())
     i.warn?.("FSGroupNotSet", "fsGroup is not set on volumes: the agent does not run as root");
+  let changed = false;
   for (const v of volumes) {
     try {
-      await prepareVolume(dataDir, v, i);
+      if ((await prepareVolume(dataDir, v, i)) === true) changed = true;
     } catch (error) {
       if (error instanceof VolumeError) throw error;
       throw new VolumeError(`MountVolume.SetUp failed for volume "${v.name}" : ${(error as Error).message}`);
     }
   }
+  return changed;
 }
 
 export async function removeVolumes(dataDir: string, uid: string): Promise<void> {
@@ -92,20 +94,22 @@ export function placeOf(dataDir: string, pod: Pod, v: AnyVolume): string {
   return v.hostPath ? v.hostPath.path : join(podDir(dataDir, pod.metadata.uid ?? ""), "volumes", v.name);
 }
 
-async function prepareVolume(dataDir: string, v: AnyVolume, i: ProjectionInput): Promise<void> {
+/** True: files have changed that follow what they come from. */
+async function prepareVolume(dataDir: string, v: AnyVolume, i: ProjectionInput): Promise<unknown> {
   const unsupported = unsupportedVolume(v);
   if (unsupported) throw new VolumeError(`volume "${v.name}": volume type ${unsupported} is not supported`);
   const dir = placeOf(dataDir, i.pod, v);
   if (v.hostPath) return checkHostPath(dir, v.hostPath.type ?? "");
   if (v.persistentVolumeClaim || v.ephemeral) return prepareClaimed(dir, i.claimed?.get(v.name), i);
-  if (isInMemory(v)) return; // the sandbox holds it
+  if (isInMemory(v)) return undefined; // the sandbox holds it
   const gid = groupOf(i.pod);
   const made = await mkdir(dir, { recursive: true });
   if (!v.emptyDir) return writeAtomically(dir, await filesOf(v, i), { ...(gid !== undefined && { gid }) });
   // What containers have made of it since is theirs.
-  if (made === undefined) return;
+  if (made === undefined) return undefined;
   await chmod(dir, 0o777);
   if (gid !== undefined) await setGroup(dir, gid, { readOnly: false, onRootMismatch: false });
+  return undefined;
 }
 
 async function prepareClaimed(link: string, volume: ReadonlyVolume | undefined, i: ProjectionInput): Promise<void> {
