@@ -30,6 +30,8 @@ export interface Subject {
   readonly runtime: ContainerRuntime;
   /** Another runtime object over the same containers, as after a restart of the agent. */
   again(): ContainerRuntime;
+  /** Two bytes of addresses that are free for a network of its own. */
+  readonly network: string;
   readonly image: string;
   readonly missingImage: string;
   command(b: Behaviour): readonly string[];
@@ -185,6 +187,34 @@ export function describeRuntime(name: string, make: () => Promise<Subject>): voi
       await rt.removeSandbox(sandboxId, stop.signal);
       await rt.removeSandbox(sandboxId, stop.signal);
       expect(await rt.getPod(uid, stop.signal)).toBeUndefined();
+    });
+
+    test("a network: sandboxes have the addresses they were given in it, another subnet takes its place with all in it", async () => {
+      const name = `mk-${subject.network.split(".").join("")}`.slice(0, 15);
+      const at = (third: number) => ({
+        name,
+        subnet: `${subject.network}.${third}.0/24`,
+        gateway: `${subject.network}.${third}.1`,
+        mtu: 1400,
+        masquerade: false,
+      });
+      try {
+        await rt.ensureNetwork(at(1), stop.signal);
+        await rt.ensureNetwork(at(1), stop.signal);
+        const ip = `${subject.network}.1.9`;
+        const given = await sandbox({ ip });
+        expect(given.ip).toBe(ip);
+        expect((await subject.again().getPod(given.uid, stop.signal))?.sandbox?.ip).toBe(ip);
+        await rt.ensureNetwork(at(2), stop.signal);
+        expect(await rt.listPods(stop.signal)).toEqual([]);
+        const next = await sandbox();
+        expect(next.ip).toMatch(/^\d+(\.\d+){3}$/);
+        await rt.removeNetwork(name, stop.signal);
+        await rt.removeNetwork(name, stop.signal);
+        expect(await rt.listPods(stop.signal)).toEqual([]);
+      } finally {
+        await rt.removeNetwork(name, new AbortController().signal);
+      }
     });
 
     test("containers may be created before their sandbox is started", async () => {

@@ -22,6 +22,7 @@ describeRuntime("fake", async () => {
   return {
     runtime,
     again: () => new FakeRuntime({ clock, world: runtime.world }),
+    network: "10.239",
     image: "busybox",
     missingImage: "missing:1",
     command,

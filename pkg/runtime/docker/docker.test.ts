@@ -35,6 +35,7 @@ describeRuntime("docker", async () => {
   return {
     runtime,
     again: () => new DockerRuntime(owner),
+    network: "10.239",
     image: await image,
     missingImage: "localhost:1/missing:1",
     command,
