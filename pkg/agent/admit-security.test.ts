@@ -1,6 +1,7 @@
 import { expect, test } from "@jest/globals";
 import type { Container, PodSpec } from "../api/generated/types.ts";
-import { securityRefusal, sysctlsOf } from "./admit-security.ts";
+import { securityRefusal } from "./admit-security.ts";
+import { sysctlsOf } from "./sysctls.ts";
 import { podOf } from "./testing/harness.ts";
 
 const sysctls = (name: string, more: Partial<PodSpec> = {}) => ({

@@ -1,6 +1,5 @@
 /** From a Pod's spec to what the runtime is told. Pure. */
 import type { ContainerConfig, PortMapping, SandboxConfig } from "../runtime/runtime.ts";
-import { sysctlsOf } from "./admit-security.ts";
 import type { AllocatedDevices } from "./devices/devices.ts";
 import { memoryVolumesOf } from "./empty-dir.ts";
 import { ConfigError, type EnvInput, expand, resolveEnv } from "./env.ts";
@@ -9,6 +8,7 @@ import { kernelName } from "./host-names.ts";
 import { containerResources } from "./resources.ts";
 import { specHash } from "./restart.ts";
 import { refuseRoot, securityOf } from "./security.ts";
+import { sysctlsOf } from "./sysctls.ts";
 
 export const DEFAULT_CLUSTER_DOMAIN = "cluster.local";
 
