@@ -1,6 +1,6 @@
 import { expect, test } from "@jest/globals";
 import { parseIpv4Cidr } from "../../util/ipv4.ts";
-import { chooseRanges, parseProcRoutes, type Ranges, type Route } from "./ranges.ts";
+import { CANDIDATES, chooseRanges, parseProcRoutes, type Ranges, type Route } from "./ranges.ts";
 
 const PROC = `Iface	Destination	Gateway 	Flags	RefCnt	Use	Metric	Mask		MTU	Window	IRTT
 eth0	00000000	010200C0	0003	0	0	0	00000000	0	0	0
@@ -48,6 +48,7 @@ test.each<[string, Partial<Ranges>, string]>([
 });
 
 test("where none is free the error names the way out", () => {
-  const all = Array.from({ length: 12 }, (_, i) => `10.${244 + i}.0.0/16`);
+  const all = CANDIDATES.map((c) => c.podCidr);
+  expect(new Set(all).size).toBe(all.length);
   expect(() => choose({}, [], all)).toThrow("choose some with --pod-cidr and --service-cidr");
 });

@@ -17,9 +17,10 @@ export interface Route {
   readonly device: string;
 }
 
-/** As Kubernetes' tools have it, and what follows: room for a dozen clusters on one machine. */
-export const CANDIDATES: readonly Ranges[] = Array.from({ length: 12 }, (_, i) => ({
-  podCidr: `10.${244 + i}.0.0/16`,
+const CLUSTERS = 32;
+/** As Kubernetes' tools have it, and what follows: 10.244 to 10.255, then 10.224 to 10.243. */
+export const CANDIDATES: readonly Ranges[] = Array.from({ length: CLUSTERS }, (_, i) => ({
+  podCidr: `10.${224 + ((20 + i) % CLUSTERS)}.0.0/16`,
   serviceCidr: `10.${96 + i}.0.0/16`,
 }));
 
