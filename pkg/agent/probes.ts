@@ -109,6 +109,7 @@ export class PodProber implements Disposable {
       for (;;) {
         const result = await this.#ask(t, p, signal);
         if (signal.aborted) return false;
+        this.#ctx.metrics.probed({ pod: t.pod, container: t.spec.name, kind, ok: result.ok });
         if (!result.ok) this.#report(t, kind, result.message);
         const verdict = tally.count(result.ok);
         if (verdict !== undefined) this.#learn(t.id, kind, verdict, result.message);

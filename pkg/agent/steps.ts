@@ -19,6 +19,7 @@ import { pulled } from "./images.ts";
 import type { PodMemory } from "./memory.ts";
 import { emptyPod, withContainer, withoutContainer, withoutSandbox, withSandbox } from "./model.ts";
 import { ENDINGS, type PodAction } from "./plan-action.ts";
+import { liveOf } from "./resize/plan.ts";
 import { resizeMessage } from "./resize/status.ts";
 import { mayRestart, specHash } from "./restart.ts";
 import type { StatusWriter } from "./status-writer.ts";
@@ -86,11 +87,15 @@ export class PodSteps {
 
   async run(a: Step, signal: AbortSignal): Promise<void> {
     try {
+    const began = this.#now();
+    const ended = (failed: boolean) => this.#ctx.metrics.operation(a.type, { ms: this.#now() - began, failed });
       const limit = { clock: this.#ctx.clock, ms: limitOf(a), what: a.type, signal };
       await withinLimit(limit, (s) => this.#do(a, s));
       if (CLEARING.has(a.type)) this.#s.pause = undefined;
     } catch (error) {
+      ended(false);
       if (!signal.aborted) this.#failed(a, error);
+      ended(true);
     }
   }
 
@@ -240,6 +245,8 @@ export class PodSteps {
   }
 
   async #startContainer(a: Action<"startContainer">, signal: AbortSignal): Promise<void> {
+      resources: liveOf(config.resources),
+      ...(config.devices && { devices: config.devices.allocated }),
     const pod = this.#pod();
     this.#ctx.podFiles.writeHosts(pod, this.#podIP(pod));
     await this.#ctx.runtime.startContainer(a.id, signal);

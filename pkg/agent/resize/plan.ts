@@ -1,5 +1,5 @@
 /** How a running container comes to what its Pod was granted. Pure. */
-import type { LiveResources } from "../../runtime/resources.ts";
+import type { ContainerResources, LiveResources } from "../../runtime/resources.ts";
 import type { RuntimeContainer } from "../../runtime/runtime.ts";
 import type { Container, Pod } from "../facts.ts";
 import { containerResources } from "../resources.ts";
@@ -30,7 +30,10 @@ export function planResize(pod: Pod, c: Container, actual: RuntimeContainer): Re
 
 /** Of a container as its Pod was granted it. */
 export function liveResourcesOf(pod: Pod, c: Container): LiveResources {
-  const { cpuShares, cpuQuota, memoryBytes } = containerResources(pod, c, { nodeMemory: 1 });
+  return liveOf(containerResources(pod, c, { nodeMemory: 1 }));
+}
+
+export function liveOf({ cpuShares, cpuQuota, memoryBytes }: ContainerResources): LiveResources {
   return {
     ...(cpuShares !== undefined && { cpuShares }),
     ...(cpuQuota !== undefined && { cpuQuota }),
