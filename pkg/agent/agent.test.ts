@@ -181,7 +181,7 @@ describe("agent", () => {
     h.api.deletePod("default", "web", 3_000);
     await h.clock.advance(5_000);
     h.api.deletePod("default", "web", 2);
-    await h.until(() => h.pod("web") === undefined, 5_000);
+    await h.until(() => h.pod("web") === undefined, 20_000);
     expect(h.runtime.calls.get("stopContainer")).toBe(2);
   });
 
