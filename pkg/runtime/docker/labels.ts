@@ -25,11 +25,12 @@ export type Labels = Readonly<Record<string, string>>;
 /** Several clusters, and several nodes of one, may share a daemon. */
 export interface Owner {
   readonly clusterId: string;
+  /** Empty: whatever node, for who clears away what is left of the cluster. */
   readonly nodeName: string;
 }
 
 export function ownerLabels(o: Owner): Labels {
-  return { [label.cluster]: o.clusterId, [label.node]: o.nodeName };
+  return { [label.cluster]: o.clusterId, ...(o.nodeName !== "" && { [label.node]: o.nodeName }) };
 }
 
 export function sandboxLabels(o: Owner, c: SandboxConfig): Labels {
