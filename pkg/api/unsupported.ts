@@ -29,7 +29,6 @@ const IGNORED: Rows = {
   schedulingGroup: present,
   runtimeClassName: present,
   resources: present,
-  imagePullSecrets: filled,
   "securityContext.seLinuxChangePolicy": present,
   ...within("initContainers[]", CONTAINER),
   ...within("containers[]", CONTAINER),
