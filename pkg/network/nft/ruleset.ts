@@ -84,10 +84,10 @@ export function diffRulesets(table: string, before: Ruleset, after: Ruleset): st
     ...maps.added.map(([name, m]) => `add map ip ${table} ${name} { ${declaration(m)} }`),
     ...[...chains.changed, ...chains.removed].map(([name]) => `flush chain ip ${table} ${name}`),
     ...[...sets.added, ...sets.changed].flatMap(([name, s]) =>
-      elementsDiff(`ip ${table} ${name}`, s, asMap(before.sets[name]?.elements), asMap(s.elements)),
+      elementsDiff(`ip ${table} ${name}`, s, before.sets[name]?.elements ?? NOTHING),
     ),
     ...[...maps.added, ...maps.changed].flatMap(([name, m]) =>
-      elementsDiff(`ip ${table} ${name}`, m, before.maps[name]?.elements ?? new Map(), m.elements),
+      elementsDiff(`ip ${table} ${name}`, m, before.maps[name]?.elements ?? NOTHING),
     ),
     ...[...chains.added, ...chains.changed].flatMap(([name, c]) =>
       c.rules.map((rule) => `add rule ip ${table} ${name} ${rule}`),
@@ -142,34 +142,38 @@ const hookText = (h: Hook) => `type ${h.type} hook ${h.at} priority ${h.priority
 
 const declaration = (s: NftSet | NftMap) => `${s.of};${s.options ? ` ${s.options};` : ""}`;
 
-const asMap = (keys: ReadonlySet<string> | undefined): ReadonlyMap<string, string> =>
-  new Map([...(keys ?? [])].map((key) => [key, ""]));
+type Elements = NftSet["elements"] | NftMap["elements"];
+const NOTHING: ReadonlySet<string> = new Set();
+
+/** Of a set, whose elements are keys alone: "". */
+const valueOf = (all: Elements, key: string): string | undefined =>
+  "get" in all ? all.get(key) : all.has(key) ? "" : undefined;
 
 /** More in one command would make lines of megabytes. */
 const CHUNK = 1000;
 
 function elementsDiff(
   target: string,
-  set: NftSet | NftMap,
-  before: ReadonlyMap<string, string>,
-  after: ReadonlyMap<string, string>,
+  { elements: after, options }: NftSet | NftMap,
+  before: Elements,
 ): readonly string[] {
-  const gone = [...before].filter(([key, value]) => after.get(key) !== value).map(([key]) => key);
-  const fresh = [...after].filter(([key, value]) => before.get(key) !== value);
-  if (gone.length === 0 && fresh.length === 0) return [];
+  // Plain loops: there are tens of thousands, and nearly all are as they were.
+  const gone: string[] = [];
+  const fresh: string[] = [];
+  for (const key of before.keys()) if (valueOf(after, key) !== valueOf(before, key)) gone.push(key);
+  for (const key of after.keys()) if (valueOf(after, key) !== valueOf(before, key)) fresh.push(key);
   // Intervals are merged and split by nft: what was added is not what can be deleted.
-  if (set.options?.includes("interval") && gone.length > 0) {
-    const kind = "elements" in set && set.elements instanceof Map ? "map" : "set";
-    return [`flush ${kind} ${target}`, ...addElements(target, [...after])];
+  if (options?.includes("interval") && gone.length > 0) {
+    return [`flush ${"get" in after ? "map" : "set"} ${target}`, ...addElements(target, after, [...after.keys()])];
   }
   return [
     ...chunks(gone).map((keys) => `delete element ${target} { ${keys.join(", ")} }`),
-    ...addElements(target, fresh),
+    ...addElements(target, after, fresh),
   ];
 }
 
-const addElements = (target: string, elements: readonly (readonly [string, string])[]): readonly string[] =>
-  chunks(elements.map(([key, value]) => (value === "" ? key : `${key} : ${value}`))).map(
+const addElements = (target: string, all: Elements, keys: readonly string[]): readonly string[] =>
+  chunks(keys.map((key) => (valueOf(all, key) ? `${key} : ${valueOf(all, key)}` : key))).map(
     (texts) => `add element ${target} { ${texts.join(", ")} }`,
   );
 
