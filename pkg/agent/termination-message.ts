@@ -41,6 +41,11 @@ export function removeMessage(dataDir: string, pod: Pod, of: { name: string; att
   rmSync(fileOf(dataDir, pod, of), { force: true });
 }
 
+/** All that the node has of a Pod without volumes: a few small files. As above, this waits for no thread. */
+export function removePodFiles(dataDir: string, uid: string): void {
+  rmSync(join(dataDir, "pods", uid), { recursive: true, force: true });
+}
+
 /** Empty when it has left none. */
 export async function readMessage(
   o: { readonly dataDir: string; readonly runtime: Pick<ContainerRuntime, "logs">; readonly pod: Pod },
