@@ -5,7 +5,7 @@ import { memoryVolumesOf } from "./empty-dir.ts";
 import { ConfigError, type EnvInput, expand, resolveEnv } from "./env.ts";
 import { containersOf, type Pod } from "./facts.ts";
 import { kernelName } from "./host-names.ts";
-import { containerResources } from "./resources.ts";
+import { containerResources, refuseHugePages } from "./resources.ts";
 import { specHash } from "./restart.ts";
 import { refuseRoot, securityOf } from "./security.ts";
 import { sysctlsOf } from "./sysctls.ts";
@@ -81,6 +81,7 @@ export interface ContainerInput extends EnvInput {
 export function containerConfig(i: ContainerInput): ContainerConfig {
   const { pod, container: c } = i;
   refuseRoot(i);
+  refuseHugePages(c);
   const env = resolveEnv(i);
   const variables = new Map(env.map((e) => [e.name, e.value]));
   const expanded = (words: readonly string[]) => words.map((w) => expand(w, variables));

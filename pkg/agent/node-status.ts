@@ -150,6 +150,10 @@ export function nodeStatus(
     capacity: { ...othersResources(old?.capacity), ...nodeCapacity(o, f) },
     allocatable: { ...othersResources(old?.allocatable), ...nodeAllocatable(o, f) },
     conditions: conditions(f, old?.conditions ?? [], now),
+    features: { supplementalGroupsPolicy: false },
+    runtimeHandlers: [
+      { name: "", features: { recursiveReadOnlyMounts: f.info?.recursiveReadOnly ?? false, userNamespaces: false } },
+    ],
     daemonEndpoints: { kubeletEndpoint: { Port: o.port } },
     images: imagesOf(f.images),
     nodeInfo: {

@@ -2,7 +2,7 @@ import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import type { Container, PodSpec } from "../api/generated/types.ts";
 import { resourcesBody } from "../runtime/docker/resources.ts";
-import { containerResources, quotaOf, sharesOf } from "./resources.ts";
+import { containerResources, quotaOf, refuseHugePages, sharesOf, unsummedLimits } from "./resources.ts";
 import { podOf } from "./testing/harness.ts";
 
 const GI = 2 ** 30;
@@ -51,6 +51,23 @@ test.each([
   ["the node's own", {}, { priority: 2_000_001_000 }, { cpuShares: 2, oomScoreAdj: -997 }],
 ] as const)("%s", (_, c, spec, expected) => {
   expect(of(c, spec)).toEqual(expected);
+});
+
+describe("what Docker cannot do is said", () => {
+  test("huge pages have no limit there: the container is not started", () => {
+    const asks = { name: "c", resources: { limits: { "hugepages-2Mi": "4Mi" } } };
+    expect(() => refuseHugePages(asks)).toThrow(
+      "hugepages-2Mi cannot be limited by Docker: container c is not started",
+    );
+    expect(() => refuseHugePages({ name: "c", resources: { limits: { memory: "4Mi" } } })).not.toThrow();
+  });
+
+  test("a Pod's own limit bounds its containers one by one", () => {
+    const spec = { resources: { limits: { memory: "1Gi" } } };
+    expect(unsummedLimits(podOf("web", [{}, {}], spec))).toMatch(/^spec\.resources\.limits \(memory\)/);
+    expect(unsummedLimits(podOf("web", [{}], spec))).toBeUndefined();
+    expect(unsummedLimits(podOf("web", [{}, {}]))).toBeUndefined();
+  });
 });
 
 describe("who dies first", () => {

@@ -1,7 +1,9 @@
 /** What a Pod asks of the node and how the runtime is told. Pure. */
 import { isRestartableInit, qosClass } from "../api/pod.ts";
 import { bytes, cpuMilli } from "../api/quantity.ts";
+import { isHugePages } from "../api/validation/resources.ts";
 import { type ContainerResources, CPU_PERIOD } from "../runtime/resources.ts";
+import { ConfigError } from "./env.ts";
 import { type Container, containersOf, initContainersOf, type Pod } from "./facts.ts";
 
 /** The kernel's own bounds. */
@@ -32,6 +34,20 @@ export function containerResources(pod: Pod, c: Container, l: ResourceLimits): C
     ...(l.pids !== undefined && { pids: l.pids }),
     oomScoreAdj: oomScore(pod, c, l.nodeMemory),
   };
+}
+
+/** Docker has no limit for them, and without one a container could take those of others. Throws {@link ConfigError}. */
+export function refuseHugePages(c: Container): void {
+  const asked = Object.entries(c.resources?.limits ?? {}).find(([name, q]) => isHugePages(name) && bytes(q) > 0);
+  if (asked) throw new ConfigError(`${asked[0]} cannot be limited by Docker: container ${c.name} is not started`);
+}
+
+/** Limits of the Pod as a whole that its containers could exceed together; undefined: none. */
+export function unsummedLimits(pod: Pod): string | undefined {
+  const names = Object.keys(pod.spec?.resources?.limits ?? {}).filter((n) => n === "cpu" || n === "memory");
+  const long = [...containersOf(pod), ...initContainersOf(pod).filter(isRestartableInit)];
+  if (names.length === 0 || long.length < 2) return undefined;
+  return `spec.resources.limits (${names.join(", ")}) bound each container by itself, not all of them together`;
 }
 
 /** Zero says the same as nothing. */

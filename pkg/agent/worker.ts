@@ -26,6 +26,7 @@ import { PodSteps, type PodState, type Step } from "./steps.ts";
 import { READ_LIMIT_MS, withinLimit } from "./time-limit.ts";
 import { readMessage } from "./termination-message.ts";
 import { statusEvents } from "./transitions.ts";
+import { unsummedLimits } from "./resources.ts";
 import type { PendingResize } from "./resize/allocations.ts";
 import { RESIZE_CONDITIONS, resizeEnd, resizeEvent, withResources } from "./resize/status.ts";
 import { unsupportedFields } from "../api/unsupported.ts";
@@ -272,6 +273,9 @@ export class PodWorker {
 
   #step(signal: AbortSignal): void {
     const now = this.#ctx.clock.now();
+    const unsummed = unsummedLimits(pod);
+    if (unsummed !== undefined)
+      podEvent(this.#ctx, pod, { type: "Warning", reason: "LimitsNotSummed", message: unsummed });
     // Before the report, which would take what nobody has asked yet for unready.
     this.#prober.sync(this.#view(), this.#s.actual, { signal, waiting: this.#s.memory.postStarts });
     this.#report(now, signal);

@@ -28,7 +28,6 @@ const IGNORED: Rows = {
   resourceClaims: present,
   schedulingGroup: present,
   runtimeClassName: present,
-  resources: present,
   "securityContext.seLinuxChangePolicy": present,
   ...within("initContainers[]", CONTAINER),
   ...within("containers[]", CONTAINER),
