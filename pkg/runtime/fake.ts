@@ -73,6 +73,8 @@ export class FakeRuntime implements ContainerRuntime {
   readonly world: FakeWorld;
   /** Number of calls by verb. */
   readonly calls = new Map<Verb, number>();
+  /** Told of every call before it does anything. */
+  onCall: (verb: Verb) => void = () => {};
   /** What a container does at the moment, where its own script does not say; a test may change it at any time. */
   load: (c: ContainerConfig) => Partial<Load> = () => ({});
   readonly #o: FakeRuntimeOptions;
@@ -413,6 +415,7 @@ export class FakeRuntime implements ContainerRuntime {
 
   async #enter(verb: Verb, signal: AbortSignal): Promise<void> {
     this.calls.set(verb, (this.calls.get(verb) ?? 0) + 1);
+    this.onCall(verb);
     const failure = this.#failures.get(verb)?.shift();
     signal.throwIfAborted();
     const delay = this.#delays.get(verb) ?? 0;
