@@ -24,6 +24,7 @@ import { KEPT_LOGS_DEFAULTS, type KeptLogSettings } from "./kept-logs/plan.ts";
 import { KeptLogs } from "./kept-logs/store.ts";
 import { Limiter } from "./limiter.ts";
 import { runReclaim } from "./reclaim.ts";
+import { LiveVolumes } from "./reload.ts";
 import { Tokens } from "./tokens.ts";
 import { type AgentServer, serveAgent, type ServeOptions } from "./server.ts";
 import { measureMachine } from "./measure.ts";
@@ -117,6 +118,7 @@ class Agent {
   readonly #services: ServiceLinks;
   readonly #reporter: NodeReporter;
   readonly #fleet: Fleet;
+  readonly #live: LiveVolumes;
   readonly #static: StaticPods | undefined;
   readonly #network: NodeNetwork | undefined;
   readonly #eviction: EvictionSettings;
@@ -163,6 +165,7 @@ class Agent {
       desired: () => this.#desired(),
       onRuntime: (down) => this.#runtimeIs(down),
     });
+    this.#live = new LiveVolumes({ ...o, onChange: (uid) => this.#fleet.worker(uid)?.refreshVolumes() });
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -176,10 +179,13 @@ class Agent {
       const [next, before] = [now?.metadata.uid, old?.metadata.uid];
       if (before !== undefined && before !== next) this.#fleet.podChanged(before, undefined);
       if (next !== undefined) this.#fleet.podChanged(next, now);
+      if (before !== undefined) this.#live.podChanged(before, before === next ? now : undefined);
+      if (next !== undefined) this.#live.podChanged(next, now);
     });
     await together(
       signal,
       (s) => this.#informer.run(s),
+      (s) => this.#live.run(s),
       (s) => this.#services.run(s),
       ...(this.#static ? [(s: AbortSignal) => this.#static?.run(s) ?? Promise.resolve()] : []),
       (s) => this.#runNode(s),

@@ -27,6 +27,7 @@ import { messageMount, removeMessage } from "./termination-message.ts";
 import { withinLimit } from "./time-limit.ts";
 import type { TokenSource } from "./projection.ts";
 import { fetchKeyring } from "./pull-secrets.ts";
+import { reloadContainers } from "./reload.ts";
 import { hasLiveVolumes, prepareVolumes, removeVolumes, VolumeError, volumeReferences } from "./volumes.ts";
 
 /** The worker's state, as its steps see it. */
@@ -169,6 +170,7 @@ export class PodSteps {
   async #prepareVolumes(signal: AbortSignal): Promise<void> {
     const pod = this.#pod();
     const { dataDir, hostIP, allocatable } = this.#ctx;
+    const before = this.#s.memory.volumes;
     const lookup = await fetchSources(this.#ctx, pod.metadata.namespace ?? "", volumeReferences(pod), signal);
     const token = (source: TokenSource) => this.#ctx.tokens.get(pod, source);
     const claimed = await fetchClaimed(this.#ctx, pod, signal).catch((error: unknown) => {
@@ -176,8 +178,10 @@ export class PodSteps {
     });
     const recheck = (volume: ReadonlyVolume) => refuseReleased(this.#ctx, volume, signal);
     const warn = (reason: string, message: string) => this.#event("Warning", reason, message);
-    await prepareVolumes(dataDir, { pod, lookup, token, claimed, recheck, hostIP, allocatable, warn });
-    this.#volumesReady(pod);
+    const changed = await prepareVolumes(dataDir, { pod, lookup, token, claimed, recheck, hostIP, allocatable, warn });
+    // Changed anew while this was at work: to be looked at again.
+    if (this.#s.memory.volumes === before) this.#volumesReady(pod);
+    if (changed) await reloadContainers(this.#ctx, pod, this.#s.actual, signal);
   }
 
   #volumesReady(pod: Pod): void {

@@ -164,6 +164,14 @@ export class PodWorker {
     this.#poke();
   }
 
+  /** What its volumes come from has changed: their files follow at once. */
+  refreshVolumes(): void {
+    const { volumes } = this.#s.memory;
+    if (typeof volumes !== "object" || !("refreshAt" in volumes)) return;
+    this.#s.memory.volumes = { refreshAt: this.#ctx.clock.now() };
+    this.#poke();
+  }
+
   suspend(): void {
     this.#suspended = true;
   }
