@@ -1,5 +1,5 @@
 import { expect } from "@jest/globals";
-import type { Pod } from "../api/generated/types.ts";
+import type { Container, Pod } from "../api/generated/types.ts";
 import { ApiError } from "../api/status.ts";
 import { type Verb } from "../runtime/fake.ts";
 import { RuntimeError } from "../runtime/runtime.ts";
@@ -22,6 +22,21 @@ const VERBS: readonly Verb[] = [
   "removeContainer",
 ];
 
+const TRUE = { exec: { command: ["true"] } };
+const init = { name: "init", image: "app", command: ["true"] };
+const sidecar = { name: "sidecar", image: "app", restartPolicy: "Always" };
+const INITS: readonly (readonly Container[])[] = [
+  [],
+  [init],
+  [sidecar, init],
+  [init, { ...sidecar, startupProbe: TRUE, lifecycle: { preStop: TRUE } }, { ...sidecar, name: "second" }],
+];
+const HOOKS: readonly Partial<Container>[] = [
+  {},
+  { lifecycle: { postStart: TRUE, preStop: { sleep: { seconds: 3 } } } },
+  { readinessProbe: TRUE, startupProbe: TRUE },
+];
+
 const running = (p: Pod | undefined) => p?.status?.conditions?.find((c) => c.type === "Ready")?.status === "True";
 
 /** Breaks whatever can break, at random, for some minutes; then lets it all heal. */
@@ -31,9 +46,12 @@ async function assertConverges(seed: number): Promise<void> {
   await using h = new Harness({ images: ["app"] });
   h.start();
   const names = ["a", "b", "c", "d", "e", "f"];
+  const expected = new Map<string, readonly string[]>();
   for (const name of names) {
-    const init = random() < 0.5 ? { initContainers: [{ name: "init", image: "app", command: ["true"] }] } : {};
-    h.create(name, [{}, { image: pick(["app", "pulled"]) }], init);
+    const initContainers = pick(INITS);
+    const sidecars = initContainers.filter((c) => c.restartPolicy === "Always").map((c) => c.name);
+    expected.set(name, ["c0", "c1", ...sidecars]);
+    h.create(name, [pick(HOOKS), { image: pick(["app", "pulled"]) }], { initContainers: [...initContainers] });
   }
   const deleted = new Set<string>();
   const faults: readonly (() => unknown)[] = [
@@ -68,12 +86,13 @@ async function assertConverges(seed: number): Promise<void> {
   h.api.fault = () => {};
   const left = names.filter((n) => !deleted.has(n));
   const world = () => h.runtime.world;
+  const wanted = left.flatMap((n) => (expected.get(n) ?? []).map((c) => `${n}/${c}`)).toSorted();
   const live = () => [...world().containers.values()].filter((c) => c.state === "running");
   await h.clock.advanceUntil(
     () =>
       left.every((n) => running(h.pod(n))) &&
       [...deleted].every((n) => h.pod(n) === undefined) &&
-      live().length === left.length * 2 &&
+      live().length === wanted.length &&
       world().sandboxes.size === left.length,
     700_000,
     500,
@@ -82,7 +101,7 @@ async function assertConverges(seed: number): Promise<void> {
     live()
       .map((c) => `${c.config.podName}/${c.config.name}`)
       .toSorted(),
-  ).toEqual(left.flatMap((n) => [`${n}/c0`, `${n}/c1`]));
+  ).toEqual(wanted);
 }
 
 function refuse(verb: string, random: () => number): void {

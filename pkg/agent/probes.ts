@@ -66,7 +66,8 @@ export class PodProber implements Disposable {
     for (const c of alive.values()) {
       const spec = pod && allContainersOf(pod).find((x) => x.name === c.name);
       if (!pod || !spec || this.#running.has(c.id)) continue;
-      this.#begin({ pod, spec, id: c.id, ip: actual?.sandbox?.ip, ending }, o.signal);
+      const { id, startedAt = c.createdAt } = c;
+      this.#begin({ pod, spec, id, startedAt, ip: actual?.sandbox?.ip, ending }, o.signal);
     }
   }
 
@@ -105,7 +106,8 @@ export class PodProber implements Disposable {
     const { clock } = this.#ctx;
     try {
       signal.throwIfAborted();
-      await clock.sleep((p.initialDelaySeconds ?? 0) * 1000, signal);
+      const begins = t.startedAt + (p.initialDelaySeconds ?? 0) * 1000;
+      await clock.sleep(Math.max(0, begins - clock.now()), signal);
       for (;;) {
         const result = await this.#ask(t, p, signal);
         if (signal.aborted) return false;
@@ -171,6 +173,8 @@ interface Target {
   readonly pod: Pod;
   readonly spec: Container;
   readonly id: string;
+  /** Delays count from then, also for an agent that comes later. */
+  readonly startedAt: number;
   readonly ip: string | undefined;
 }
 
