@@ -2,11 +2,13 @@
  * The headline figures, each beside a yardstick measured in the same run. Medians and ratios; nothing here passes or fails.
  *
  *   npm run bench                            everything
- *   npm run bench -- api [--json FILE]       only the named part: api | scheduler | pods | agent
+ *   npm run bench -- api [--json FILE]       only the named part: api | scheduler | pods | network | agent | dns
  */
 import { writeFileSync } from "node:fs";
 import { benchAgent } from "./agent.ts";
 import { benchApi } from "./api.ts";
+import { benchDns } from "./dns.ts";
+import { benchNetwork } from "./network.ts";
 import { benchPods } from "./pods.ts";
 import type { Report } from "./report.ts";
 import { benchScheduler } from "./scheduler.ts";
@@ -15,7 +17,9 @@ const parts: Readonly<Record<string, () => Promise<Report>>> = {
   api: benchApi,
   scheduler: benchScheduler,
   pods: benchPods,
+  network: benchNetwork,
   agent: benchAgent,
+  dns: benchDns,
 };
 
 const args = process.argv.slice(2);
