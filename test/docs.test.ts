@@ -59,9 +59,9 @@ describe("docs/api.md", () => {
       notHonoured(byName.get(name) as ResourceDef, { metadata: {}, ...object });
     for (const [name, what] of Object.entries(NOT_HONOURED)) expect(warnings(name, {})[0]).toContain(what);
     const claims = [{ name: "gpu" }];
-    const spec = { runtimeClassName: "kata", hostUsers: false, containers: [{ name: "c", resources: { claims } }] };
+    const spec = { resourceClaims: claims, hostUsers: false, containers: [{ name: "c", resources: { claims } }] };
     expect(warnings("pods", { spec })).toEqual([
-      "spec.runtimeClassName: not supported yet, ignored",
+      "spec.resourceClaims: not supported yet, ignored",
       "spec.containers[0].resources.claims: not supported yet, ignored",
       "spec.hostUsers: not supported, the Pod will not start",
     ]);

@@ -17,6 +17,7 @@ import type { ClaimedVolumes } from "./claimed-volumes.ts";
 import { ConfigError, type ConfigSource, type Lookup, podField, resourceField } from "./env.ts";
 import { allContainersOf, type Pod } from "./facts.ts";
 import { mayChangeOwners } from "./ownership.ts";
+import type { AnchorSource } from "./trust-anchors.ts";
 
 type Source = DeepReadonly<VolumeProjection>;
 export type TokenSource = DeepReadonly<ServiceAccountTokenProjection>;
@@ -27,6 +28,8 @@ export interface ProjectionInput {
   readonly lookup: Lookup;
   /** A token for the Pod; rejects when there is none to be had. */
   readonly token: (source: TokenSource) => Promise<string>;
+  /** The certificates of ClusterTrustBundles, as PEM; rejects when there are none to be had. */
+  readonly anchors?: (source: AnchorSource) => Promise<string>;
   /** What its claims stand for; none where it has none. */
   readonly claimed?: ClaimedVolumes;
   /** Rejects when a claimed volume is to be used no more. */
@@ -74,7 +77,8 @@ async function filesOfSource(s: Source, mode: number, i: ProjectionInput): Promi
   if (s.secret) return filesOfKeys("Secret", s.secret, mode, i.lookup);
   if (s.downwardAPI) return (s.downwardAPI.items ?? []).map((item) => fileOfField(item, mode, i));
   if (s.serviceAccountToken) return [await fileOfToken(s.serviceAccountToken, mode, i)];
-  throw new Error(`projected source ${Object.keys(s).join(", ")} is not supported yet`);
+  if (s.clusterTrustBundle) return [await fileOfAnchors(s.clusterTrustBundle, mode, i)];
+  throw new Error(`projected source ${Object.keys(s).join(", ")} is not supported`);
 }
 
 interface KeySource {
@@ -122,6 +126,11 @@ function resourceText({ resourceFieldRef: ref }: DeepReadonly<DownwardAPIVolumeF
   const container = allContainersOf(i.pod).find((c) => c.name === ref?.containerName);
   if (!ref || !container) throw new Error(`container ${ref?.containerName ?? ""} of a resourceFieldRef not found`);
   return resourceField({ ...i, container }, ref);
+}
+
+async function fileOfAnchors(source: AnchorSource, mode: number, i: ProjectionInput): Promise<VolumeFile> {
+  const text = (await i.anchors?.(source)) ?? "";
+  return { path: descending(source.path), data: Buffer.from(text), mode };
 }
 
 async function fileOfToken(source: TokenSource, mode: number, i: ProjectionInput): Promise<VolumeFile> {

@@ -35,6 +35,7 @@ import { newStyleEvents } from "./kinds/events/event.ts";
 import { leases } from "./kinds/coordination/lease.ts";
 import { priorityClasses } from "./kinds/scheduling/priorityclass.ts";
 import { certificateSigningRequests } from "./kinds/certificates/certificatesigningrequest.ts";
+import { clusterTrustBundles } from "./kinds/certificates/clustertrustbundle.ts";
 import { runtimeClasses } from "./kinds/node/runtimeclass.ts";
 import { customResourceDefinitions } from "./kinds/apiextensions/customresourcedefinition.ts";
 import { nodeMetrics } from "./kinds/metrics/metrics.ts";
@@ -115,6 +116,7 @@ export const resources: readonly ResourceDef[] = [
   row(leases),
   row(priorityClasses),
   row(certificateSigningRequests),
+  row(clusterTrustBundles),
   row(runtimeClasses),
   row(customResourceDefinitions),
   row(nodeMetrics),

@@ -9,7 +9,7 @@ const DONE: Readonly<Record<string, string>> = {
   PodSpec: `activeDeadlineSeconds affinity automountServiceAccountToken containers dnsConfig dnsPolicy enableServiceLinks
     ephemeralContainers hostAliases hostIPC hostNetwork hostPID hostUsers hostname hostnameOverride imagePullSecrets
     initContainers nodeName nodeSelector os overhead preemptionPolicy priority priorityClassName readinessGates resources
-    restartPolicy schedulerName schedulingGates securityContext serviceAccount serviceAccountName setHostnameAsFQDN
+    restartPolicy runtimeClassName schedulerName schedulingGates securityContext serviceAccount serviceAccountName setHostnameAsFQDN
     shareProcessNamespace subdomain terminationGracePeriodSeconds tolerations topologySpreadConstraints volumes`,
   // windowsOptions: without meaning on Linux, there as here.
   PodSecurityContext: `appArmorProfile fsGroup fsGroupChangePolicy runAsGroup runAsNonRoot runAsUser seLinuxOptions
@@ -65,7 +65,8 @@ const DONE: Readonly<Record<string, string>> = {
   PersistentVolumeClaimVolumeSource: "claimName readOnly",
   PersistentVolumeClaimTemplate: "metadata spec",
   ProjectedVolumeSource: "defaultMode sources",
-  VolumeProjection: "configMap downwardAPI secret serviceAccountToken",
+  VolumeProjection: "clusterTrustBundle configMap downwardAPI secret serviceAccountToken",
+  ClusterTrustBundleProjection: "labelSelector name optional path signerName",
   ConfigMapProjection: "items name optional",
   SecretProjection: "items name optional",
   DownwardAPIProjection: "items",
@@ -151,8 +152,8 @@ test("what is not done is named where it stands, and nothing else is", () => {
   expect(unsupportedFields(pod({ hostPID: true, containers: [container] }))).toEqual([]);
   const claims = { resources: { claims: [{ name: "gpu" }] } };
   expect(
-    unsupportedFields(pod({ runtimeClassName: "kata", containers: [container, { name: "d", ...claims }] })),
-  ).toEqual(["spec.runtimeClassName", "spec.containers[1].resources.claims"]);
+    unsupportedFields(pod({ resourceClaims: [{ name: "gpu" }], containers: [container, { name: "d", ...claims }] })),
+  ).toEqual(["spec.resourceClaims", "spec.containers[1].resources.claims"]);
 });
 
 test("what keeps a Pod from starting, too", () => {

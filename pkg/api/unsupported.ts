@@ -27,7 +27,6 @@ const CONTAINER: Rows = {
 const IGNORED: Rows = {
   resourceClaims: present,
   schedulingGroup: present,
-  runtimeClassName: present,
   "securityContext.seLinuxChangePolicy": present,
   ...within("initContainers[]", CONTAINER),
   ...within("containers[]", CONTAINER),
@@ -63,7 +62,6 @@ const REFUSED: Rows = {
         "scaleIO",
         "storageos",
         "vsphereVolume",
-        "projected.sources[].clusterTrustBundle",
         "projected.sources[].podCertificate",
       ].map((type) => [type, present]),
     ),

@@ -140,6 +140,7 @@ export const clusterRoleRows: Readonly<Record<string, readonly Row[]>> = {
     ["get", "core", "persistentvolumeclaims persistentvolumes"],
     ["get", "core", "endpoints"],
     ["create get list watch", "certificates.k8s.io", "certificatesigningrequests"],
+    [READ, "certificates.k8s.io", "clustertrustbundles"],
     ["create delete get patch update", "coordination.k8s.io", "leases"],
     ["get", "storage.k8s.io", "volumeattachments"],
     ["create", "core", "serviceaccounts/token"],

@@ -3,6 +3,7 @@ import type { CertificateSigningRequest } from "../../generated/types.ts";
 import { encodeBase64 } from "../../validation/data.ts";
 import { complaints, created, headings, NOW, row, updated, writePart } from "../testing/writes.ts";
 import { certificateSigningRequests as requests } from "./certificatesigningrequest.ts";
+import { clusterTrustBundles } from "./clustertrustbundle.ts";
 
 const pem = (type: string) => encodeBase64(`-----BEGIN ${type}-----\nAAAA\n-----END ${type}-----\n`);
 const spec = { request: pem("CERTIFICATE REQUEST"), signerName: "example.com/signer", usages: ["client auth"] };
@@ -109,5 +110,29 @@ describe("who approves does not sign, and who signs does not approve", () => {
     expect(write("status", [], "AAAA").errors).toContain(
       'status.certificate: Invalid value: "<certificate data>": only CERTIFICATE PEM blocks are allowed',
     );
+  });
+});
+
+describe("bundles of trust", () => {
+  const anchor = "-----BEGIN CERTIFICATE-----\nQQ==\n-----END CERTIFICATE-----\n";
+  const bundle = (name: string, signerName?: string, trustBundle = anchor) =>
+    created(clusterTrustBundles, { metadata: { name }, spec: { trustBundle, ...(signerName && { signerName }) } });
+
+  test.each([
+    ["own", undefined],
+    ["example.com:ca:first", "example.com/ca"],
+  ])("%s of %s", (name, signer) => expect(complaints(clusterTrustBundles, bundle(name, signer))).toEqual([]));
+
+  test.each([
+    [bundle("a:b"), 'ClusterTrustBundle without signer name must not have ":" in its name'],
+    [bundle("first", "example.com/ca"), "must be named with prefix example.com:ca:"],
+    [bundle("example.com:ca:A", "example.com/ca"), "a lowercase RFC 1123 subdomain"],
+    [bundle("own", undefined, "nothing"), "at least one trust anchor must be provided"],
+    [bundle("own", undefined, anchor.replaceAll("CERTIFICATE", "KEY")), "entry 0 has bad block type: KEY"],
+  ])("refused: %#", (bad, message) => expect(complaints(clusterTrustBundles, bad).join("\n")).toContain(message));
+
+  test("keep their signer", () => {
+    const [next, old] = [bundle("own"), bundle("own", "example.com/ca")];
+    expect(complaints(clusterTrustBundles, next, old).join("\n")).toContain("spec.signerName");
   });
 });
