@@ -7,6 +7,7 @@ import { fetchSources, type NodeContext } from "./context.ts";
 import { ConfigError, envReferences, resolveEnv } from "./env.ts";
 import type { Container, Pod } from "./facts.ts";
 import { mountsOf } from "./mounts.ts";
+import { runtimeHandlerOf } from "./runtime-class.ts";
 import { seccompProfileFile } from "./security.ts";
 import { readEnvFiles } from "./volumes.ts";
 
@@ -27,10 +28,11 @@ export async function describeContainer(
   const { pod, container } = o;
   const { dataDir, hostIP, allocatable, nodeMemory } = ctx;
   const namespace = pod.metadata.namespace ?? "";
-  const [lookup, files, seccompProfile] = await Promise.all([
+  const [lookup, files, seccompProfile, handler] = await Promise.all([
     fetchSources(ctx, namespace, envReferences(container), signal),
     readEnvFiles(dataDir, pod, container),
     readProfile(dataDir, pod, container),
+    runtimeHandlerOf(ctx, pod, signal),
   ]);
   const services = ctx.serviceVariables(namespace, pod.spec?.enableServiceLinks ?? true);
   const input = { ...o, lookup, files, services, hostIP, allocatable, nodeMemory };
@@ -39,7 +41,8 @@ export async function describeContainer(
   const volumes = await mountsOf({ dataDir, pod, container, env, nodeMemory, recursiveReadOnly });
   const own = ctx.podFiles.mounts(pod, container, (message) => warn("DNSConfigForming", message));
   const mounts = { ...volumes, mounts: [...volumes.mounts, ...own] };
-  return containerConfig({ ...input, mounts, appArmor, ...(seccompProfile !== undefined && { seccompProfile }) });
+  const profile = seccompProfile === undefined ? {} : { seccompProfile };
+  return { ...containerConfig({ ...input, mounts, appArmor, ...profile }), ...handler };
 }
 
 async function readProfile(dataDir: string, pod: Pod, c: Container): Promise<string | undefined> {

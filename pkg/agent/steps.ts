@@ -22,9 +22,11 @@ import { ENDINGS, type PodAction } from "./plan-action.ts";
 import { liveOf } from "./resize/plan.ts";
 import { resizeMessage } from "./resize/status.ts";
 import { mayRestart, specHash } from "./restart.ts";
+import { runtimeHandlerOf } from "./runtime-class.ts";
 import type { StatusWriter } from "./status-writer.ts";
-import { messageMount, removeMessage } from "./termination-message.ts";
+import { messageMount, removeMessage, removePodFiles } from "./termination-message.ts";
 import { withinLimit } from "./time-limit.ts";
+import { type AnchorSource, fetchAnchors } from "./trust-anchors.ts";
 import type { TokenSource } from "./projection.ts";
 import { fetchKeyring } from "./pull-secrets.ts";
 import { reloadContainers } from "./reload.ts";
@@ -87,16 +89,16 @@ export class PodSteps {
   }
 
   async run(a: Step, signal: AbortSignal): Promise<void> {
-    try {
     const began = this.#now();
     const ended = (failed: boolean) => this.#ctx.metrics.operation(a.type, { ms: this.#now() - began, failed });
+    try {
       const limit = { clock: this.#ctx.clock, ms: limitOf(a), what: a.type, signal };
       await withinLimit(limit, (s) => this.#do(a, s));
       if (CLEARING.has(a.type)) this.#s.pause = undefined;
-    } catch (error) {
       ended(false);
-      if (!signal.aborted) this.#failed(a, error);
+    } catch (error) {
       ended(true);
+      if (!signal.aborted) this.#failed(a, error);
     }
   }
 
@@ -140,7 +142,11 @@ export class PodSteps {
     const ip = await this.#ctx.network?.addressFor(pod, signal);
     if (ip !== undefined) await this.#ctx.guarded?.(pod, ip, signal);
     const address = ip === undefined ? {} : { ip };
-    const { id } = await this.#ctx.runtime.createSandbox({ ...sandboxConfig(pod, a.attempt, this.#ctx), ...address }, signal);
+    const handler = await runtimeHandlerOf(this.#ctx, pod, signal);
+    const { id } = await this.#ctx.runtime.createSandbox(
+      { ...sandboxConfig(pod, a.attempt, this.#ctx), ...address, ...handler },
+      signal,
+    );
     const sandbox = { id, state: "created" as const, createdAt: this.#now(), attempt: a.attempt, ...address };
     this.#s.actual = withSandbox(this.#s.actual ?? emptyPod(pod), sandbox);
     this.#s.memory.sandboxAttempt = a.attempt + 1;
@@ -177,8 +183,9 @@ export class PodSteps {
       throw signal.aborted ? error : new VolumeError((error as Error).message);
     });
     const recheck = (volume: ReadonlyVolume) => refuseReleased(this.#ctx, volume, signal);
+    const anchors = (source: AnchorSource) => fetchAnchors(this.#ctx.client, source, signal);
     const warn = (reason: string, message: string) => this.#event("Warning", reason, message);
-    const changed = await prepareVolumes(dataDir, { pod, lookup, token, claimed, recheck, hostIP, allocatable, warn });
+    const changed = await prepareVolumes(dataDir, { pod, lookup, token, anchors, claimed, recheck, hostIP, allocatable, warn });
     // Changed anew while this was at work: to be looked at again.
     if (this.#s.memory.volumes === before) this.#volumesReady(pod);
     if (changed) await reloadContainers(this.#ctx, pod, this.#s.actual, signal);
@@ -193,7 +200,8 @@ export class PodSteps {
     const { pod, uid, memory } = this.#s;
     // Of a Pod that left nothing but containers we do not know what volumes it had.
     if (pod?.spec?.volumes?.some(isInMemory) ?? true) await this.#ctx.runtime.removeMemoryVolumes(uid, signal);
-    await removeVolumes(this.#ctx.dataDir, uid);
+    if (pod && !pod.spec?.volumes?.length) removePodFiles(this.#ctx.dataDir, uid);
+    else await removeVolumes(this.#ctx.dataDir, uid);
     memory.volumesRemoved = true;
   }
 
@@ -242,6 +250,8 @@ export class PodSteps {
       imageId: image?.state === "present" ? image.id : "",
       createdAt: this.#now(),
       specHash: specHash(container),
+      resources: liveOf(config.resources),
+      ...(config.devices && { devices: config.devices.allocated }),
     });
     memory.attempts.set(a.container, attempt);
     memory.errors.delete(a.container);
@@ -249,8 +259,6 @@ export class PodSteps {
   }
 
   async #startContainer(a: Action<"startContainer">, signal: AbortSignal): Promise<void> {
-      resources: liveOf(config.resources),
-      ...(config.devices && { devices: config.devices.allocated }),
     const pod = this.#pod();
     this.#ctx.podFiles.writeHosts(pod, this.#podIP(pod));
     await this.#ctx.runtime.startContainer(a.id, signal);

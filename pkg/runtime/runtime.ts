@@ -69,6 +69,8 @@ export interface SandboxConfig {
   readonly attempt: number;
   readonly hostname: string;
   readonly hostNetwork: boolean;
+  /** Which of the runtime's own runtimes; absent: its usual one. */
+  readonly runtimeHandler?: string;
   /** Its address in the network of Pods, for as long as it exists. Absent: the runtime chooses. */
   readonly ip?: string;
   readonly ports: readonly PortMapping[];
@@ -105,6 +107,8 @@ export interface ContainerConfig {
   readonly podName: string;
   readonly podNamespace: string;
   readonly sandboxId: string;
+  /** As its sandbox's. */
+  readonly runtimeHandler?: string;
   readonly name: string;
   readonly attempt: number;
   readonly image: string;

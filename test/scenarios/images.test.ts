@@ -254,6 +254,17 @@ describe("without a registry", () => {
   });
 });
 
+test("a RuntimeClass is the daemon's own runtime of that name; one that it lacks is named", async () => {
+  for (const name of ["runc", "kata"]) {
+    const runtimeClass = { apiVersion: "node.k8s.io/v1", kind: "RuntimeClass", metadata: { name }, handler: name };
+    await cluster.kubectlOk(["create", "-f", "-"], { input: JSON.stringify(runtimeClass) });
+  }
+  await create("usual", base, { runtimeClassName: "runc" });
+  await create("unusual", base, { runtimeClassName: "kata" });
+  await cluster.untilPod("usual", ready);
+  expect((await said("unusual", "FailedCreatePodSandBox")).join()).toMatch(/nknown .*runtime.*kata/);
+});
+
 test("a RuntimeClass that nobody has made is refused aloud", async () => {
   const overrides = JSON.stringify({ spec: { runtimeClassName: "gvisor" } });
   const { code, stderr } = await cluster.kubectl(["run", "sandboxed", `--image=${base}`, `--overrides=${overrides}`]);

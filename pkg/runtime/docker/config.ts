@@ -19,6 +19,7 @@ export function sandboxBody(
     ExposedPorts: Object.fromEntries(published.map((p) => [portKey(p), {}])),
     HostConfig: {
       NetworkMode: c.hostNetwork ? "host" : o.network,
+      ...(c.runtimeHandler ? { Runtime: c.runtimeHandler } : {}),
       IpcMode: c.hostIPC ? "host" : "shareable",
       ...(c.sysctls ? { Sysctls: c.sysctls } : {}),
       ...(c.memoryVolumes ? { Mounts: c.memoryVolumes.map((v) => heldMount(v, volumeLabels(o.labels))) } : {}),
@@ -49,6 +50,7 @@ export function containerBody(c: ContainerConfig, o: { labels: Labels; minOomSco
     ...(s.user ? { User: s.user } : {}),
     HostConfig: {
       NetworkMode: `container:${c.sandboxId}`,
+      ...(c.runtimeHandler ? { Runtime: c.runtimeHandler } : {}),
       IpcMode: c.hostIPC ? "host" : `container:${c.sandboxId}`,
       ...pidMode(c),
       Mounts: [
@@ -64,13 +66,9 @@ export function containerBody(c: ContainerConfig, o: { labels: Labels; minOomSco
   };
 }
 
+/** The processes it sees: the host's, those of its target, of the whole Pod, or its own only. */
 function pidMode(c: ContainerConfig): object {
   if (c.hostPID) return { PidMode: "host" };
-  return c.shareProcessNamespace ? { PidMode: `container:${c.sandboxId}` } : {};
-}
-
-/** The processes it sees: those of its target, of the whole Pod, or its own only. */
-function pidMode(c: ContainerConfig): object {
   if (c.targetId !== undefined) return { PidMode: `container:${c.targetId}` };
   return c.shareProcessNamespace ? { PidMode: `container:${c.sandboxId}` } : {};
 }
