@@ -22,6 +22,7 @@ import { followResolvConf } from "./resolv-conf.ts";
 import { Resolver } from "./resolver.ts";
 import { DnsServer } from "./server.ts";
 import { DEFAULT_SETTINGS, parseSettings, SettingsError } from "./settings.ts";
+import { CLUSTER_DOMAIN } from "./zone.ts";
 
 export interface DnsOptions {
   readonly client: Client;
@@ -47,7 +48,6 @@ export interface DnsOptions {
   readonly onListening?: (at: { readonly port: number; readonly metricsPort: number }) => void;
 }
 
-export const CLUSTER_DOMAIN = "cluster.local";
 export const SETTINGS_NAME = "mini-kube-dns";
 const RETRY = { initialMs: 100, maxMs: 5_000, jitter: 0.2 };
 /** So often it is tried before it is said to fail: 6 s in all. */

@@ -28,6 +28,9 @@ export interface Zone {
   slicesAt(ip: string): Iterable<ReadonlySlice>;
 }
 
+/** Where nothing else is said. */
+export const CLUSTER_DOMAIN = "cluster.local";
+
 /** Seconds that clients may keep an answer, and that there is none. */
 export const TTL = 30;
 export const NEGATIVE_TTL = 5;
