@@ -9,6 +9,7 @@ import { ApiServer } from "../../pkg/apiserver/server.ts";
 import { Client } from "../../pkg/client/client.ts";
 import { readKubeconfig, singleKubeconfig, writeKubeconfig } from "../../pkg/client/kubeconfig.ts";
 import type { ControllerSettings } from "../../pkg/controllers/parts.ts";
+import { CLUSTER_DOMAIN } from "../../pkg/network/dns/zone.ts";
 import type { Ranges } from "../../pkg/network/pod/ranges.ts";
 import { whatIsMissing } from "../../pkg/network/pod/tools.ts";
 import type { ContainerRuntime } from "../../pkg/runtime/runtime.ts";
@@ -69,19 +70,14 @@ setMaxListeners(0);
 /** In the kubeconfig. */
 const CONTEXT = "mini-kube";
 const MASTERS = ["system:masters"];
-const API_NAMES = [
-  "kubernetes",
-  "kubernetes.default",
-  "kubernetes.default.svc",
-  "kubernetes.default.svc.cluster.local",
-];
+const API_NAMES = ["kubernetes", "kubernetes.default", "kubernetes.default.svc"];
 
 /** `ips`: where API and agent are reached, beside the loopback address. */
-function certRequests(apiServiceIp: string, ips: readonly string[]) {
+function certRequests(apiServiceIp: string, ips: readonly string[], clusterDomain = CLUSTER_DOMAIN) {
   return {
     apiserver: {
       commonName: "kube-apiserver",
-      dnsNames: ["localhost", ...API_NAMES],
+      dnsNames: ["localhost", ...API_NAMES, `${API_NAMES.at(-1)}.${clusterDomain}`],
       ips: [HOST, apiServiceIp, ...ips],
       usages: ["server"],
     },
@@ -151,7 +147,7 @@ export class Cluster {
     const { serviceCidr, apiServiceIp } = network;
     const ips = o.address === undefined ? [] : [o.address];
     const [pki, key, api] = await Promise.all([
-      ensurePki(o.home.pki, certRequests(apiServiceIp, ips), systemClock),
+      ensurePki(o.home.pki, certRequests(apiServiceIp, ips, o.node?.clusterDomain), systemClock),
       ensureSigningKey(o.home.pki, "service-account"),
       ApiServer.open({
         store,
@@ -231,8 +227,9 @@ export class Cluster {
 
   /** Pods reach the API at the bridge of their node: nothing beyond this machine does. With what the agent is to serve there. */
   async #serveGateway(address: string): Promise<KeyPair> {
-    const { home, log, listener, network } = this.#parts;
-    const { certs } = await ensurePki(home.pki, certRequests(network.apiServiceIp, [address]), systemClock);
+    const { home, log, listener, network, options } = this.#parts;
+    const requests = certRequests(network.apiServiceIp, [address], options.node?.clusterDomain);
+    const { certs } = await ensurePki(home.pki, requests, systemClock);
     try {
       await listener.listenAlso(address, certs.apiserver);
       this.#publish(address);

@@ -25,6 +25,7 @@ export interface NetworkOptions {
   readonly nodeName: string;
   readonly clusterId: string;
   readonly network: Ranges & { readonly address: string | undefined };
+  readonly node: { readonly clusterDomain?: string };
 }
 
 export interface Network {
@@ -62,7 +63,8 @@ export function nodeNetwork(o: NetworkOptions): Network {
   const dns = async (signal: AbortSignal) => {
     await machines.until(() => gateway() !== undefined, signal);
     const [address, serviceAddress] = [gateway() ?? "", dnsAddress(o.network.serviceCidr)];
-    await runDns({ ...o, informers, address, serviceAddress }, signal);
+    const { clusterDomain: domain } = o.node;
+    await runDns({ ...o, informers, address, serviceAddress, ...(domain !== undefined && { domain }) }, signal);
   };
   const parts = [podNetwork, proxy, policies];
   const dataPath = new NodeDataPath({ ...o, table: nftTable(tableName(o.clusterId)), parts });

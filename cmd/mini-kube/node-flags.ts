@@ -4,6 +4,7 @@ import { resolve } from "node:path";
 import type { AgentOptions } from "../../pkg/agent/agent.ts";
 import { DeviceListError, parseDeviceList } from "../../pkg/agent/devices/devices.ts";
 import { evictionSettings, ThresholdError } from "../../pkg/agent/eviction/thresholds.ts";
+import { dnsSubdomain } from "../../pkg/api/names.ts";
 import { addQuantities, formatQuantity, isQuantity, parseQuantity } from "../../pkg/api/quantity.ts";
 import { UsageError } from "../../pkg/cli/io.ts";
 import { IMAGE_FLAGS, type ImageSettings, imageSettings } from "./image-flags.ts";
@@ -32,13 +33,17 @@ const FLAGS = {
   kubeReserved: ["--kube-reserved <resources>", "kept for the cluster's own programs: cpu=200m,memory=500Mi"],
   systemReserved: ["--system-reserved <resources>", "kept for the rest of the machine"],
   podMaxPids: ["--pod-max-pids <number>", "processes and threads of one container (default: 4096; -1: no limit)"],
+  clusterDomain: ["--cluster-domain <domain>", "the names of Services end in it (default: cluster.local)"],
   podManifestPath: ["--pod-manifest-path <dir>", "Pods that run on this machine whatever the API says, one file each"],
   ...IMAGE_FLAGS,
 } as const;
 
 export type NodeFlags = { readonly [K in keyof typeof FLAGS]?: string | undefined };
 
-export type NodeSettings = Pick<AgentOptions, "devices" | "eviction" | "reserved" | "podPidsLimit" | "staticPodsDir"> &
+export type NodeSettings = Pick<
+  AgentOptions,
+  "clusterDomain" | "devices" | "eviction" | "reserved" | "podPidsLimit" | "staticPodsDir"
+> &
   ImageSettings;
 
 const KEYS = Object.keys(FLAGS) as readonly (keyof typeof FLAGS)[];
@@ -67,6 +72,7 @@ export function nodeSettings(o: NodeFlags): NodeSettings {
     eviction: eviction(o),
     reserved: total(resources("--kube-reserved", o.kubeReserved), resources("--system-reserved", o.systemReserved)),
     ...(pids !== undefined && { podPidsLimit: pids }),
+    ...(o.clusterDomain !== undefined && { clusterDomain: domain(o.clusterDomain) }),
     ...(o.podManifestPath !== undefined && { staticPodsDir: resolve(o.podManifestPath) }),
     ...imageSettings(o),
   };
@@ -99,6 +105,13 @@ function eviction(o: NodeFlags): NonNullable<NodeSettings["eviction"]> {
     if (error instanceof ThresholdError) throw new UsageError(error.message);
     throw error;
   }
+}
+
+function domain(text: string): string {
+  const name = text.toLowerCase().replace(/\.$/, "");
+  const [why] = dnsSubdomain(name);
+  if (why !== undefined) throw new UsageError(`--cluster-domain ${text}: ${why}`);
+  return name;
 }
 
 function wholeNumber(flag: string, text: string | undefined): number | undefined {
