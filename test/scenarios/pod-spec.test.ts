@@ -54,6 +54,11 @@ kind: Secret
 metadata: { name: keys }
 stringData: { token: hunter2 }
 ---
+apiVersion: certificates.k8s.io/v1beta1
+kind: ClusterTrustBundle
+metadata: { name: anchors }
+spec: { trustBundle: "-----BEGIN CERTIFICATE-----\\nQUJD\\n-----END CERTIFICATE-----\\n" }
+---
 apiVersion: v1
 kind: Service
 metadata: { name: my-db }
@@ -393,6 +398,7 @@ describe("volumes", () => {
                   { configMap: { name: "settings", items: [{ key: "COLOR", path: "deep/color", mode: 0o400 }] } },
                   { downwardAPI: { items: [{ path: "name", fieldRef: { fieldPath: "metadata.name" } }] } },
                   { serviceAccountToken: { path: "token" } },
+                  { clusterTrustBundle: { name: "anchors", path: "ca.pem" } },
                 ],
               },
             },
@@ -416,7 +422,7 @@ describe("volumes", () => {
       const script = `
         cat /host/file; echo x 2>/dev/null >> /host/file || echo read-only
         stat -c '%F' /host/socket /host/new-dir /host/new-file /host/null /dev/xvda
-        touch /host/dir/touched; cat /one-file /all/name; echo
+        touch /host/dir/touched; sed -n 2p /all/ca.pem; cat /one-file /all/name; echo
         stat -Lc '%a' /all/deep/color /all/name; cut -d. -f1 /all/token | base64 -d 2>/dev/null | grep -o alg`;
       expect((await ask("paths", script)).split("\n")).toEqual([
         "from the host",
@@ -426,6 +432,7 @@ describe("volumes", () => {
         "regular empty file",
         "character special file",
         "block special file",
+        "QUJD",
         "redpaths",
         "400",
         "444",
