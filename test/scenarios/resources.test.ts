@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Container, Pod } from "../../pkg/api/generated/types.ts";
 import { pods } from "../../pkg/api/kinds/core/pod.ts";
+import type { Summary } from "../../pkg/api/stats-summary.ts";
 import type { DeepReadonly } from "../../pkg/util/types.ts";
 import { ready, TestCluster } from "../harness/cluster.ts";
 import { runOk } from "../harness/process.ts";
@@ -225,6 +226,60 @@ describe("what the node tells", () => {
       const ki = (quantity = "0") => Number(quantity.replace("Ki", ""));
       expect(ki(status?.capacity?.["memory"]) - ki(status?.allocatable?.["memory"])).toBe((64 + 100) * 1024);
       expect(status?.allocatable?.["cpu"]).toMatch(/900m$/);
+    },
+    LIMIT,
+  );
+});
+
+describe("metrics", () => {
+  const raw = (path: string) => cluster.kubectlOk(["get", "--raw", path]);
+  const agent = (page: string) => raw(`/api/v1/nodes/${cluster.nodeName}/proxy/${page}`);
+
+  test(
+    "of containers, under cAdvisor's names, through the API server",
+    async () => {
+      await create("busy", {
+        command: ["sh", "-c", "echo hello > /written; nc -lk -p 8080 -e cat"],
+        resources: { limits: { memory: "32Mi" } },
+      });
+      await cluster.untilPod("busy", ready);
+      const text = await agent("metrics/cadvisor");
+      const value = (name: string, labels: RegExp) => {
+        const line = text
+          .split("\n")
+          .find((l) => l.startsWith(`${name}{`) && labels.test(l) && l.includes('pod="busy"'));
+        return Number(line?.replace(/^.*\} /, "").split(" ")[0]);
+      };
+      const main = /container="main"/;
+      expect(value("container_cpu_usage_seconds_total", main)).toBeGreaterThan(0);
+      expect(value("container_memory_working_set_bytes", main)).toBeGreaterThan(0);
+      expect(value("container_spec_memory_limit_bytes", main)).toBe(2 ** 25);
+      expect(value("container_fs_usage_bytes", main)).toBeGreaterThan(0);
+      expect(value("container_network_receive_bytes_total", /interface="eth0"/)).toBeGreaterThan(0);
+      expect(await agent("metrics/resource")).toMatch(
+        /pod_memory_working_set_bytes\{namespace="default",pod="busy"\} \d+/,
+      );
+    },
+    LIMIT,
+  );
+
+  test(
+    "of the agent, its probes, and the API server",
+    async () => {
+      await create("probed", { readinessProbe: { exec: { command: ["true"] }, periodSeconds: 1 } });
+      await cluster.untilPod("probed", ready);
+      expect(await agent("metrics")).toMatch(/^kubelet_running_pods [1-9]/m);
+      expect(await agent("metrics/probes")).toMatch(
+        /^prober_probe_total\{probe_type="Readiness",result="successful",container="main",pod="probed",/m,
+      );
+      expect(await raw("/metrics")).toMatch(
+        /^apiserver_request_total\{verb="GET",group="",version="v1",resource="nodes",subresource="proxy"|^apiserver_request_total\{verb="CONNECT",group="",version="v1",resource="nodes",subresource="proxy"/m,
+      );
+      const summary = JSON.parse(await agent("stats/summary")) as Summary;
+      expect(summary.node.fs?.capacityBytes).toBeGreaterThan(0);
+      expect(summary.pods.find((p) => p.podRef.name === "probed")?.network?.name).toBe("eth0");
+      const stranger = await cluster.kubectl(["get", "--raw", "/metrics", "--as", "stranger"]);
+      expect(stranger.stderr).toMatch(/cannot get path "\/metrics"/);
     },
     LIMIT,
   );
