@@ -168,7 +168,8 @@ export function frame(podCidrs: readonly string[]): Pick<Ruleset, "chains"> {
           "ip daddr @cluster-ips goto refuse",
         ],
       },
-      refuse: { rules: ["reject"] },
+      // The kernel limits how many ICMP messages it sends; resets it does not.
+      refuse: { rules: ["meta l4proto tcp reject with tcp reset", "reject"] },
     },
   };
 }

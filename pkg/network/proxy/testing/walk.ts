@@ -93,6 +93,7 @@ class Walker {
   #action(text: string): End {
     let match;
     if (text === "reject" || text === "drop") return text;
+    if (text === "meta l4proto tcp reject with tcp reset") return this.#p.protocol === "tcp" ? "reject" : undefined;
     if (text === "meta mark set meta mark or 0x4000") {
       this.marked = true;
       return undefined;
