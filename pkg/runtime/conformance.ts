@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import type { Duplex } from "node:stream";
 import { buffer } from "node:stream/consumers";
@@ -137,6 +138,18 @@ export function describeRuntime(name: string, make: () => Promise<Subject>): voi
     const exited = (p: RuntimePod | undefined) => p?.containers[0]?.state === "exited";
 
     const logsOf = async (id: string, o: LogOptions = {}) => text(rt.logs(id, o, stop.signal));
+
+    test("R2: volumes in memory are removed as often as one likes, and those in use stay", async () => {
+      const memoryVolumes = [{ name: `mk_test_${randomUUID()}`, type: "tmpfs", options: "size=1048576" }] as const;
+      const { uid } = await sandbox({ memoryVolumes });
+      await rt.removeMemoryVolumes(uid, stop.signal);
+      expect((await rt.getPod(uid, stop.signal))?.sandbox?.state).toBe("running");
+      await rt.removeSandbox((await rt.getPod(uid, stop.signal))?.sandbox?.id ?? "", stop.signal);
+      await rt.removeMemoryVolumes(uid, stop.signal);
+      await rt.removeMemoryVolumes(uid, stop.signal);
+      await rt.removeMemoryVolumes(undefined, stop.signal);
+      expect(await rt.getPod(uid, stop.signal)).toBeUndefined();
+    });
 
     test("R1: what one runtime object started, another one sees", async () => {
       const { uid, id, sandboxId } = await run({});
@@ -459,6 +472,24 @@ export function describeRuntime(name: string, make: () => Promise<Subject>): voi
       stop.abort();
       await closed;
       expect(socket.destroyed).toBe(true);
+    });
+
+    test("what it may use is told, and changed while it runs", async () => {
+      const first = { cpuShares: 512, cpuQuota: 50_000, memoryBytes: 64 * 2 ** 20 };
+      const { uid, id } = await run({}, { resources: { ...first, pids: 100, oomScoreAdj: 500 } });
+      const resources = async () => (await rt.getPod(uid, stop.signal))?.containers[0]?.resources;
+      expect(await resources()).toEqual(first);
+      await rt.updateContainer(id, { cpuShares: 1024, memoryBytes: 128 * 2 ** 20 }, stop.signal);
+      expect(await resources()).toEqual({ ...first, cpuShares: 1024, memoryBytes: 128 * 2 ** 20 });
+      expect((await rt.getPod(uid, stop.signal))?.containers[0]?.state).toBe("running");
+      expect(await rt.writableSize(id, stop.signal)).toBeGreaterThanOrEqual(0);
+    });
+
+    test("devices stay known with the container (R1)", async () => {
+      const devices = { allocated: { "example.com/gpu": ["a", "b"] }, mappings: [] };
+      const { uid } = await run({}, { devices });
+      const known = await subject.again().getPod(uid, stop.signal);
+      expect(known?.containers[0]?.devices).toEqual(devices.allocated);
     });
 
     test("stats: one row per running container", async () => {
