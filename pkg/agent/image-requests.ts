@@ -10,6 +10,12 @@ import type { BuildOptions, ImageInfo } from "../runtime/images.ts";
 import type { ContainerRuntime, RuntimePod } from "../runtime/runtime.ts";
 import { sendJson, sendPart, toApiError } from "./answers.ts";
 import { flag } from "./logs.ts";
+import type { PodWorker } from "./worker.ts";
+
+export interface ImageContext {
+  readonly runtime: ContainerRuntime;
+  readonly pods: { workers(): Iterable<Pick<PodWorker, "imagesChanged">> };
+}
 
 export interface ImageRequest {
   readonly req: IncomingMessage;
@@ -22,7 +28,8 @@ export interface ImageRequest {
 }
 
 /** Rejects with what is to be said as long as nothing was answered. */
-export async function serveImages(runtime: ContainerRuntime, r: ImageRequest): Promise<void> {
+export async function serveImages(ctx: ImageContext, r: ImageRequest): Promise<void> {
+  const { runtime } = ctx;
   const { req, res, query, signal } = r;
   switch (`${req.method} ${r.what}`) {
     case "GET ":
@@ -30,9 +37,9 @@ export async function serveImages(runtime: ContainerRuntime, r: ImageRequest): P
     case "GET save":
       return save(runtime, r);
     case "POST load":
-      return work(r, runtime.loadImages(req, signal));
+      return work(ctx, r, runtime.loadImages(req, signal));
     case "POST build":
-      return work(r, runtime.buildImage(req, buildOptions(query), signal));
+      return work(ctx, r, runtime.buildImage(req, buildOptions(query), signal));
     default:
       throw new ApiError("NotFound", `the agent has no ${req.method} /images/${r.what}`);
   }
@@ -82,13 +89,14 @@ function buildOptions(q: URLSearchParams): BuildOptions {
 }
 
 /** What is said as it goes; once the answer has begun, a failure can only be said in it. */
-async function work({ res, signal }: ImageRequest, lines: AsyncIterable<string>): Promise<void> {
+async function work(ctx: ImageContext, { res, signal }: ImageRequest, lines: AsyncIterable<string>): Promise<void> {
   const say = (w: ImageWork) => {
     if (!res.headersSent) res.writeHead(200, { "Content-Type": "application/x-ndjson" });
     return sendPart(res, `${JSON.stringify(w)}\n`, signal);
   };
   try {
     for await (const line of lines) await say({ line });
+    for (const worker of ctx.pods.workers()) worker.imagesChanged();
     await say({ done: true });
   } catch (error) {
     const { message, reason } = toApiError(error);

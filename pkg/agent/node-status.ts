@@ -66,6 +66,7 @@ export interface NodeFacts {
 
 /** The kubelet reports as many. */
 const MAX_IMAGES = 50;
+const MAX_IMAGE_NAMES = 5;
 
 export function newNode(o: NodeOptions, info: RuntimeInfo | undefined): Node {
   return {
@@ -211,7 +212,7 @@ function imagesOf(images: readonly ImageInfo[]): ContainerImage[] {
     .filter((i) => i.names.length > 0)
     .toSorted((a, b) => b.sizeBytes - a.sizeBytes)
     .slice(0, MAX_IMAGES)
-    .map((i) => ({ names: [...i.names], sizeBytes: i.sizeBytes }));
+    .map((i) => ({ names: i.names.slice(0, MAX_IMAGE_NAMES), sizeBytes: i.sizeBytes }));
 }
 
 /** Docker says x86_64, Node says x64, Kubernetes says amd64. */

@@ -4,6 +4,11 @@ import type { Duplex } from "node:stream";
 import { text } from "node:stream/consumers";
 import spdy from "spdy-transport";
 import { WebSocket } from "ws";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { KeptLogEntry } from "../api/kept-logs.ts";
+import type { NodeImageList } from "../api/node-images.ts";
 import type { Summary } from "../api/stats-summary.ts";
 import { RuntimeError } from "../runtime/runtime.ts";
 import { systemClock } from "../util/clock.ts";
@@ -30,13 +35,16 @@ interface Answer {
 
 describe("the agent's endpoint", () => {
   let h: Harness;
+  let dataDir: string;
   let port: number;
 
   beforeEach(async () => {
     let listening: (port: number) => void = () => {};
     const ready = new Promise<number>((resolve) => (listening = resolve));
+    dataDir = mkdtempSync(join(tmpdir(), "agent-"));
     h = new Harness({
       agent: {
+        dataDir,
         serve: { host: "127.0.0.1", port: 0, ...serverCert, clientCa: ca.cert, onListening: (p) => listening(p) },
       },
     });
@@ -46,7 +54,10 @@ describe("the agent's endpoint", () => {
     await h.untilRunning("web");
   });
 
-  afterEach(() => h[Symbol.asyncDispose]());
+  afterEach(async () => {
+    await h[Symbol.asyncDispose]();
+    rmSync(dataDir, { recursive: true });
+  });
 
   function get(path: string, as: KeyPair | undefined = apiserver): Promise<Answer> {
     return new Promise((resolve, reject) => {
@@ -215,10 +226,41 @@ describe("the agent's endpoint", () => {
     const ws = open("/attach/default/web/app?stdout=true", ["v5.channel.k8s.io"]);
     const talk = conversation(ws, () => {
       setImmediate(() => h.runtime.running("web-uid", "app").print("hello"));
-      setImmediate(() => setImmediate(() => h.runtime.kill("web-uid", "app", 0)));
+      setImmediate(() => setImmediate(() => h.runtime.kill("web-uid", "app", 3)));
     });
-    const { status } = await talk;
+    const { status } = await talk; // how the container ended is not the session's affair
     expect(status).toEqual({ metadata: {}, status: "Success" });
+  });
+
+  test("an image that is loaded starts the Pods that wait for it, at once", async () => {
+    h.create("waits", [{ image: "new:1", imagePullPolicy: "Never" }]);
+    await h.until(() => h.events("ErrImageNeverPull").length > 0);
+    const loaded = await new Promise<string>((resolve, reject) => {
+      const where = { host: "127.0.0.1", port, path: "/images/load", ca: ca.cert, ...apiserver, agent: false };
+      request({ ...where, method: "POST" }, (res) => void text(res).then(resolve, reject)).end("new:1\n");
+    });
+    expect(loaded.split("\n")).toEqual(['{"line":"Loaded image: new:1\\n"}', '{"done":true}', ""]);
+    await h.until(() => h.pod("waits")?.status?.phase === "Running", 5_000);
+    const { body } = await get("/images");
+    expect((JSON.parse(body) as NodeImageList).images).toContainEqual(
+      expect.objectContaining({ names: ["new:1"], usedBy: [{ namespace: "default", name: "waits" }] }),
+    );
+    expect((await get("/images/save?name=none")).code).toBe(404);
+    expect((await get("/images/nonsense")).code).toBe(404);
+  });
+
+  test("what a Pod has said outlives it", async () => {
+    h.api.deletePod("default", "web", 0);
+    const list = async () => (JSON.parse((await get("/keptLogs?pod=web")).body) as { logs: KeptLogEntry[] }).logs;
+    let kept: KeptLogEntry[] = [];
+    for (let n = 0; n < 100 && !kept[0]?.sizeBytes; n++) {
+      await h.clock.advance(1_000);
+      kept = await list();
+    }
+    expect(kept).toMatchObject([{ namespace: "default", pod: "web", uid: "web-uid", container: "app" }]);
+    expect((await get("/containerLogs/default/web/app?tailLines=2")).body).toBe("two\nthree\n");
+    expect((await get("/containerLogs/default/web/other")).body).toMatch(/is gone, and of its container .*other/);
+    expect((await get("/containerLogs/default/web/app?uid=another")).code).toBe(404);
   });
 
   test("twenty sessions at once do not mix", async () => {

@@ -57,8 +57,9 @@ export interface AgentServer extends AsyncDisposable {
 export async function serveAgent(o: ServeOptions, ctx: ServerContext): Promise<AgentServer> {
   const upgrades = new Upgrades(ctx.clock, (err, req) => ctx.log.warn({ err, url: req.url }, "session broke"));
   const endpoint = new Endpoint(ctx, upgrades);
-  const servers = [await listen(o, endpoint)];
-  const { port } = servers[0]?.address() as AddressInfo;
+  const first = await listen(o, endpoint);
+  const servers = [first];
+  const { port } = first.address() as AddressInfo;
   o.onListening?.(port);
   return {
     port,
@@ -148,7 +149,7 @@ class Endpoint {
       case "keptLogs":
         return serveKeptLogList(this.#ctx, query, res);
       case "images":
-        return serveImages(this.#ctx.runtime, { req, res, what: target.namespace, query, signal });
+        return serveImages(this.#ctx, { req, res, what: target.namespace, query, signal });
       case "exec":
       case "attach":
       case "portForward":

@@ -22,7 +22,8 @@ import { PodProber } from "./probes.ts";
 import { podStatus } from "./status.ts";
 import { isStatic } from "./static-pods/manifest.ts";
 import { StatusWriter } from "./status-writer.ts";
-import { PodSteps, type PodState, type Step } from "./steps.ts";
+import type { PodState, Step } from "./step-env.ts";
+import { PodSteps } from "./steps.ts";
 import { READ_LIMIT_MS, withinLimit } from "./time-limit.ts";
 import { readMessage } from "./termination-message.ts";
 import { statusEvents } from "./transitions.ts";
@@ -149,6 +150,15 @@ export class PodWorker {
     return pod;
   }
 
+  /** There are others on the node: what waits for one looks again at once. */
+  imagesChanged(): void {
+    const { images } = this.#s.memory;
+    const retryAt = this.#ctx.clock.now();
+    for (const [name, fact] of images)
+      if (fact.state === "failed") images.set(name, { ...fact, error: { ...fact.error, retryAt } });
+    this.#poke();
+  }
+
   /** The runtime hints that something of the Pod changed. */
   runtimeChanged(): void {
     this.#settling ??= this.#ctx.clock.after(SETTLE_MS, () => {
@@ -237,7 +247,7 @@ export class PodWorker {
       this.#s.actual = actual;
       this.#s.stale = false;
       this.#s.memory.observed(this.#s.pod, actual);
-      this.#steps.observed();
+      this.#steps.ends.observed();
       await this.#readMessages(signal);
       return true;
     } catch (error) {
@@ -273,6 +283,9 @@ export class PodWorker {
     if (pod.status?.startTime !== undefined || pod.metadata.deletionTimestamp !== undefined) return;
     memory.refused = securityRefusal(pod, this.#ctx.abilities) ?? this.#ctx.room.admit(pod);
     if (memory.refused) return podEvent(this.#ctx, pod, { type: "Warning", ...memory.refused });
+    const unsummed = unsummedLimits(pod);
+    if (unsummed !== undefined)
+      podEvent(this.#ctx, pod, { type: "Warning", reason: "LimitsNotSummed", message: unsummed });
     const unsupported = unsupportedFields(pod);
     if (unsupported.length === 0) return;
     const message = `these fields are not honoured yet and were ignored: ${unsupported.join(", ")}`;
@@ -281,9 +294,6 @@ export class PodWorker {
 
   #step(signal: AbortSignal): void {
     const now = this.#ctx.clock.now();
-    const unsummed = unsummedLimits(pod);
-    if (unsummed !== undefined)
-      podEvent(this.#ctx, pod, { type: "Warning", reason: "LimitsNotSummed", message: unsummed });
     // Before the report, which would take what nobody has asked yet for unready.
     this.#prober.sync(this.#view(), this.#s.actual, { signal, waiting: this.#s.memory.postStarts });
     this.#report(now, signal);

@@ -49,7 +49,7 @@ class FakeApi {
     if (verb === "containerLogs" && kept) return void res.end(`${query.get("uid")} ${kept.text}`);
     if (verb !== "images" || !runtime) return json(res, 404, status("NotFound", `pods "${what}" not found`, 404));
     try {
-      await serveImages(runtime, { req, res, what, query, signal });
+      await serveImages({ runtime, pods: { workers: () => [] } }, { req, res, what, query, signal });
     } catch (error) {
       const { message, reason, code } = toApiError(error);
       json(res, code, status(reason, message, code));
