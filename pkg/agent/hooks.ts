@@ -47,9 +47,10 @@ export async function runHook(
 export class Asides {
   readonly #running = new Map<string, AbortController>();
 
-  /** True when it came to its end; false when it was forgotten before. */
+  /** True when it came to its end; false when it was forgotten, or followed by other work of the same key, before. */
   async run(key: string, parent: AbortSignal, work: (signal: AbortSignal) => Promise<void>): Promise<boolean> {
     const stop = new AbortController();
+    this.#running.get(key)?.abort(new Error("something else is asked of it"));
     this.#running.set(key, stop);
     try {
       await work(AbortSignal.any([parent, stop.signal]));
