@@ -28,7 +28,7 @@ test.each<[ContainerSecurity, object]>([
 
 test.each<[Partial<Mount>, readOnly: boolean, options: object]>([
   [{}, false, { Propagation: "rprivate" }],
-  [{ readOnly: true, propagation: "HostToContainer" }, true, { Propagation: "rslave" }],
+  [{ readOnly: true, propagation: "HostToContainer" }, true, { Propagation: "rslave", ReadOnlyNonRecursive: true }],
   [{ propagation: "Bidirectional" }, false, { Propagation: "rshared" }],
   [{ readOnly: true, recursiveReadOnly: true }, true, { Propagation: "rprivate", ReadOnlyForceRecursive: true }],
 ])("mount %j", (m, readOnly, options) =>

@@ -13,7 +13,8 @@ export function bindMount(m: Mount): object {
     ReadOnly: m.readOnly,
     BindOptions: {
       Propagation: m.propagation === undefined ? "rprivate" : PROPAGATION[m.propagation],
-      ...(m.recursiveReadOnly ? { ReadOnlyForceRecursive: true } : {}),
+      // Docker 25 and later go down into submounts unless told not to; before, it never did.
+      ...(m.readOnly ? { [m.recursiveReadOnly ? "ReadOnlyForceRecursive" : "ReadOnlyNonRecursive"]: true } : {}),
     },
   };
 }
