@@ -2,12 +2,13 @@
  * The headline figures, each beside a yardstick measured in the same run. Medians and ratios; nothing here passes or fails.
  *
  *   npm run bench                            everything
- *   npm run bench -- api [--json FILE]       only the named part: api | scheduler | pods | network | agent | dns
+ *   npm run bench -- api [--json FILE]       only the named part: api | scheduler | pods | network | agent | dns | ingress
  */
 import { writeFileSync } from "node:fs";
 import { benchAgent } from "./agent.ts";
 import { benchApi } from "./api.ts";
 import { benchDns } from "./dns.ts";
+import { benchIngress } from "./ingress.ts";
 import { benchNetwork } from "./network.ts";
 import { benchPods } from "./pods.ts";
 import type { Report } from "./report.ts";
@@ -20,6 +21,7 @@ const parts: Readonly<Record<string, () => Promise<Report>>> = {
   network: benchNetwork,
   agent: benchAgent,
   dns: benchDns,
+  ingress: benchIngress,
 };
 
 const args = process.argv.slice(2);
