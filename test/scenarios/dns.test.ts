@@ -13,6 +13,7 @@ import { DnsServer } from "../../pkg/network/dns/server.ts";
 import { systemClock } from "../../pkg/util/clock.ts";
 import { silent } from "../../pkg/util/log.ts";
 import { ready, TestCluster } from "../harness/cluster.ts";
+import { eventually } from "../harness/process.ts";
 import { ensureGlibcImage, GLIBC_IMAGE } from "../images/glibc.ts";
 
 /** Names as programs in Pods look them up: with glibc, through resolv.conf, the Service's address and the node's DNS. */
@@ -274,6 +275,33 @@ test(
     await cluster.kill9();
     await cluster.up();
     expect(await untilSays(["ahostsv4", "kubernetes.default"], /^10/)).toMatch(/^10\.\d+\.0\.1 /);
+  },
+  LIMIT,
+);
+
+test(
+  "another cluster on the same machine, of another domain, has names of its own",
+  async () => {
+    const other = await TestCluster.start({ args: ["--cluster-domain", "k8s.example"] });
+    try {
+      const main = { name: "main", image: GLIBC_IMAGE, command: ["sleep", "3600"] };
+      const spec = { containers: [main], terminationGracePeriodSeconds: 0 };
+      await other.client.resource(pods, "default").create({ metadata: { name: "there" }, spec });
+      await other.untilPod("there", ready);
+      const address = (c: TestCluster) => c.kubectlOk(["get", "svc", "kubernetes", "-o", "jsonpath={.spec.clusterIP}"]);
+      const [ours, theirs] = [await address(cluster), await address(other)];
+      expect(theirs).not.toBe(ours);
+      const found = (name: string) => other.kubectl(["exec", "there", "--", "getent", "ahostsv4", name]);
+      const there = await eventually(
+        () => found("kubernetes.default.svc.k8s.example"),
+        (done) => done.code === 0,
+      );
+      expect(there.stdout).toMatch(new RegExp(`^${theirs} `));
+      expect((await found("kubernetes.default")).stdout).toMatch(new RegExp(`^${theirs} `));
+      expect(await getent(["ahostsv4", "kubernetes.default"])).toMatch(new RegExp(`^${ours} `));
+    } finally {
+      await other.remove();
+    }
   },
   LIMIT,
 );
