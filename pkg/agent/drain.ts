@@ -2,9 +2,9 @@
  * When no traffic comes to a Pod that is being deleted: as soon as the EndpointSlices no longer offer it, and the proxy of
  * every node says that it knows. Only then are its processes told to end, so that a roll-out fails no request.
  *
- *  Y1  A Pod that no slice offers waits for nothing.
- *  Y2  Nobody waits longer than half the grace period, nor than {@link LONGEST_MS}: a node that is silent holds up no Pod.
- *  Y3  A node that is not Ready, or that has no proxy, is not waited for: what it would send comes from nowhere.
+ *  Z1  A Pod that no slice offers waits for nothing.
+ *  Z2  Nobody waits longer than half the grace period, nor than {@link LONGEST_MS}: a node that is silent holds up no Pod.
+ *  Z3  A node that is not Ready, or that has no proxy, is not waited for: what it would send comes from nowhere.
  */
 import type { EndpointSlice, Lease, Node } from "../api/generated/types.ts";
 import { leases } from "../api/kinds/coordination/lease.ts";
@@ -74,7 +74,7 @@ export class Drain {
     return this.#proxies.run(signal);
   }
 
-  /** Resolves when nothing comes to the Pod any more, or when it has waited long enough (Y2); never rejects. */
+  /** Resolves when nothing comes to the Pod any more, or when it has waited long enough (Z2); never rejects. */
   async drained(pod: Pod, signal: AbortSignal): Promise<void> {
     const { clock, log } = this.#o;
     const slices = () => this.#slices.byIndex("namespace", pod.metadata.namespace ?? "");
