@@ -31,7 +31,7 @@ export interface ContainerRecommendation {
   uncappedTarget: Resources;
 }
 
-export type UpdateMode = "Off" | "Initial" | "Recreate" | "Auto";
+export type UpdateMode = "Off" | "Initial" | "Recreate" | "InPlaceOrRecreate" | "Auto";
 
 export interface VerticalPodAutoscaler extends ApiObject {
   spec: {

@@ -97,3 +97,18 @@ test("Recreate: Pods that ask for too little are evicted one by one, and come ba
     expect(amount(limits["memory"] ?? "0") / amount(asked["memory"] ?? "1")).toBeCloseTo(2, 3);
   }
 });
+
+test("InPlaceOrRecreate: Pods get what they need where they run", async () => {
+  const { c, ready, requests, evicted } = await start({ updatePolicy: { updateMode: "InPlaceOrRecreate" } });
+  await using _c = c;
+  const before = (await ready()).map((p) => p.metadata.uid);
+  c.node().runtime.load = () => ({ cpus: 0.5, memoryBytes: 400 * 2 ** 20 });
+  const enough = async () => (await requests()).filter((r) => amount(r["cpu"] ?? "0") >= 0.5).length === 2;
+  await c.until(enough, 2 * HOUR, 1_000);
+  const resized = async () =>
+    (await ready()).every((p) => amount(p.status?.containerStatuses?.[0]?.resources?.requests?.["cpu"] ?? "0") >= 0.5);
+  await c.until(resized, 60_000);
+  expect((await ready()).map((p) => p.metadata.uid)).toEqual(before);
+  expect(await evicted()).toBe(0);
+  expect((await c.events()).filter((e) => e.startsWith("InPlaceResizedByVPA")).length).toBeGreaterThanOrEqual(2);
+});

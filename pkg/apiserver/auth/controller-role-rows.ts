@@ -202,6 +202,7 @@ export const controllerRoleRows: Readonly<Record<string, readonly Row[]>> = {
   "vertical-pod-autoscaler": [
     [READ, "autoscaling.k8s.io", "verticalpodautoscalers"],
     ["update", "autoscaling.k8s.io", "verticalpodautoscalers/status"],
+    ["patch", "core", "pods/resize"],
     ["create get list update", "autoscaling.k8s.io", "verticalpodautoscalercheckpoints"],
     ["list watch", "core", "pods"],
     ["list watch", "apps", "replicasets"],

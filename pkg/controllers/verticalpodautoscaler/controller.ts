@@ -3,7 +3,7 @@
  * requests are far off. What new Pods ask for is set at their admission.
  */
 import { deepEqual } from "../../api/equal.ts";
-import type { PodMetrics } from "../../api/generated/types.ts";
+import type { Pod, PodMetrics } from "../../api/generated/types.ts";
 import { replicaSets } from "../../api/kinds/apps/replicaset.ts";
 import { jobs } from "../../api/kinds/batch/job.ts";
 import { pods } from "../../api/kinds/core/pod.ts";
@@ -13,9 +13,11 @@ import type { ResourceRef } from "../../api/resource.ts";
 import { isReason } from "../../api/status.ts";
 import {
   amount,
+  applyRecommendation,
   type ContainerRecommendation,
   type FindOwner,
   isMeant,
+  updateMode,
   type VerticalPodAutoscaler,
   verticalPodAutoscalers,
 } from "../../api/verticalpodautoscaler.ts";
@@ -29,7 +31,7 @@ import type { ReadonlyPod } from "../workload/pods.ts";
 import { loadUsage, saveUsage, type Usages } from "./checkpoints.ts";
 import { learn } from "./learn.ts";
 import { recommend } from "./recommend.ts";
-import { planEvictions } from "./update.ts";
+import { isStuck, planEvictions } from "./update.ts";
 
 type Vpa = DeepReadonly<VerticalPodAutoscaler>;
 type Metrics = ReadonlyMap<string, DeepReadonly<PodMetrics>>;
@@ -121,7 +123,7 @@ class VerticalAutoscaler {
     learn(known.usages, meant, metrics);
     const next = withRecommendation(vpa, { usages: known.usages, pods: meant.length, now: this.#o.clock.now() });
     if (isNews(vpa.status, next.status)) await this.#report(next, cause("StatusChanged"));
-    for (const pod of planEvictions(next, meant, this.#o.clock.now())) await this.#evict(pod, cause("FarOff"));
+    for (const pod of planEvictions(next, meant, this.#o.clock.now())) await this.#update(next, pod, cause("FarOff"));
     if (this.#o.clock.now() - known.savedAt < SAVE_MS) return;
     await saveUsage(this.#o.client, vpa, known.usages, cause("Checkpoint"));
     known.savedAt = this.#o.clock.now();
@@ -142,6 +144,31 @@ class VerticalAutoscaler {
     } catch (error) {
       if (!isReason(error, "NotFound", "Conflict")) throw error; // a minute later it is as true as now
     }
+  }
+
+  /** Where it runs, if the mode says so and that can be; else by a new one. */
+  async #update(vpa: Vpa, pod: ReadonlyPod, cause: Cause): Promise<void> {
+    const inPlace = updateMode(vpa) === "InPlaceOrRecreate" && !isStuck(pod, this.#o.clock.now());
+    if (!inPlace || !(await this.#resize(vpa, pod, cause))) await this.#evict(pod, cause);
+  }
+
+  /** False: the server will not have it (its QoS class would be another one). */
+  async #resize(vpa: Vpa, pod: ReadonlyPod, cause: Cause): Promise<boolean> {
+    const resized = structuredClone(pod) as Pod;
+    applyRecommendation(vpa, resized);
+    const containers = (resized.spec?.containers ?? []).map(({ name, resources }) => ({ name, resources }));
+    try {
+      const api = this.#o.client.resource(pods, namespaceOf(pod));
+      const body = { spec: { containers } };
+      await api.patch(nameOf(pod), "application/strategic-merge-patch+json", body, { subresource: "resize", cause });
+    } catch (error) {
+      if (isReason(error, "NotFound", "Conflict")) return true;
+      if (isReason(error, "Invalid", "Forbidden")) return false;
+      throw error;
+    }
+    const message = "Pod was resized in place by VPA Updater.";
+    this.#recorder.event(subjectOf(pods, pod), "Normal", "InPlaceResizedByVPA", message);
+    return true;
   }
 
   /** A disruption budget may say no: then it stays for now. */

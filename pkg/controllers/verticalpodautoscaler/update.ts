@@ -1,6 +1,6 @@
 /** Which Pods are to be made anew, so that they ask for what they need. Pure. */
 import type { Container } from "../../api/generated/types.ts";
-import { isReady } from "../../api/pod.ts";
+import { condition, isReady } from "../../api/pod.ts";
 import {
   amount,
   CONTROLLED,
@@ -17,6 +17,7 @@ type Vpa = DeepReadonly<VerticalPodAutoscaler>;
 const LONG_LIFE_MS = 12 * 3_600_000;
 const WORTH_IT = 0.1;
 const DEFAULT_MIN_REPLICAS = 2;
+const PATIENCE_MS = 5 * 60_000;
 /** Of all Pods, those that may be away at once. */
 const MAY_BE_AWAY = 0.5;
 
@@ -40,10 +41,19 @@ export function planEvictions(vpa: Vpa, pods: readonly ReadonlyPod[], now: numbe
   const mayGo = Math.max(1, Math.floor(active.length * MAY_BE_AWAY)) - (active.length - ready.length);
   return ready
     .map((pod) => ({ pod, need: needOf(vpa, pod) }))
-    .filter(({ pod, need }) => need.outside || (need.off >= WORTH_IT && ageOf(pod, now) >= LONG_LIFE_MS))
+    .filter(
+      ({ pod, need }) => need.outside || (need.off >= WORTH_IT && ageOf(pod, now) >= LONG_LIFE_MS) || isStuck(pod, now),
+    )
     .toSorted((a, b) => Number(b.need.grows) - Number(a.need.grows) || b.need.off - a.need.off)
     .slice(0, Math.max(0, mayGo))
     .map(({ pod }) => pod);
+}
+
+/** It was to be resized where it runs, and its node cannot, or has had no room for so long: another node may. */
+export function isStuck(pod: ReadonlyPod, now: number): boolean {
+  const pending = condition(pod.status?.conditions, "PodResizePending");
+  if (pending?.status !== "True") return false;
+  return pending.reason === "Infeasible" || now - Date.parse(pending.lastTransitionTime ?? "") >= PATIENCE_MS;
 }
 
 export function needOf(vpa: Vpa, pod: ReadonlyPod): Need {
