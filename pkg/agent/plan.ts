@@ -29,12 +29,10 @@ import {
   type Pod,
   type PodFacts,
   restartPolicyOf,
-  SHOW_ERROR_MS,
-  type StepError,
-  type VolumesReady,
 } from "./facts.ts";
 import { needsPodIP } from "./env.ts";
 import type { ActionReason, PodAction } from "./plan-action.ts";
+import { planImage, type PlanInput, planRefresh, planVolumes } from "./plan-needs.ts";
 import { type Ending, planEnding, planStop } from "./plan-stop.ts";
 import { initFailed, initsDone, isOver, mainsOver } from "./progress.ts";
 import { planResize } from "./resize/plan.ts";
@@ -48,7 +46,7 @@ export function planPod(
 ): readonly PodAction[] {
   const of = { actual, facts, now };
   if (!pod) return planRemoval({ ...of, pod }, { graceSeconds: facts.orphanGraceSeconds, reason: "PodGone" });
-  const i: Input = { ...of, pod };
+  const i: PlanInput = { ...of, pod };
   if (pod.metadata.deletionTimestamp !== undefined) {
     const graceSeconds = Math.max(1, pod.metadata.deletionGracePeriodSeconds ?? 30);
     return planRemoval(i, { graceSeconds, reason: "PodDeleted" });
@@ -61,7 +59,7 @@ export function planPod(
 }
 
 /** Why and how a Pod that still has its API object must not run (any more). */
-function endOf(i: Input): Ending | undefined {
+function endOf(i: PlanInput): Ending | undefined {
   const { pod, facts, now } = i;
   const graceSeconds = graceOf(pod);
   if (facts.refused) return { graceSeconds, reason: "Rejected" };
@@ -72,15 +70,8 @@ function endOf(i: Input): Ending | undefined {
   return deadline !== undefined && now >= deadline ? { graceSeconds, reason: "DeadlineExceeded" } : undefined;
 }
 
-interface Input {
-  readonly pod: Pod;
-  readonly actual: RuntimePod | undefined;
-  readonly facts: PodFacts;
-  readonly now: number;
-}
-
 /** Down to nothing: containers, sandbox, volumes, API object. */
-function planRemoval(i: Omit<Input, "pod"> & { readonly pod: Pod | undefined }, e: Ending): PodAction[] {
+function planRemoval(i: Omit<PlanInput, "pod"> & { readonly pod: Pod | undefined }, e: Ending): PodAction[] {
   const { pod, actual, facts } = i;
   const stops = planEnding(i, e);
   if (stops.length > 0 || facts.busy) return stops;
@@ -93,7 +84,7 @@ function planRemoval(i: Omit<Input, "pod"> & { readonly pod: Pod | undefined }, 
 }
 
 /** Nothing runs any more, the network is given back; the dead containers stay for their logs. */
-function planEnd(i: Input, e: Ending): PodAction[] {
+function planEnd(i: PlanInput, e: Ending): PodAction[] {
   const { actual, facts } = i;
   const stops = planEnding(i, e);
   if (stops.length > 0 || facts.busy) return stops;
@@ -105,21 +96,21 @@ function planEnd(i: Input, e: Ending): PodAction[] {
   return removals;
 }
 
-function planRun(i: Input): PodAction[] {
+function planRun(i: PlanInput): PodAction[] {
   const steps = hasSandbox(i) ? planContainers(i) : planSandbox(i);
   const waiting = steps.every((a) => a.type === "wait");
   return waiting && !i.facts.busy ? [...steps, ...planOldAttempts(i)] : steps;
 }
 
 /** One that runs or can be started. */
-function hasSandbox({ actual, facts }: Input): boolean {
+function hasSandbox({ actual, facts }: PlanInput): boolean {
   const sandbox = actual?.sandbox;
   if (!sandbox || sandbox.state === "exited") return false;
   return sandbox.state === "running" || sandbox.id !== facts.brokenSandbox;
 }
 
 /** There is no living sandbox: clear away what is left of the old one, then create the next. */
-function planSandbox(i: Input): PodAction[] {
+function planSandbox(i: PlanInput): PodAction[] {
   const { pod, actual, facts, now } = i;
   const reason = actual?.sandbox?.state === "created" ? "SandboxFailed" : "SandboxChanged";
   const stops = planEnding(i, { graceSeconds: graceOf(pod), reason });
@@ -137,7 +128,7 @@ function planSandbox(i: Input): PodAction[] {
 }
 
 /** A new sandbox starts everything anew, except what has ended for good. */
-function anythingToRun({ pod, actual }: Input): boolean {
+function anythingToRun({ pod, actual }: PlanInput): boolean {
   return containersOf(pod).some((c) => {
     const newest = newestOf(actual, c.name);
     return !isOver(pod, c, newest);
@@ -145,7 +136,7 @@ function anythingToRun({ pod, actual }: Input): boolean {
 }
 
 /** Images and volumes need no sandbox: they are got ready beside it. */
-function planAhead(i: Input): PodAction[] {
+function planAhead(i: PlanInput): PodAction[] {
   const inits = initContainersOf(i.pod);
   const first = inits.length > 0 ? inits.slice(0, 1) : containersOf(i.pod);
   return [
@@ -154,7 +145,7 @@ function planAhead(i: Input): PodAction[] {
   ];
 }
 
-function planContainers(i: Input): PodAction[] {
+function planContainers(i: PlanInput): PodAction[] {
   const { actual, pod } = i;
   const sandbox = actual?.sandbox;
   const start: PodAction[] =
@@ -171,7 +162,7 @@ function planContainers(i: Input): PodAction[] {
   ];
 }
 
-function planContainer(i: Input, c: Container): PodAction[] {
+function planContainer(i: PlanInput, c: Container): PodAction[] {
   const { pod, actual, facts } = i;
   const newest = newestOf(actual, c.name);
   if (!newest) return planCreate(i, c, facts.attempts.has(c.name) ? "ContainerMissing" : "PodStarting");
@@ -193,7 +184,7 @@ function planContainer(i: Input, c: Container): PodAction[] {
 }
 
 /** P4, unless there is something wrong with it. */
-function planRunning(i: Input, c: Container, running: RuntimeContainer): PodAction[] {
+function planRunning(i: PlanInput, c: Container, running: RuntimeContainer): PodAction[] {
   const { pod, actual, facts } = i;
   const stop = (reason: ActionReason, graceSeconds = graceOf(pod)) => planStop(i, running, { graceSeconds, reason });
   const unhealthy = facts.probes.get(running.id)?.unhealthy;
@@ -213,21 +204,21 @@ function planRunning(i: Input, c: Container, running: RuntimeContainer): PodActi
   return resize.type === "restart" ? stop("Resized") : planUpdate(i, c, { ...resize, id: running.id });
 }
 
-function planUpdate(i: Input, c: Container, o: { id: string; resources: LiveResources }): PodAction[] {
+function planUpdate(i: PlanInput, c: Container, o: { id: string; resources: LiveResources }): PodAction[] {
   const error = i.facts.resizes.get(o.id);
   if (error && i.now < error.retryAt) return [{ type: "wait", until: error.retryAt, reason: "BackOff" }];
   return [{ type: "updateContainer", container: c.name, id: o.id, resources: o.resources, reason: "Resized" }];
 }
 
 /** P8. Created, it is started; everything else is not our business. */
-function planEphemeral(i: Input, c: Container): PodAction[] {
+function planEphemeral(i: PlanInput, c: Container): PodAction[] {
   const newest = newestOf(i.actual, c.name);
   if (!newest) return i.facts.attempts.has(c.name) ? [] : planCreate(i, c, "PodStarting");
   if (newest.state !== "created") return [];
   return isStale(newest, i.actual) ? [removal(newest, "SandboxChanged")] : planStart(i, newest);
 }
 
-function planStart({ actual, facts, now }: Input, c: RuntimeContainer): PodAction[] {
+function planStart({ actual, facts, now }: PlanInput, c: RuntimeContainer): PodAction[] {
   if (actual?.sandbox?.state !== "running") return [];
   const error = facts.errors.get(c.name);
   if (error && now < error.retryAt) return [{ type: "wait", until: error.retryAt, reason: "BackOff" }];
@@ -235,14 +226,14 @@ function planStart({ actual, facts, now }: Input, c: RuntimeContainer): PodActio
   return [{ type: "startContainer", container: c.name, id: c.id, reason }];
 }
 
-function planRestart(i: Input, c: Container, dead: RuntimeContainer): PodAction[] {
+function planRestart(i: PlanInput, c: Container, dead: RuntimeContainer): PodAction[] {
   if (!mayRestart(i.pod, c, dead)) return [];
   const at = restartAt(i.pod, dead, i.facts.streaks.get(c.name) ?? 0);
   return i.now < at ? [{ type: "wait", until: at, reason: "BackOff" }] : planCreate(i, c, "ContainerDied");
 }
 
 /** The next attempt of a container, or what it still lacks. */
-function planCreate(i: Input, c: Container, reason: ActionReason): PodAction[] {
+function planCreate(i: PlanInput, c: Container, reason: ActionReason): PodAction[] {
   const { actual, facts, now } = i;
   const attempt = nextAttempt(i, c);
   const lacks = [...(planImage(i, c, attempt, reason) ?? []), ...(planVolumes(i, reason) ?? [])];
@@ -254,47 +245,12 @@ function planCreate(i: Input, c: Container, reason: ActionReason): PodAction[] {
   return [{ type: "createContainer", container: c.name, attempt, sandboxId: sandbox.id, reason }];
 }
 
-function nextAttempt({ actual, facts }: Input, c: Container): number {
+function nextAttempt({ actual, facts }: PlanInput, c: Container): number {
   const seen = Math.max(newestOf(actual, c.name)?.attempt ?? -1, facts.attempts.get(c.name) ?? -1);
   return seen + 1;
 }
 
-/** Undefined when the image is there for this attempt. `Always` asks the registry anew for each attempt. */
-function planImage(i: Input, c: Container, attempt: number, reason: ActionReason): PodAction[] | undefined {
-  const policy = pullPolicyOf(c);
-  const fact = i.facts.images.get(c.name);
-  if (fact?.state === "present" && (fact.attempt === attempt || policy !== "Always")) return undefined;
-  const image = c.image ?? "";
-  const ensure: PodAction = { type: "ensureImage", container: c.name, attempt, image, policy, reason };
-  return fact?.state === "failed" ? retry(fact.error, i.now, ensure) : [ensure];
-}
-
-function planVolumes(i: Input, reason: ActionReason): PodAction[] | undefined {
-  const { volumes } = i.facts;
-  if (isReady(volumes) || !i.pod.spec?.volumes?.length) return undefined;
-  const prepare: PodAction = { type: "prepareVolumes", reason };
-  return volumes === "unknown" ? [prepare] : retry(volumes, i.now, prepare);
-}
-
-/** Files of ConfigMaps, Secrets and tokens follow what they come from. */
-function planRefresh({ pod, facts: { volumes }, now }: Input): PodAction[] {
-  if (!isReady(volumes) || volumes.refreshAt === Infinity || !pod.spec?.volumes?.length) return [];
-  if (now < volumes.refreshAt) return [{ type: "wait", until: volumes.refreshAt, reason: "Refresh" }];
-  return [{ type: "prepareVolumes", reason: "Refresh" }];
-}
-
-function isReady(volumes: PodFacts["volumes"]): volumes is VolumesReady {
-  return typeof volumes === "object" && "refreshAt" in volumes;
-}
-
-/** Meanwhile the status changes from the error's own reason to the back-off's: look again then, too. */
-function retry(error: StepError, now: number, action: PodAction): PodAction[] {
-  if (now >= error.retryAt) return [action];
-  const until = now < error.at + SHOW_ERROR_MS ? Math.min(error.at + SHOW_ERROR_MS, error.retryAt) : error.retryAt;
-  return [{ type: "wait", until, reason: "BackOff" }];
-}
-
-function planOldAttempts({ pod, actual }: Input): PodAction[] {
+function planOldAttempts({ pod, actual }: PlanInput): PodAction[] {
   return allContainersOf(pod).flatMap(({ name }) => {
     const [newest, ...older] = (actual?.containers ?? [])
       .filter((c) => c.name === name)
@@ -310,9 +266,4 @@ function removal(c: RuntimeContainer, reason: ActionReason): PodAction {
 
 function graceOf(pod: Pod): number {
   return pod.spec?.terminationGracePeriodSeconds ?? 30;
-}
-
-function pullPolicyOf(c: Container): "Always" | "IfNotPresent" | "Never" {
-  const policy = c.imagePullPolicy;
-  return policy === "Always" || policy === "Never" ? policy : "IfNotPresent";
 }

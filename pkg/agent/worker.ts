@@ -18,40 +18,26 @@ import { type Eviction, isTerminalPhase, newestOf, type Pod } from "./facts.ts";
 import { PodMemory } from "./memory.ts";
 import { planPod } from "./plan.ts";
 import type { PodAction } from "./plan-action.ts";
+import { viewOf } from "./pod-view.ts";
 import { PodProber } from "./probes.ts";
 import { podStatus } from "./status.ts";
 import { isStatic } from "./static-pods/manifest.ts";
 import { StatusWriter } from "./status-writer.ts";
+import { StartSlot } from "./start-slot.ts";
 import type { PodState, Step } from "./step-env.ts";
+import { ASIDE, keyOfStep, STARTING } from "./step-kinds.ts";
 import { PodSteps } from "./steps.ts";
 import { READ_LIMIT_MS, withinLimit } from "./time-limit.ts";
 import { readMessage } from "./termination-message.ts";
 import { statusEvents } from "./transitions.ts";
 import { unsummedLimits } from "./resources.ts";
 import type { PendingResize } from "./resize/allocations.ts";
-import { RESIZE_CONDITIONS, resizeEnd, resizeEvent, withResources } from "./resize/status.ts";
+import { resizeEnd, resizeEvent, withResources } from "./resize/status.ts";
 import { unsupportedFields } from "../api/unsupported.ts";
 
 /** One change of a Pod makes several events: wait this long for the others before asking the runtime. */
 const SETTLE_MS = 20;
 const OBSERVE_RETRY = { initialMs: 100, maxMs: 10_000, jitter: 0.3 };
-
-const STARTING: ReadonlySet<PodAction["type"]> = new Set([
-  "createSandbox",
-  "startSandbox",
-  "createContainer",
-  "startContainer",
-]);
-/** Change nothing in the runtime that the planner must wait for. */
-const ASIDE: ReadonlySet<PodAction["type"]> = new Set([
-  "ensureImage",
-  "prepareVolumes",
-  "removeVolumes",
-  "deletePod",
-  "postStart",
-  "preStop",
-  "drain",
-]);
 
 export class PodWorker {
   readonly #ctx: NodeContext;
@@ -66,9 +52,7 @@ export class PodWorker {
   #hinted = false;
   #settling: Disposable | undefined;
   #timer: Disposable | undefined;
-  #slot: Disposable | "asked" | undefined;
-  /** Takes back what a worker that has ended still asks for. */
-  readonly #ended = new AbortController();
+  readonly #slot: StartSlot;
   #suspended = false;
   /** As the API has it. */
   #asked: Pod | undefined;
@@ -94,6 +78,7 @@ export class PodWorker {
     };
     this.#admitted = o.actual !== undefined;
     this.#steps = new PodSteps(ctx, this.#s);
+    this.#slot = new StartSlot(ctx.starts, () => this.#poke());
     this.#prober = new PodProber(ctx, memory.probes, () => this.#poke());
     if (o.pod) this.setPod(o.pod);
     memory.observed(o.pod, o.actual);
@@ -301,23 +286,15 @@ export class PodWorker {
     const plan = planPod(this.#view(), this.#s.actual, facts, now);
     const steps = plan.filter((a) => a.type !== "wait");
     const starting = steps.some((a) => STARTING.has(a.type));
-    const mayStart = starting && this.#hasSlot(signal);
-    if (!starting && ![...this.#underWay.values()].some((a) => STARTING.has(a.type))) this.#releaseSlot();
+    const mayStart = starting && this.#slot.held(signal);
+    if (!starting && ![...this.#underWay.values()].some((a) => STARTING.has(a.type))) this.#slot.release();
     for (const a of steps) if (mayStart || !STARTING.has(a.type)) this.#launch(a, signal);
     this.#setTimer(plan, now);
   }
 
-  /** The Pod with the status we last computed, which the watch may not have echoed yet. */
   #view(): Pod | undefined {
-    const { pod, status } = this.#s;
-    const wanted = status?.wanted;
-    if (!pod || !wanted) return pod;
-    const disrupted = this.#s.memory.evicted?.disrupted;
-    const mine = (wanted.conditions ?? []).filter(
-      (c) => OWN.has(c.type) || (disrupted && c.type === "DisruptionTarget"),
-    );
-    const foreign = (pod.status?.conditions ?? []).filter((c) => !mine.some((m) => m.type === c.type));
-    return { ...pod, status: { ...wanted, conditions: [...mine, ...foreign] } };
+    const { pod, status, memory } = this.#s;
+    return pod && viewOf(pod, status?.wanted, memory.evicted);
   }
 
   #report(now: number, signal: AbortSignal): void {
@@ -360,30 +337,6 @@ export class PodWorker {
     this.#timer = this.#ctx.clock.after(ms, () => this.#poke());
   }
 
-  /** A place among those who start containers, held from the first step of a start to its last. */
-  #hasSlot(signal: AbortSignal): boolean {
-    if (this.#slot === undefined) {
-      this.#slot = "asked";
-      const asked = this.#ctx.starts.acquire(AbortSignal.any([signal, this.#ended.signal])).then(
-        (slot) => {
-          this.#slot = slot;
-          if (this.#ended.signal.aborted) this.#releaseSlot();
-          this.#owned.delete(asked);
-          this.#poke();
-        },
-        () => {},
-      );
-      this.#owned.add(asked);
-    }
-    return this.#slot !== "asked";
-  }
-
-  #releaseSlot(): void {
-    if (this.#slot === undefined || this.#slot === "asked") return;
-    this.#slot[Symbol.dispose]();
-    this.#slot = undefined;
-  }
-
   #poke(): void {
     this.#awake = true;
     this.#wake();
@@ -397,8 +350,7 @@ export class PodWorker {
     this.#timer?.[Symbol.dispose]();
     this.#settling?.[Symbol.dispose]();
     this.#prober[Symbol.dispose]();
-    this.#ended.abort();
-    this.#releaseSlot();
+    this.#slot[Symbol.dispose]();
   }
 
   /** The running container of that name, or the newest attempt; for logs and exec. */
@@ -415,38 +367,4 @@ export class PodWorker {
 /** The file of a static Pod was its order to run, and its end is one to stop; of others the time for that is over. */
 function graceOfGone(pod: Pod): number {
   return isStatic(pod) ? (pod.spec?.terminationGracePeriodSeconds ?? 30) : 2;
-}
-
-const OWN: ReadonlySet<string> = new Set([
-  ...RESIZE_CONDITIONS,
-  "PodReadyToStartContainers",
-  "Initialized",
-  "Ready",
-  "ContainersReady",
-  "PodScheduled",
-]);
-
-/** Of two with the same key only one may be under way. A shorter grace is a new order to stop. */
-function keyOfStep(a: Step): string {
-  switch (a.type) {
-    case "createSandbox":
-    case "prepareVolumes":
-    case "removeVolumes":
-    case "deletePod":
-    case "drain":
-      return a.type;
-    case "startSandbox":
-    case "removeSandbox":
-    case "startContainer":
-    case "removeContainer":
-    case "updateContainer":
-    case "postStart":
-    case "preStop":
-      return `${a.type}/${a.id}`;
-    case "stopContainer":
-      return `${a.type}/${a.id}/${a.graceSeconds}`;
-    case "ensureImage":
-    case "createContainer":
-      return `${a.type}/${a.container}`;
-  }
 }
