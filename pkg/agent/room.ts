@@ -1,12 +1,11 @@
 /** What this node has to give, and to whom it gives it: admission, resizes, devices, and what happens when it runs short. */
 import { nodes } from "../api/kinds/core/node.ts";
 import { pods } from "../api/kinds/core/pod.ts";
-import { subjectOf } from "../reconcile/events.ts";
+import { type EventRecorder, subjectOf } from "../reconcile/events.ts";
 import type { ContainerRuntime } from "../runtime/runtime.ts";
 import type { Clock } from "../util/clock.ts";
 import type { Logger } from "../util/log.ts";
 import { admitPod, type Refusal } from "./admit.ts";
-import type { Events } from "./context.ts";
 import type { AllocatedDevices, DeviceInventory } from "./devices/devices.ts";
 import { DeviceManager } from "./devices/manager.ts";
 import { admitUnderPressure } from "./eviction/admit.ts";
@@ -27,7 +26,7 @@ export interface RoomOptions {
   readonly log: Logger;
   readonly runtime: ContainerRuntime;
   readonly dataDir: string;
-  readonly events: Events;
+  readonly events: Pick<EventRecorder, "event">;
   readonly settings: EvictionSettings;
   readonly inventory: DeviceInventory;
   /** Processes and threads of one container; absent: no limit. */
