@@ -36,30 +36,23 @@ async function ruleUpdates(report: Report, count: number): Promise<void> {
   report.row({ what: `all rules of ${count} Services at once`, ours: ms(full) });
 }
 
-const SERVER = "while true; do nc -lk -p 8080 -e true; done";
-const pod = (name: string, nodeName: string, command: string, port: number) => ({
+/** A page, and `/cgi-bin/zero`, which has no end. */
+const SERVER = String.raw`mkdir -p /www/cgi-bin && cd /www && echo hello >index.html && printf '#!/bin/sh\nprintf "Content-type: text/plain\\r\\n\\r\\n"\nexec cat /dev/zero\n' >cgi-bin/zero && chmod +x cgi-bin/zero && exec httpd -f -p 8080 -h /www`;
+const pod = (name: string, nodeName: string) => ({
   apiVersion: "v1",
   kind: "Pod",
   metadata: { name, labels: { app: "bench" } },
   spec: {
     nodeName,
     terminationGracePeriodSeconds: 0,
-    containers: [
-      { name: "c", image: "busybox:1.36", command: ["sh", "-c", command], ports: [{ containerPort: port }] },
-    ],
+    containers: [{ name: "c", image: "busybox:1.36", command: ["sh", "-c", SERVER] }],
   },
 });
 const service = {
   apiVersion: "v1",
   kind: "Service",
   metadata: { name: "bench" },
-  spec: {
-    selector: { app: "bench" },
-    ports: [
-      { name: "a", port: 80, targetPort: 8080 },
-      { name: "b", port: 81, targetPort: 8081 },
-    ],
-  },
+  spec: { selector: { app: "bench" }, ports: [{ port: 80, targetPort: 8080 }] },
 };
 
 async function balanced(report: Report): Promise<void> {
@@ -68,7 +61,7 @@ async function balanced(report: Report): Promise<void> {
   try {
     const [first, second] = hosts.hosts;
     if (!first || !second) throw new Error("two hosts are needed");
-    const list = { apiVersion: "v1", kind: "List", items: [pod("bench", second.name, SERVER, 8080), service] };
+    const list = { apiVersion: "v1", kind: "List", items: [pod("bench", second.name), service] };
     await first.kubectlOk(["apply", "-f", "-"], { input: JSON.stringify(list) });
     await first.kubectlOk(["wait", "pod/bench", "--for=condition=Ready", "--timeout=60s"], { deadline: 70_000 });
     const address = await first.kubectlOk(["get", "service", "bench", "-o", "jsonpath={.spec.clusterIP}"]);
@@ -84,15 +77,12 @@ async function balanced(report: Report): Promise<void> {
   }
 }
 
-/** Answers at once on 8080, sends without end on 8081. */
-const BOTH = "nc -lk -p 8081 -e cat /dev/zero & nc -lk -p 8080 -e echo hello";
-
 async function path(report: Report): Promise<void> {
   await ensureTestImages();
   const cluster = await TestCluster.start();
-  const plain = (await runOk("docker", ["run", "-d", "--rm", "busybox:1.36", "sh", "-c", BOTH])).trim();
+  const plain = (await runOk("docker", ["run", "-d", "--rm", "busybox:1.36", "sh", "-c", SERVER])).trim();
   try {
-    const list = { apiVersion: "v1", kind: "List", items: [pod("bench", cluster.nodeName, BOTH, 8080), service] };
+    const list = { apiVersion: "v1", kind: "List", items: [pod("bench", cluster.nodeName), service] };
     await cluster.kubectlOk(["apply", "-f", "-"], { input: JSON.stringify(list) });
     await cluster.kubectlOk(["wait", "pod/bench", "--for=condition=Ready", "--timeout=60s"], { deadline: 70_000 });
     const clusterIp = (await cluster.client.resource(services, "default").get("bench")).spec?.clusterIP ?? "";
@@ -114,8 +104,8 @@ async function path(report: Report): Promise<void> {
     });
     const streams: [number[], number[]] = [[], []];
     for (let i = 0; i < 3; i++) {
-      streams[0].push(await stream(clusterIp, 81));
-      streams[1].push(await stream(bridge, 8081));
+      streams[0].push(await stream(clusterIp, 80));
+      streams[1].push(await stream(bridge, 8080));
     }
     const [through, beside] = streams.map(median);
     report.row({
@@ -136,6 +126,7 @@ function exchange(host: string, port: number): Promise<number> {
   const started = performance.now();
   return new Promise((resolve, reject) => {
     const socket = connect(port, host);
+    socket.write("GET / HTTP/1.0\r\n\r\n");
     socket.on("data", () => {});
     socket.once("end", () => {
       socket.destroy();
@@ -149,6 +140,7 @@ function exchange(host: string, port: number): Promise<number> {
 function stream(host: string, port: number): Promise<number> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, host);
+    socket.write("GET /cgi-bin/zero HTTP/1.0\r\n\r\n");
     let [bytes, started] = [0, 0];
     socket.once("error", reject);
     socket.on("data", (chunk: Buffer) => {

@@ -22,6 +22,12 @@ export interface Chain {
   readonly rules: readonly string[];
 }
 
+/** For elements that were made from others: those, and all keys by which the two may differ. Spares a comparison. */
+export interface Since {
+  readonly elements: ReadonlySet<string> | ReadonlyMap<string, string>;
+  readonly changed: ReadonlySet<string>;
+}
+
 export interface NftSet {
   /** Its declaration: `type ipv4_addr . inet_service`, or `typeof ip saddr . th dport`. */
   readonly of: string;
@@ -29,6 +35,7 @@ export interface NftSet {
   readonly options?: string;
   /** As nft writes them: `10.0.0.1 . 80`. Those of a dynamic set, which packets add, are not ours: leave it empty. */
   readonly elements: ReadonlySet<string>;
+  readonly since?: Since;
 }
 
 export interface NftMap {
@@ -37,6 +44,7 @@ export interface NftMap {
   readonly options?: string;
   /** Key → value: `10.96.0.1 . tcp . 443` → `goto balance-3`. */
   readonly elements: ReadonlyMap<string, string>;
+  readonly since?: Since;
 }
 
 /** Names are unique within each of the three: whoever adds a fragment prefixes its own. */
@@ -152,16 +160,18 @@ const valueOf = (all: Elements, key: string): string | undefined =>
 /** More in one command would make lines of megabytes. */
 const CHUNK = 1000;
 
-function elementsDiff(
-  target: string,
-  { elements: after, options }: NftSet | NftMap,
-  before: Elements,
-): readonly string[] {
+function elementsDiff(target: string, now: NftSet | NftMap, before: Elements): readonly string[] {
+  const { elements: after, options, since } = now;
   // Plain loops: there are tens of thousands, and nearly all are as they were.
   const gone: string[] = [];
   const fresh: string[] = [];
-  for (const key of before.keys()) if (valueOf(after, key) !== valueOf(before, key)) gone.push(key);
-  for (const key of after.keys()) if (valueOf(after, key) !== valueOf(before, key)) fresh.push(key);
+  const known = since?.elements === before ? since.changed : undefined;
+  for (const key of known ?? before.keys()) {
+    if (valueOf(before, key) !== undefined && valueOf(after, key) !== valueOf(before, key)) gone.push(key);
+  }
+  for (const key of known ?? after.keys()) {
+    if (valueOf(after, key) !== undefined && valueOf(after, key) !== valueOf(before, key)) fresh.push(key);
+  }
   // Intervals are merged and split by nft: what was added is not what can be deleted.
   if (options?.includes("interval") && gone.length > 0) {
     return [`flush ${"get" in after ? "map" : "set"} ${target}`, ...addElements(target, after, [...after.keys()])];

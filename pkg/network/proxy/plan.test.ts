@@ -4,8 +4,7 @@ import type { Service } from "../../api/generated/types.ts";
 import { diffRulesets, EMPTY_RULESET, renderRuleset } from "../nft/ruleset.ts";
 import { ModelTable } from "../nft/testing/model-table.ts";
 import type { ReadonlySlice } from "./backends.ts";
-import { assemble, ProxyPlan } from "./plan.ts";
-import { serviceRules } from "./service-rules.ts";
+import { ProxyPlan } from "./plan.ts";
 import { type EndpointShorthand, FACTS, serviceOf, sliceOf } from "./testing/objects.ts";
 import { type Packet, walk } from "./testing/walk.ts";
 
@@ -24,8 +23,13 @@ const HERE_AND_THERE = { [A]: {}, [B]: { node: "n2" } };
 const BOTH = [`${A}:8080`, `${B}:8080`];
 
 function fateOf(service: Service, endpoints: Readonly<Record<string, EndpointShorthand>>, packet: Packet) {
-  const rules = serviceRules(service, [sliceOf(endpoints)], FACTS);
-  return walk(assemble([rules], FACTS), packet);
+  return walk(rulesetOf([service, [sliceOf(endpoints)]]), packet);
+}
+
+function rulesetOf(...all: readonly (readonly [Service, readonly ReadonlySlice[]])[]) {
+  const plan = new ProxyPlan();
+  for (const [service, slices] of all) plan.update(service.metadata.name ?? "", { service, slices, facts: FACTS });
+  return plan.ruleset(FACTS);
 }
 
 const nodePort = { type: "NodePort", port: { nodePort: 30080 } };
@@ -224,19 +228,26 @@ describe("where a packet goes", () => {
       sliceOf({ [B]: { node: "n2" } }, { name: "http", port: 9090 }),
       sliceOf({ [A]: {} }, { name: "dns", port: 5353, protocol: "UDP" }),
     ];
-    const r = assemble([serviceRules(serviceOf("web", { ports }), slices, FACTS)], FACTS);
+    const r = rulesetOf([serviceOf("web", { ports }), slices]);
     expect(walk(r, { ...POD, ...TO_CLUSTER_IP })).toEqual(sent([`${A}:8080`, `${B}:9090`]));
     expect(walk(r, { ...POD, to: "10.96.0.5", port: 53, protocol: "udp" })).toEqual(sent([`${A}:5353`]));
   });
 
   test("who claims an address that another has gets nothing of it", () => {
-    const first = serviceRules(serviceOf("a", { externalIPs: ["203.0.113.7"] }), [sliceOf({ [A]: {} })], FACTS);
-    const second = serviceRules(
-      serviceOf("b", { clusterIP: "10.96.0.6", externalIPs: ["203.0.113.7"] }),
-      [sliceOf({ [B]: {}, [C]: {} })],
-      FACTS,
-    );
-    expect(walk(assemble([first, second], FACTS), { ...LAPTOP, ...TO_EXTERNAL })).toEqual(sent([`${A}:8080`], true));
+    const plan = new ProxyPlan();
+    const claim = (name: string, clusterIP: string, endpoints: Readonly<Record<string, EndpointShorthand>>) => ({
+      service: serviceOf(name, { clusterIP, externalIPs: ["203.0.113.7"] }),
+      slices: [sliceOf(endpoints)],
+      facts: FACTS,
+    });
+    const there = () => walk(plan.ruleset(FACTS), { ...LAPTOP, ...TO_EXTERNAL });
+    plan.update("a", claim("a", "10.96.0.5", { [A]: {} }));
+    plan.update("b", claim("b", "10.96.0.6", { [B]: {}, [C]: {} }));
+    expect(there()).toEqual(sent([`${A}:8080`], true));
+    plan.update("a", claim("a", "10.96.0.5", { [A]: {}, [B]: {} }));
+    expect(there()).toEqual(sent([`${A}:8080`, `${B}:8080`], true));
+    plan.update("a", undefined);
+    expect(there()).toEqual(sent([`${B}:8080`, `${C}:8080`], true));
   });
 });
 
@@ -283,10 +294,7 @@ describe("whatever the Services are", () => {
   test("every ready endpoint, and no other, gets what is sent to the ClusterIP", () => {
     fc.assert(
       fc.property(world, ({ services, slices }) => {
-        const r = assemble(
-          services.map((s) => serviceRules(s, slices.get(s.metadata.name ?? "") ?? [], FACTS)),
-          FACTS,
-        );
+        const r = rulesetOf(...services.map((s) => [s, slices.get(s.metadata.name ?? "") ?? []] as const));
         for (const s of services) {
           const local = s.spec?.internalTrafficPolicy === "Local";
           const all = (slices.get(s.metadata.name ?? "") ?? []).flatMap((x) => x.endpoints ?? []);

@@ -41,12 +41,14 @@ const ENDPOINT_KEYS: Readonly<Record<EndpointDoor, (p: Protocol) => string>> = {
 export type MapName = keyof typeof FRONT_MAPS | `${EndpointDoor}-${Protocol}`;
 
 const PROTOCOLS: readonly Protocol[] = ["tcp", "udp", "sctp"];
-const MAPS: readonly (readonly [name: MapName, of: string])[] = [
+const OF: readonly (readonly [name: MapName, of: string])[] = [
   ...(Object.entries(FRONT_MAPS) as [keyof typeof FRONT_MAPS, string][]),
   ...(Object.entries(ENDPOINT_KEYS) as [EndpointDoor, (p: Protocol) => string][]).flatMap(([door, key]) =>
     PROTOCOLS.map((p) => [`${door}-${p}`, `typeof ${key(p)} 1 : ip daddr . ${p} dport`] as const),
   ),
 ];
+
+export const MAP_DECLARATIONS = OF.map(([name, of]) => [name, { of }] as const);
 
 const SETS = {
   "cluster-ips": { of: "type ipv4_addr" },
@@ -56,6 +58,10 @@ const SETS = {
   "source-allowed": { of: "type ipv4_addr . inet_proto . inet_service . ipv4_addr", options: "flags interval" },
 } as const;
 export type SetName = keyof typeof SETS;
+export const SET_DECLARATIONS = Object.entries(SETS) as readonly [
+  name: SetName,
+  declaration: { of: string; options?: string },
+][];
 
 /** As kube-proxy's. */
 const MARK = "0x4000";
@@ -171,21 +177,5 @@ export function frame(podCidrs: readonly string[]): Pick<Ruleset, "chains"> {
       // The kernel limits how many ICMP messages it sends; resets it does not.
       refuse: { rules: ["meta l4proto tcp reject with tcp reset", "reject"] },
     },
-  };
-}
-
-type Elements = Readonly<Partial<Record<MapName, ReadonlyMap<string, string>>>>;
-const NO_ELEMENTS: ReadonlyMap<string, string> = new Map();
-const NO_KEYS: ReadonlySet<string> = new Set();
-
-/** All maps and sets there are, with what is in them. */
-export function declared(
-  maps: Elements,
-  sets: Readonly<Partial<Record<SetName, ReadonlySet<string>>>>,
-): Pick<Ruleset, "maps" | "sets"> {
-  const setNames = Object.keys(SETS) as SetName[];
-  return {
-    maps: Object.fromEntries(MAPS.map(([name, of]) => [name, { of, elements: maps[name] ?? NO_ELEMENTS }])),
-    sets: Object.fromEntries(setNames.map((n) => [n, { ...SETS[n], elements: sets[n] ?? NO_KEYS }])),
   };
 }
