@@ -2,7 +2,7 @@
  * The headline figures, each beside a yardstick measured in the same run. Medians and ratios; nothing here passes or fails.
  *
  *   npm run bench                            everything
- *   npm run bench -- api [--json FILE]       only the named part: api | scheduler | pods | network | agent | dns | ingress
+ *   npm run bench -- api [--json FILE]       only the named part: api | scheduler | pods | network | services | agent | dns | ingress
  */
 import { writeFileSync } from "node:fs";
 import { benchAgent } from "./agent.ts";
@@ -13,12 +13,14 @@ import { benchNetwork } from "./network.ts";
 import { benchPods } from "./pods.ts";
 import type { Report } from "./report.ts";
 import { benchScheduler } from "./scheduler.ts";
+import { benchServices } from "./services.ts";
 
 const parts: Readonly<Record<string, () => Promise<Report>>> = {
   api: benchApi,
   scheduler: benchScheduler,
   pods: benchPods,
   network: benchNetwork,
+  services: benchServices,
   agent: benchAgent,
   dns: benchDns,
   ingress: benchIngress,
