@@ -100,6 +100,8 @@ interface Parts {
   readonly api: ApiServer;
   readonly listener: HttpListener;
   readonly network: ClusterNetwork;
+  /** What the network lacks on this machine; undefined: nothing. */
+  readonly networkLacks: string | undefined;
   readonly options: ClusterOptions;
 }
 
@@ -141,6 +143,7 @@ export class Cluster {
     const store = await openStore(o.store, { dataDir: o.home.data, clock: systemClock, log });
     undo.push(() => store.close());
     const network = await agreeNetwork(store, o.ranges);
+    const networkLacks = await whatIsMissing({ path: o.env.PATH, uid: process.getuid?.() });
     undo.push(() => network.close());
     // Whoever shares the store answers for the same cluster.
     if (isShared(o)) await shareIdentity(store, o.home.pki);
@@ -173,7 +176,7 @@ export class Cluster {
     undo.push(() => listener.close());
     if (o.address !== undefined) await listenAt(o.address, listener, certs.apiserver);
     writeOwnKubeconfig(o, pki);
-    cluster = new Cluster({ home: o.home, log, store, api, listener, network, options: o }, pki, control);
+    cluster = new Cluster({ home: o.home, log, store, api, listener, network, networkLacks, options: o }, pki, control);
     return cluster;
   }
 
@@ -192,7 +195,7 @@ export class Cluster {
 
   /** Settles when all have ended. */
   async #run(pki: ClusterPki): Promise<void> {
-    const { api, options, home, log, network } = this.#parts;
+    const { api, options, home, log, network, networkLacks } = this.#parts;
     if (options.address !== undefined) this.#publish(options.address);
     const { openRuntime, requestMetrics, startComponents } = await import("./components.ts");
     if (this.#abort.signal.aborted) return;
@@ -208,7 +211,7 @@ export class Cluster {
         network: {
           ...network,
           address: options.address,
-          lacks: await whatIsMissing({ path: options.env.PATH, uid: process.getuid?.() }),
+          lacks: networkLacks,
           onGateway: (address) => this.#serveGateway(address),
         },
         dataDir: home.data,
@@ -268,12 +271,15 @@ export class Cluster {
   }
 
   status(): RunningCluster {
-    const { options } = this.#parts;
+    const { options, network, networkLacks } = this.#parts;
     return {
       pid: process.pid,
       server: `https://${HOST}:${options.port}`,
       nodeName: options.nodeName,
       store: options.store,
+      podCidr: network.podCidr,
+      serviceCidr: network.serviceCidr,
+      networkLacks,
       version: SERVER_VERSION.gitVersion,
       startedAt: rfc3339(options.startedAt),
       readyAfterMs: this.#readyAfterMs,

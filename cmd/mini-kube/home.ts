@@ -59,6 +59,11 @@ export interface RunningCluster {
   readonly server: string;
   readonly nodeName: string;
   readonly store: string;
+  /** Whose addresses Pods and Services have. */
+  readonly podCidr: string;
+  readonly serviceCidr: string;
+  /** What the network lacks on this machine; absent: nothing. */
+  readonly networkLacks?: string | undefined;
   readonly version: string;
   /** RFC 3339. */
   readonly startedAt: string;

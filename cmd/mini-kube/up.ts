@@ -224,6 +224,8 @@ function describeRunning(c: RunningCluster, home: Home): string {
     `  API         ${c.server}  (ready ${Math.round(c.readyAfterMs)} ms after the process started)`,
     `  node        ${c.nodeName}`,
     `  store       ${c.store}`,
+    `  network     Pods ${c.podCidr}, Services ${c.serviceCidr}`,
+    ...(c.networkLacks === undefined ? [] : [`              ${c.networkLacks}`]),
     `  memory      ${Math.round(c.rssBytes / 1e6)} MB resident`,
     `  kubeconfig  ${home.kubeconfig}`,
     `  log         ${home.log}`,
