@@ -35,6 +35,7 @@ import { dnsAddress, nodeNetwork, removeNetwork } from "./network.ts";
 const STOP_GRACE_SECONDS = 2;
 /** Containers are gone by then, or left for the next start to find. */
 const REMOVE_DEADLINE_MS = 45_000;
+const LOOPBACK = "127.0.0.1";
 const SERVICE_ACCOUNT = "system:serviceaccount:kube-system";
 const SERVICE_ACCOUNTS = ["system:serviceaccounts", "system:serviceaccounts:kube-system"];
 
@@ -83,6 +84,8 @@ export function startComponents(o: ComponentsOptions, signal: AbortSignal): Read
     o.network.lacks === undefined
       ? nodeNetwork({ ...o, ...component("node-network", `${SERVICE_ACCOUNT}:node-network`, SERVICE_ACCOUNTS) })
       : undefined;
+  let foundGateway: (address: string) => void = () => {};
+  const gateway = new Promise<string>((resolve) => (foundGateway = resolve));
   const agent = {
     ...component("kubelet", `system:node:${o.nodeName}`, ["system:nodes"]),
     runtime: o.runtime,
@@ -102,7 +105,10 @@ export function startComponents(o: ComponentsOptions, signal: AbortSignal): Read
       masquerade: o.network.lacks !== undefined,
       lacks: o.network.lacks,
       useGateway: o.network.address === undefined,
-      onGateway: o.network.onGateway,
+      onGateway: (address: string) => {
+        foundGateway(address);
+        return o.network.onGateway(address);
+      },
     },
   };
   const identity = `${o.nodeName}_${randomUUID()}`;
@@ -122,7 +128,10 @@ export function startComponents(o: ComponentsOptions, signal: AbortSignal): Read
       runAgent({ ...agent, ...o.node, devices: { ...found, ...o.node.devices } }, signal),
     ),
     ...(network && { network: network.run(signal) }),
-    ingress: startIngress({ ...ingress, nodeName: o.nodeName, addresses: [o.host], settings: o.ingress }, signal),
+    ingress: startIngress(
+      { ...ingress, nodeName: o.nodeName, addresses: [...new Set([o.host, LOOPBACK])], gateway, settings: o.ingress },
+      signal,
+    ),
   };
 }
 

@@ -35,6 +35,8 @@ export interface IngressOptions {
   readonly nodeName: string;
   /** Where it listens; the first is the one that Ingresses show. */
   readonly addresses: readonly string[];
+  /** One more, once it is there: where the node's Pods reach it. */
+  readonly gateway?: Promise<string>;
   /** Undefined: not served. 0: any free port. */
   readonly httpPort: number | undefined;
   readonly httpsPort: number | undefined;
@@ -196,11 +198,13 @@ class IngressLoop {
     });
     this.#proxy = proxy;
     onStart?.(proxy);
-    const wanted = addresses.flatMap((host) => [
-      ...(httpPort === undefined ? [] : [{ host, port: httpPort, tls: false }]),
-      ...(httpsPort === undefined ? [] : [{ host, port: httpsPort, tls: true }]),
-    ]);
-    await Promise.all(wanted.map((at) => this.#listen(proxy, at, signal)));
+    const listenAt = (host: string) =>
+      Promise.all([
+        ...(httpPort === undefined ? [] : [this.#listen(proxy, { host, port: httpPort, tls: false }, signal)]),
+        ...(httpsPort === undefined ? [] : [this.#listen(proxy, { host, port: httpsPort, tls: true }, signal)]),
+      ]);
+    void this.#o.gateway?.then(listenAt);
+    await Promise.all(addresses.map(listenAt));
   }
 
   /** Tries until it succeeds; the first failure is told to those who wait for it. */
