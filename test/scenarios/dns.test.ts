@@ -4,6 +4,7 @@ import { configMaps } from "../../pkg/api/kinds/core/configmap.ts";
 import { events } from "../../pkg/api/kinds/core/event.ts";
 import { pods } from "../../pkg/api/kinds/core/pod.ts";
 import { services } from "../../pkg/api/kinds/core/service.ts";
+import { endpointSlices } from "../../pkg/api/kinds/discovery/endpointslice.ts";
 import { statefulSets } from "../../pkg/api/kinds/apps/statefulset.ts";
 import type { ResourceRef } from "../../pkg/api/resource.ts";
 import { exchange } from "../../pkg/network/dns/exchange.ts";
@@ -183,6 +184,23 @@ describe("names of the cluster, from inside a Pod", () => {
       await cluster.client.resource(pods, "default").delete("db-0");
       const again = await cluster.untilPod("db-0", (p) => ready(p) && p.metadata.uid !== before);
       await untilSays(["ahostsv4", "db-0.db"], new RegExp(`^${again.status?.podIP} `));
+    },
+    LIMIT,
+  );
+
+  test(
+    "more addresses than a datagram holds: all of them, over TCP",
+    async () => {
+      const addresses = Array.from({ length: 60 }, (_, i) => `198.51.100.${i + 1}`);
+      await service("many", { clusterIP: "None", ports: [{ port: 80 }] });
+      await cluster.client.resource(endpointSlices, "default").create({
+        metadata: { name: "many-1", labels: { "kubernetes.io/service-name": "many" } },
+        addressType: "IPv4",
+        endpoints: addresses.map((ip) => ({ addresses: [ip] })),
+        ports: [{ port: 80 }],
+      });
+      const said = await untilSays(["ahostsv4", "many"], /^198/);
+      expect(new Set(said.split("\n").map((line) => line.split(" ")[0]))).toEqual(new Set(addresses));
     },
     LIMIT,
   );
