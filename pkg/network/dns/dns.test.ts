@@ -87,6 +87,20 @@ async function untilAnswer(name: string, wanted: string): Promise<void> {
   }
 }
 
+interface SomeEvent {
+  readonly reason?: string;
+  readonly message?: string;
+  readonly involvedObject?: { readonly kind?: string; readonly name?: string };
+}
+
+async function eventOf(reason: string, namespace: string): Promise<SomeEvent> {
+  const all = client.resource(events as ResourceRef, namespace);
+  for await (const { object } of all.watch({}, AbortSignal.timeout(LIMIT_MS))) {
+    if ((object as SomeEvent).reason === reason) return object as SomeEvent;
+  }
+  throw new Error(`no event ${reason}`);
+}
+
 const settings = (data: Record<string, string>) => ({
   metadata: { name: "mini-kube-dns", namespace: "kube-system" },
   data,
@@ -148,19 +162,23 @@ describe("the node's DNS", () => {
     await maps().create(settings({ upstreamNameservers: upstreams }));
     await untilAnswer("example.com", "192.0.2.44");
     await maps().update(settings({ upstreamNameservers: "nonsense" }));
-    const deadline = AbortSignal.timeout(LIMIT_MS);
-    for await (const { object } of client.resource(events as ResourceRef, "kube-system").watch({}, deadline)) {
-      const event = object as { reason?: string; message?: string; involvedObject?: { name?: string } };
-      if (event.reason !== "InvalidSettings") continue;
-      expect(event.message).toMatch(/^"nonsense" is no JSON.*; the settings before stay in force$/);
-      expect(event.involvedObject?.name).toBe("mini-kube-dns");
-      break;
-    }
+    const { message, involvedObject } = await eventOf("InvalidSettings", "kube-system");
+    expect(message).toMatch(/^"nonsense" is no JSON.*; the settings before stay in force$/);
+    expect(involvedObject?.name).toBe("mini-kube-dns");
     await untilAnswer("example.org", "192.0.2.44");
     await maps().update(settings({ hosts: "192.0.2.7 printer.example" }));
     await untilAnswer("printer.example", "192.0.2.7");
     await maps().delete("mini-kube-dns");
     await untilAnswer("printer.example", "REFUSED");
+  });
+
+  test("an address that this machine does not have is said to be missing, in an event of the node", async () => {
+    // Only the waiting is another's.
+    const clock = { ...systemClock, sleep: (_ms: number, signal: AbortSignal) => systemClock.sleep(1, signal) };
+    void start({ address: "192.0.2.1", clock });
+    const { message, involvedObject } = await eventOf("DNSNotServed", "default");
+    expect(message).toMatch(/EADDRNOTAVAIL/);
+    expect(involvedObject).toMatchObject({ kind: "Node", name: "n1" });
   });
 
   test("counts", async () => {
