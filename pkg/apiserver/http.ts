@@ -12,7 +12,7 @@ import { nameOf } from "../api/object.ts";
 import { onPath } from "../api/rbac/attributes.ts";
 import { ApiError, badRequest } from "../api/status.ts";
 import type { Call } from "../client/transport.ts";
-import { systemRandom } from "../util/clock.ts";
+import { type Clock, systemRandom } from "../util/clock.ts";
 import type { Logger } from "../util/log.ts";
 import { newSigningKey } from "../util/pki.ts";
 import type { Summary } from "../api/stats-summary.ts";
@@ -79,8 +79,9 @@ export async function listen(api: ApiServer, o: ListenOptions): Promise<HttpList
   const proxy = new AgentProxy(o.agentTls);
   answerForComponents(api, proxy);
   const front = new Front(api, proxy, o);
-  const servers = [await serve(front, o)];
-  const { port } = servers[0]?.address() as AddressInfo;
+  const first = await serve(front, o);
+  const servers = [first];
+  const { port } = first.address() as AddressInfo;
   return {
     url: `https://${o.host}:${port}`,
     port,
@@ -125,7 +126,22 @@ function answerForComponents(api: ApiServer, proxy: AgentProxy): void {
   for (const [kind, handler] of handlers) api.virtual.set(kind, handler);
 }
 
-const patience = (ms: number) => ({ requestTimeout: ms, connectionsCheckingInterval: Math.min(CHECK_MS, ms / 2) });
+/** Of bodies see {@link bodyInTime}. */
+const patience = (ms: number) => ({
+  headersTimeout: ms,
+  requestTimeout: 0,
+  connectionsCheckingInterval: Math.min(CHECK_MS, ms / 2),
+});
+
+/** A body that is not all there after `ms` ends its connection, unless what this gives is disposed before. */
+function bodyInTime(req: IncomingMessage, clock: Clock, ms: number): Disposable | undefined {
+  if (req.headers["content-length"] === undefined && req.headers["transfer-encoding"] === undefined) return undefined;
+  const late = clock.after(ms, () => {
+    if (!req.complete) req.socket.destroy();
+  });
+  req.once("close", () => late[Symbol.dispose]());
+  return late;
+}
 
 /** A watch may be idle for ever; what may not be is a client that does not take what is written to it. */
 function cutOffStalled(server: Server, ms: number): void {
@@ -281,6 +297,7 @@ class Front {
   }
 
   async #answer(req: IncomingMessage, res: ServerResponse): Promise<void> {
+    const late = bodyInTime(req, this.#api.clock, this.#o.patienceMs ?? PATIENCE_MS);
     const visit = this.#visit(req);
     await visit.identify();
     const url = urlOf(req);
@@ -293,6 +310,7 @@ class Front {
     this.#checkPlace(request.call);
     const connect = this.#connect(request.call);
     if (connect) {
+      late?.[Symbol.dispose](); // whom it is handed on to may need longer: an image can be large
       await this.#admitConnect(visit, request);
       return this.#connects.request(connect, request, req, res);
     }
