@@ -1,8 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { once } from "node:events";
+import { createServer } from "node:https";
+import type { AddressInfo } from "node:net";
+import { text } from "node:stream/consumers";
 import type { TLSSocket } from "node:tls";
 import { configMaps as configMapDef } from "../../pkg/api/kinds/core/configmap.ts";
 import type { ResourceDef } from "../../pkg/api/resource.ts";
+import { systemClock } from "../../pkg/util/clock.ts";
 import { TestApi } from "../harness/https.ts";
 import { eventually } from "../harness/process.ts";
 
@@ -54,15 +58,38 @@ describe("slow clients are cut off", () => {
       "chunks that do not end",
       `POST ${configMaps} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n`,
     ],
-  ])("%s", async (_, text) => {
+  ])("%s", async (_, words) => {
     const socket = await api.socket();
     const end = closed(socket);
-    socket.write(text);
+    socket.write(words);
     // A byte now and then does not help.
     const drip = setInterval(() => socket.write("x"), PATIENCE_MS / 4);
     expect(await end).toMatch(/^(HTTP\/1.1 (408|400)|$)/);
     clearInterval(drip);
     await assertAlive();
+  });
+
+  test("but not those whose bodies are handed on: an image may be large, and the way to a node slow", async () => {
+    const { cert, key } = await api.serving("node");
+    const agent = createServer({ cert, key }, (req, res) => void text(req).then((body) => res.end(`got ${body}`)));
+    await new Promise<void>((resolve) => agent.listen(0, "127.0.0.1", resolve));
+    const { port } = agent.address() as AddressInfo;
+    await api.post("/api/v1/nodes", { metadata: { name: "far" } });
+    const addresses = [{ type: "InternalIP", address: "127.0.0.1" }];
+    const status = { addresses, daemonEndpoints: { kubeletEndpoint: { Port: port } } };
+    const patch = { method: "PATCH", headers: { "Content-Type": "application/merge-patch+json" }, body: { status } };
+    await api.ok("/api/v1/nodes/far/status", patch);
+    const socket = await api.socket();
+    const end = closed(socket);
+    const path = "/api/v1/nodes/far/proxy/images/load";
+    socket.write(`POST ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 8\r\n\r\n`);
+    for (let n = 0; n < 8; n++) {
+      socket.write(String(n));
+      await systemClock.sleep(PATIENCE_MS / 4, new AbortController().signal);
+    }
+    expect(await end).toMatch(/^HTTP\/1\.1 200 [^]*got 01234567/);
+    agent.close();
+    await api.ok("/api/v1/nodes/far", { method: "DELETE" });
   });
 
   test("a watch that is not read", async () => {
