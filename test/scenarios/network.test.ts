@@ -147,10 +147,11 @@ describe("Pods of three machines", () => {
       const ports = [{ containerPort: PORT, hostPort: HOST_PORT }];
       await apply(pod("published", n3.name, { ports }));
       await ready("published");
-      const answer = await hosts.outsideRun("sh", [
-        "-c",
-        get(n3.ip, "/cgi-bin/me", HOST_PORT).replace("| nc", "| busybox nc"),
-      ]);
+      const ask = get(n3.ip, "/cgi-bin/me", HOST_PORT).replace("| nc", "| busybox nc");
+      const answer = await eventually(
+        () => hosts.outsideRun("sh", ["-c", ask]),
+        (r) => r.stdout !== "",
+      );
       expect(answer.stdout).toContain(`from ${hosts.outside.ip}`);
       await apply(pod("second", n3.name, { ports }));
       const phase = await eventually(
