@@ -6,11 +6,13 @@ import { pods } from "../../api/kinds/core/pod.ts";
 import { networkPolicies } from "../../api/kinds/networking/networkpolicy.ts";
 import { type ApiObject, keyOf, nameOf, namespaceOf, uidOf } from "../../api/object.ts";
 import { deepEqual } from "../../api/equal.ts";
+import type { Client } from "../../client/client.ts";
 import type { Informer } from "../../informer/informer.ts";
 import type { Informers } from "../../informer/informers.ts";
 import { onAbort } from "../../reconcile/controller.ts";
 import type { Clock } from "../../util/clock.ts";
 import { parseIpv4 } from "../../util/ipv4.ts";
+import { settledWithin } from "../../util/limit.ts";
 import type { Logger } from "../../util/log.ts";
 import type { DeepReadonly } from "../../util/types.ts";
 import type { Ruleset } from "../nft/ruleset.ts";
@@ -21,6 +23,7 @@ import { isolates, type Labels, type PolicyPod } from "./selection.ts";
 type ReadonlyPod = DeepReadonly<Pod>;
 
 export interface PolicyPartOptions {
+  readonly client: Client;
   readonly informers: Informers;
   readonly nodeName: string;
   readonly clock: Clock;
@@ -40,8 +43,8 @@ interface Expected {
 }
 
 /**
- *  G1  A Pod that {@link PolicyPart.guard} was called for is never open where a policy known here closes it: neither
- *      before its address is in its status, nor after.
+ *  G1  A Pod that {@link PolicyPart.guard} was called for is never open where a policy closes it that was there before:
+ *      neither before its address is in its status, nor after. While the API is away, the policies known here count.
  */
 export class PolicyPart implements NetworkPart {
   readonly name = "network policies";
@@ -108,6 +111,7 @@ export class PolicyPart implements NetworkPart {
   /** Resolves when the Pod may be started with this address: what isolates it is in the kernel. */
   async guard(pod: ReadonlyPod, ip: string, signal: AbortSignal): Promise<void> {
     await Promise.all([this.#policies, this.#namespaces].map((i) => i.whenSynced(signal)));
+    await this.#upToDate(namespaceOf(pod), signal);
     if (this.#expected.get(uidOf(pod))?.ip !== ip) {
       this.#expected.set(uidOf(pod), { pod, ip });
       this.#tellOfPods();
@@ -115,6 +119,20 @@ export class PolicyPart implements NetworkPart {
     const subject = { namespace: namespaceOf(pod), labels: pod.metadata.labels ?? {} };
     if (!this.#policies.byIndex("namespace", subject.namespace).some((p) => isolates(p, subject))) return;
     await this.#untilApplied(this.#changes, signal);
+  }
+
+  /** A policy and its Pod come by two watches: the Pod may be here first. */
+  async #upToDate(namespace: string, signal: AbortSignal): Promise<void> {
+    try {
+      const seen = async () => {
+        const { items } = await this.#o.client.resource(networkPolicies, namespace).list({}, signal);
+        await Promise.all(items.map((policy) => this.#policies.whenShows(policy, signal)));
+      };
+      await settledWithin(this.#o.clock, GUARD_MS, "network policies", seen());
+    } catch (error) {
+      signal.throwIfAborted();
+      this.#o.log.warn({ err: error, namespace }, "a Pod is guarded by the policies known here, not by newer ones");
+    }
   }
 
   async #untilApplied(change: number, signal: AbortSignal): Promise<void> {
