@@ -1,5 +1,6 @@
 /** Services on real Docker: by every door, under load, and with what goes wrong. */
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { createSocket, type Socket } from "node:dgram";
 import { readFileSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
@@ -100,6 +101,61 @@ async function tally(host: string, port: number, requests: number): Promise<Read
     seen.set(pod, (seen.get(pod) ?? 0) + 1);
   }
   return seen;
+}
+
+/** Servers that answer every packet with their name. */
+class UdpAnswers implements AsyncDisposable {
+  readonly #sockets = new Map<string, Socket>();
+
+  static async start(address: string, names: readonly string[]): Promise<UdpAnswers> {
+    const made = new UdpAnswers();
+    for (const name of names) {
+      const socket = createSocket("udp4");
+      socket.on("message", (_, from) => socket.send(name, from.port, from.address));
+      await new Promise<void>((resolve) => socket.bind(0, address, resolve));
+      made.#sockets.set(name, socket);
+    }
+    return made;
+  }
+
+  portOf(name: string): number {
+    return this.#sockets.get(name)?.address().port ?? 0;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const socket of this.#sockets.values()) socket.close();
+  }
+}
+
+/** A client that keeps its port, as resolvers and games do. */
+class UdpAsker implements Disposable {
+  readonly #socket = createSocket("udp4");
+
+  static async to(address: string, port: number): Promise<UdpAsker> {
+    const asker = new UdpAsker();
+    await new Promise<void>((resolve) => asker.#socket.connect(port, address, resolve));
+    return asker;
+  }
+
+  /** Undefined: no answer within half a second, or a refusal. */
+  ask(): Promise<string | undefined> {
+    return new Promise((resolve) => {
+      const end = (answer: string | undefined) => {
+        clearTimeout(timer);
+        this.#socket.off("message", hear).off("error", fail);
+        resolve(answer);
+      };
+      const hear = (message: Buffer) => end(message.toString());
+      const fail = () => end(undefined);
+      const timer = setTimeout(fail, 500);
+      this.#socket.on("message", hear).on("error", fail);
+      this.#socket.send("who?");
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.#socket.close();
+  }
 }
 
 const refused = (host: string, port: number) =>
@@ -237,6 +293,46 @@ describe("no request fails", () => {
     },
     LIMIT,
   );
+});
+
+describe("UDP", () => {
+  test("a client whose endpoint goes is sent to another at once, from the same port", async () => {
+    const address = await k("get node -o jsonpath={.items[0].status.addresses[0].address}");
+    await using answers = await UdpAnswers.start(address, ["a", "b"]);
+    const slice = (name: string) => ({
+      apiVersion: "discovery.k8s.io/v1",
+      kind: "EndpointSlice",
+      metadata: { name, labels: { "kubernetes.io/service-name": "talk" } },
+      addressType: "IPv4",
+      endpoints: [{ addresses: [address], conditions: { ready: true } }],
+      ports: [{ name: "talk", port: answers.portOf(name), protocol: "UDP" }],
+    });
+    const talk = {
+      apiVersion: "v1",
+      kind: "Service",
+      metadata: { name: "talk" },
+      spec: { ports: [{ name: "talk", port: 5000, protocol: "UDP" }] },
+    };
+    await apply(talk, slice("a"), slice("b"));
+    const ask = await UdpAsker.to(await clusterIpOf("talk"), 5000);
+    using _socket = ask;
+    const first = await eventually(
+      () => ask.ask(),
+      (answer) => answer !== undefined,
+    );
+    expect(["a", "b"]).toContain(first);
+    // The kernel remembers the flow: it stays where it is.
+    expect(await Promise.all([ask.ask(), ask.ask(), ask.ask()])).toEqual([first, first, first]);
+    await k(`delete endpointslice ${first}`);
+    const other = first === "a" ? "b" : "a";
+    expect(
+      await eventually(
+        () => ask.ask(),
+        (answer) => answer === other,
+        5_000,
+      ),
+    ).toBe(other);
+  });
 });
 
 describe("what is in the kernel", () => {

@@ -17,8 +17,8 @@ const commands = (
 
 test("flows to an endpoint that is gone are deleted, those to others stay", () => {
   expect(commands({ "10.244.0.2": {}, "10.244.0.3": {} }, { "10.244.0.3": {} })).toEqual([
-    "-D -p udp --orig-port-dst 53 --orig-dst 10.96.0.5 --dst-nat 10.244.0.2",
-    "-D -p udp --orig-port-dst 30053 --dst-nat 10.244.0.2",
+    "-D -p udp --orig-port-dst 53 --orig-dst 10.96.0.5 --dst-nat 10.244.0.2 --reply-port-src 8080",
+    "-D -p udp --orig-port-dst 30053 --dst-nat 10.244.0.2 --reply-port-src 8080",
   ]);
 });
 

@@ -13,7 +13,7 @@ export interface StaleFlows {
   /** Undefined: any address of the node. */
   readonly address: string | undefined;
   readonly port: string;
-  readonly endpoint: string | undefined;
+  readonly endpoint: { readonly address: string; readonly port: string } | undefined;
 }
 
 const WITH_ADDRESS: readonly MapName[] = ["cluster-udp", "external-udp"];
@@ -32,19 +32,21 @@ export function staleFlows(before: ServiceRules, after: ServiceRules): readonly 
   });
 }
 
-/** `10.96.0.10 . 53` → its endpoints' addresses. */
+/** `10.96.0.10 . 53` → its endpoints, `10.244.0.2 . 5353`. */
 function byFront(rules: ServiceRules, map: MapName): ReadonlyMap<string, ReadonlySet<string>> {
   const fronts = new Map<string, Set<string>>();
   for (const [key, endpoint] of rules.maps[map] ?? []) {
     const front = key.slice(0, key.lastIndexOf(" . "));
     const known = fronts.get(front) ?? new Set();
-    fronts.set(front, known.add(endpoint.split(" . ")[0] ?? ""));
+    fronts.set(front, known.add(endpoint));
   }
   return fronts;
 }
 
-function flows(map: MapName, front: string, endpoint: string | undefined): StaleFlows {
+function flows(map: MapName, front: string, to: string | undefined): StaleFlows {
   const parts = front.split(" . ");
+  const [target = "", targetPort = ""] = to?.split(" . ") ?? [];
+  const endpoint = to === undefined ? undefined : { address: target, port: targetPort };
   return OF_NODE.includes(map)
     ? { address: undefined, port: parts[0] ?? "", endpoint }
     : { address: parts[0], port: parts[1] ?? "", endpoint };
@@ -52,7 +54,8 @@ function flows(map: MapName, front: string, endpoint: string | undefined): Stale
 
 export function conntrackArguments(f: StaleFlows): readonly string[] {
   const address = f.address === undefined ? [] : ["--orig-dst", f.address];
-  const endpoint = f.endpoint === undefined ? [] : ["--dst-nat", f.endpoint];
+  const endpoint =
+    f.endpoint === undefined ? [] : ["--dst-nat", f.endpoint.address, "--reply-port-src", f.endpoint.port];
   return ["-D", "-p", "udp", "--orig-port-dst", f.port, ...address, ...endpoint];
 }
 
