@@ -1,13 +1,13 @@
 /** What a Pod's spec says of its containers' surroundings, asked of the containers themselves, on real Docker. */
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { existsSync, mkdirSync, mkdtempSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Pod } from "../../pkg/api/generated/types.ts";
-import { events as coreEvents } from "../../pkg/api/kinds/core/event.ts";
 import type { DeepReadonly } from "../../pkg/util/types.ts";
 import { ready, TestCluster } from "../harness/cluster.ts";
+import { type PodParts, podOf } from "../harness/pod-parts.ts";
 import { run, runOk } from "../harness/process.ts";
 import { ensureTestImages } from "../images/images.ts";
 
@@ -26,7 +26,6 @@ beforeAll(async () => {
   socket = createServer().listen(join(host, "socket"));
   writeFileSync(join(host, "file"), "from the host\n");
   mkdirSync(join(host, "dir", "web"), { recursive: true });
-  symlinkSync("/etc", join(host, "dir", "out"));
   mkdirSync(join(cluster.home, "data", "agent", "seccomp"), { recursive: true });
   writeFileSync(join(cluster.home, "data", "agent", "seccomp", "no-mkdir.json"), JSON.stringify(NO_MKDIR));
   await cluster.kubectlOk(["apply", "-f", "-"], { input: OBJECTS });
@@ -86,24 +85,6 @@ spec:
   resources: { requests: { storage: 1Gi } }
 `;
 
-interface PodParts {
-  /** Of the Pod's spec, and of its one container. */
-  readonly spec?: object;
-  readonly container?: object;
-  readonly labels?: object;
-}
-
-const podOf = (name: string, o: PodParts) => ({
-  apiVersion: "v1",
-  kind: "Pod",
-  metadata: { name, labels: o.labels ?? {} },
-  spec: {
-    terminationGracePeriodSeconds: 0,
-    containers: [{ name: "main", image: "busybox:1.36", command: ["sleep", "3600"], ...o.container }],
-    ...o.spec,
-  },
-});
-
 const apply = (name: string, o: PodParts) =>
   cluster.kubectlOk(["apply", "-f", "-"], { input: JSON.stringify(podOf(name, o)) });
 
@@ -113,15 +94,6 @@ async function running(name: string, o: PodParts): Promise<DeepReadonly<Pod>> {
 }
 
 const uid = (podUid: string | undefined) => `label=io.mini-kube.pod.uid=${podUid}`;
-
-/** The message of the first event of that reason. */
-async function toldOf(pod: string, reason: string): Promise<string> {
-  const events = cluster.client.resource(coreEvents, "default");
-  const fieldSelector = `involvedObject.name=${pod},reason=${reason}`;
-  for await (const { type, object } of events.watch({ fieldSelector }, AbortSignal.timeout(20_000)))
-    if (type === "ADDED") return object.message ?? "";
-  throw new Error(`${pod}: no event ${reason}\n${await cluster.kubectlOk(["describe", "pod", pod])}`);
-}
 
 /** What a shell in the Pod says. */
 const ask = (name: string, script: string) => cluster.kubectlOk(["exec", name, "--", "sh", "-c", script]);
@@ -440,89 +412,6 @@ describe("volumes", () => {
         "",
       ]);
       expect(existsSync(join(host, "dir/web/sub/touched"))).toBe(true);
-    },
-    LIMIT,
-  );
-});
-
-describe("what cannot be had says so", () => {
-  const volume = (v: object, m: object = {}) => ({
-    spec: { volumes: [{ name: "v", ...v }] },
-    container: { volumeMounts: [{ name: "v", mountPath: "/v", ...m }] },
-  });
-  const env = (valueFrom: object) => ({ container: { env: [{ name: "E", valueFrom }] } });
-
-  test.each<[name: string, parts: () => PodParts, reason: string, message: string]>([
-    [
-      "key",
-      () => env({ configMapKeyRef: { name: "settings", key: "x" } }),
-      "Failed",
-      "couldn't find key x in ConfigMap default/settings",
-    ],
-    ["map", () => env({ configMapKeyRef: { name: "none", key: "x" } }), "Failed", 'configmap "none" not found'],
-    [
-      "path",
-      () => volume({ hostPath: { path: join(host, "no"), type: "Directory" } }),
-      "FailedMount",
-      `${join("/", "no")} doesn't exist`,
-    ],
-    [
-      "type",
-      () => volume({ hostPath: { path: join(host, "dir"), type: "Socket" } }),
-      "FailedMount",
-      "is not a socket file, it's a Directory",
-    ],
-    [
-      "nfs",
-      () => volume({ nfs: { server: "nfs.example", path: "/" } }),
-      "FailedMount",
-      "volume type nfs is not supported",
-    ],
-    [
-      "escape",
-      () => volume({ hostPath: { path: join(host, "dir") } }, { subPath: "out" }),
-      "Failed",
-      'failed to prepare subPath for volumeMount "v" of container "main"',
-    ],
-    [
-      "seccomp",
-      () => ({
-        container: { securityContext: { seccompProfile: { type: "Localhost", localhostProfile: "none.json" } } },
-      }),
-      "Failed",
-      "cannot load seccomp profile",
-    ],
-    [
-      "root",
-      () => ({ container: { securityContext: { runAsNonRoot: true } } }),
-      "Failed",
-      "container has runAsNonRoot and image will run as root",
-    ],
-    [
-      "users",
-      () => ({ spec: { hostUsers: false } }),
-      "FailedCreatePodSandBox",
-      "user namespaces of Pods are not supported by Docker",
-    ],
-    [
-      "sysctl",
-      () => ({ spec: { securityContext: { sysctls: [{ name: "kernel.msgmax", value: "1" }] } } }),
-      "SysctlForbidden",
-      'forbidden sysctl: "kernel.msgmax" not allowlisted',
-    ],
-  ])(
-    "%s",
-    async (name, parts, reason, message) => {
-      await apply(`bad-${name}`, parts());
-      expect(await toldOf(`bad-${name}`, reason)).toContain(message);
-      const phase = await cluster.kubectlOk([
-        "get",
-        "pod",
-        `bad-${name}`,
-        "-o",
-        "jsonpath={.status.phase} {.status.reason}",
-      ]);
-      expect(phase.trim()).toBe(reason === "SysctlForbidden" ? "Failed SysctlForbidden" : "Pending");
     },
     LIMIT,
   );
