@@ -65,6 +65,7 @@ export function readQuery(bytes: Buffer): Incoming {
     const { id = 0, flags = 0, questions = [], additionals = [] } = decode(bytes);
     const [question] = questions;
     if (!question || questions.length !== 1) return refuse(bytes, "FORMERR");
+    if (question.name !== "." && !isPlain(question.name)) return refuse(bytes, "FORMERR");
     if ((question.class ?? "IN") !== "IN") return refuse(bytes, "REFUSED");
     const opt = additionals.find((a) => a.type === "OPT");
     const query = {
@@ -77,6 +78,15 @@ export function readQuery(bytes: Buffer): Incoming {
   } catch {
     return refuse(bytes, "FORMERR");
   }
+}
+
+/**
+ * Whether dns-packet writes the name as it was read. DNS allows any bytes in a label, dots and what is no UTF-8 included;
+ * nobody names anything so.
+ */
+function isPlain(name: string): boolean {
+  const isText = (c: string) => c >= " " && c !== "\x7f" && c !== "\ufffd";
+  return name.split(".").every((label) => label !== "" && Array.from(label).every(isText));
 }
 
 /** A header alone: of what could not be read nothing is repeated. */
