@@ -232,6 +232,24 @@ describe("Pods of three machines", () => {
   );
 
   test(
+    "a firewall between two nodes is said: what is dropped, and where",
+    async () => {
+      const rule = ["INPUT", "-p", "udp", "--dport", "8472", "-j", "DROP"];
+      await n3.runOk("iptables", ["-w", "-I", ...rule]);
+      try {
+        const events = () => n1.kubectlOk(["get", "events", "--field-selector", "reason=PeerUnreachable"]);
+        const told = await eventually(events, (text) => text.includes("node-3"), 60_000);
+        expect(told).toMatch(
+          /node\/node-[12] +Pods of node node-3 are not reached \(vxlan\): .*firewall drop UDP port 8472/,
+        );
+      } finally {
+        await n3.runOk("iptables", ["-w", "-D", ...rule]);
+      }
+    },
+    LIMIT,
+  );
+
+  test(
     "a process that is killed leaves the network as it is, and finds it again",
     async () => {
       const [before, ip] = [await traces(n3), await ipOf("p3")];

@@ -4,16 +4,19 @@
  *
  *  L1  What is not ours is not touched; what is ours is found by the cluster's id alone, also after a crash.
  *  L2  What somebody changed is put right at the next look.
- *  L3  How each other node is reached stands on this Node.
+ *  L3  How each other node is reached stands on this Node; that it does not answer is an event of it.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import type { Node } from "../../api/generated/types.ts";
 import { nodes } from "../../api/kinds/core/node.ts";
 import { nameOf } from "../../api/object.ts";
+import { condition } from "../../api/pod.ts";
 import type { Client } from "../../client/client.ts";
 import type { Informer } from "../../informer/informer.ts";
 import type { Informers } from "../../informer/informers.ts";
+import { EventRecorder, subjectOf } from "../../reconcile/events.ts";
+import { together } from "../../reconcile/scope.ts";
 import { backoffMs } from "../../util/backoff.ts";
 import type { Clock, Random } from "../../util/clock.ts";
 import { formatCidr, parseIpv4Cidr } from "../../util/ipv4.ts";
@@ -25,6 +28,7 @@ import { applyLinks, readLinks } from "./kernel.ts";
 import { type Cluster, clusterNames, linkCommands, NO_LINKS, planLinks } from "./links.ts";
 import { masquerade } from "./masquerade.ts";
 import { ADDRESS_ANNOTATION, type Member, memberOf, PEERS_ANNOTATION, type Way, wayTo } from "./peers.ts";
+import { dialer, Reachability } from "./reachability.ts";
 import { podMtu, VXLAN_OVERHEAD, withPrefix } from "./uplink.ts";
 
 export interface PodNetworkOptions {
@@ -40,6 +44,7 @@ export interface PodNetworkOptions {
 
 /** What somebody else may have changed is looked at this often. */
 const CHECK_MS = 30_000;
+const PROBE_MS = 10_000;
 const RETRY = { initialMs: 200, maxMs: 10_000, jitter: 0.3 };
 
 /** Without these, packets between Pods of one bridge pass Services by, and between nodes they stop. */
@@ -85,6 +90,41 @@ export class PodNetwork implements NetworkPart {
 
   /** Until the signal aborts; what was made stays, for the Pods do. */
   async run(signal: AbortSignal): Promise<void> {
+    await together(
+      signal,
+      (s) => this.#follow(s),
+      (s) => this.#watchPeers(s),
+    );
+  }
+
+  /** A node that is not ready is news of its own. */
+  async #watchPeers(signal: AbortSignal): Promise<void> {
+    const { clock, nodeName } = this.#o;
+    using recorder = new EventRecorder({ ...this.#o, component: "pod-network", instance: nodeName });
+    const reachability = new Reachability(dialer(clock));
+    while (!signal.aborted) {
+      await clock.sleep(PROBE_MS, signal).catch(() => {}); // an abort; the loop sees it
+      const own = this.#nodes.get(nodeName);
+      const self = own && memberOf(own);
+      if (signal.aborted || !self) continue;
+      const ready = this.#nodes.list().filter((n) => condition(n.status?.conditions, "Ready")?.status === "True");
+      const targets = this.#peersOf(self, ready).filter((p) => p.way === "route" || p.way === "vxlan");
+      for (const { reachable, message } of await reachability.look(self.ip, targets)) {
+        const [type, reason] = reachable
+          ? (["Normal", "PeerReachable"] as const)
+          : (["Warning", "PeerUnreachable"] as const);
+        recorder.event(subjectOf(nodes, own), type, reason, message);
+      }
+    }
+  }
+
+  #peersOf(self: Member, all: readonly DeepReadonly<Node>[]) {
+    const isOwn = ownAddresses(self);
+    const others = all.flatMap((n) => memberOf(n) ?? []).filter((m) => m.name !== self.name);
+    return others.map((m) => ({ ...m, way: wayTo(self, m, isOwn) }));
+  }
+
+  async #follow(signal: AbortSignal): Promise<void> {
     const { clock, random, log } = this.#o;
     using _changes = this.#nodes.onChange((_key, now, old) => {
       if (!sameMember(now, old)) this.#wake();
@@ -107,11 +147,10 @@ export class PodNetwork implements NetworkPart {
   async #bringUpToDate(signal: AbortSignal): Promise<void> {
     for (const file of SWITCHES) switchOn(`/proc/sys/${file}`);
     await this.#tellAddress();
-    const members = this.#nodes.list().flatMap((n) => memberOf(n) ?? []);
-    const self = members.find((m) => m.name === this.#o.nodeName);
+    const own = this.#nodes.get(this.#o.nodeName);
+    const self = own && memberOf(own);
     if (!self) return;
-    const isOwn = ownAddresses(self);
-    const peers = members.filter((m) => m !== self).map((m) => ({ ...m, way: wayTo(self, m, isOwn) }));
+    const peers = this.#peersOf(self, this.#nodes.list());
     const uplinkMtu = podMtu(self.ip) + VXLAN_OVERHEAD;
     const wanted = planLinks({ cluster: this.#cluster, self, peers, uplinkMtu });
     const commands = linkCommands(await readLinks(this.#cluster, signal), wanted, this.#cluster);
