@@ -104,6 +104,8 @@ export interface AgentOptions {
 
 const IMAGES_MS = 60_000;
 const PIDS_LIMIT = 4096;
+/** A look at the machine is good for so long. */
+const MEASURED_MS = 15_000;
 const INFO_RETRY_MS = 2_000;
 
 /** Runs until the signal aborts. What it started keeps running: the next agent adopts it. */
@@ -130,6 +132,7 @@ class Agent {
   #port: number;
   #info: RuntimeInfo | undefined;
   #measured: Measurement | undefined;
+  #measuredAt = -Infinity;
   #images: { readonly at: number; readonly list: readonly ImageInfo[] } = { at: -Infinity, list: [] };
   #runtimeDown: string | undefined = "the container runtime has not answered yet";
   #report: () => void = () => {};
@@ -224,7 +227,7 @@ class Agent {
       settings: this.#eviction,
       inventory: devices,
       podPidsLimit,
-      measure: async () => (this.#measured = await this.#measure()),
+      measure: () => this.#measureNow(),
       allocatable: () => this.#allocatable(),
       labels: () => nodeLabels({ ...this.#nodeOptions(), labels: {} }, this.#info),
       occupants: () => this.#fleet.workers(),
@@ -280,7 +283,7 @@ class Agent {
         await this.#static.read();
         heard.then(() => this.#fleet.lookAgain()).catch(() => {}); // the end
       } else await heard;
-      this.#measured ??= await this.#measure();
+      await this.#lastMeasured();
       await this.#network?.whenSettled(signal);
       while (!(await this.#learnInfo(signal))) await this.#o.clock.sleep(INFO_RETRY_MS, signal);
     } catch (error) {
@@ -310,12 +313,24 @@ class Agent {
   }
 
   async #facts(signal: AbortSignal): Promise<NodeFacts> {
-    this.#measured = await this.#measure();
+    const measured = await this.#lastMeasured();
     await this.#refreshImages(signal);
     const { list: images } = this.#images;
     const network = this.#network?.condition();
     const { pressures } = this.#room;
-    return { info: this.#info, images, measured: this.#measured, runtimeDown: this.#runtimeDown, network, pressures };
+    return { info: this.#info, images, measured, runtimeDown: this.#runtimeDown, network, pressures };
+  }
+
+  /** The room looks as often: one look serves both. */
+  #lastMeasured(): Promise<Measurement> {
+    const fresh = this.#o.clock.now() - this.#measuredAt < MEASURED_MS;
+    return this.#measured && fresh ? Promise.resolve(this.#measured) : this.#measureNow();
+  }
+
+  async #measureNow(): Promise<Measurement> {
+    this.#measured = await this.#measure();
+    this.#measuredAt = this.#o.clock.now();
+    return this.#measured;
   }
 
   #measure(): Promise<Measurement> {
