@@ -5,65 +5,40 @@ import { root } from "../harness/cluster.ts";
 import { type TestHost, TestHosts } from "../harness/hosts.ts";
 import type { LoadReport } from "../harness/load.ts";
 import { eventually, type Running } from "../harness/process.ts";
+import { parseWho, WHO_LABELS, WHO_PATH, whoDeployment } from "../harness/who.ts";
 import { ensureTestImages } from "../images/images.ts";
 
 const LIMIT = 240_000;
-const APP = { app: "web" };
 let hosts: TestHosts;
 
-/** Says who answers, and whom it sees; it ends at once when it is told to. */
-const WHO = String.raw`mkdir -p /tmp/www/cgi-bin && cd /tmp/www && printf '#!/bin/sh\nprintf "Content-type: text/plain\\r\\n\\r\\n$(hostname) $REMOTE_ADDR\\n"\n' >cgi-bin/who && chmod +x cgi-bin/who && { trap "kill %1; exit" TERM; httpd -f -p 8080 -h /tmp/www & wait; }`;
-
-const web = {
-  apiVersion: "apps/v1",
-  kind: "Deployment",
-  metadata: { name: "web" },
-  spec: {
-    replicas: 4,
-    selector: { matchLabels: APP },
-    template: {
-      metadata: { labels: APP },
-      spec: {
-        terminationGracePeriodSeconds: 10,
-        topologySpreadConstraints: [
-          {
-            maxSkew: 1,
-            topologyKey: "kubernetes.io/hostname",
-            whenUnsatisfiable: "ScheduleAnyway",
-            labelSelector: { matchLabels: APP },
-          },
-        ],
-        containers: [
-          {
-            name: "web",
-            image: "busybox:1.36",
-            command: ["sh", "-c", WHO],
-            ports: [{ name: "http", containerPort: 8080 }],
-            readinessProbe: { httpGet: { path: "/cgi-bin/who", port: "http" }, periodSeconds: 1 },
-          },
-        ],
-      },
+const SPREAD = {
+  topologySpreadConstraints: [
+    {
+      maxSkew: 1,
+      topologyKey: "kubernetes.io/hostname",
+      whenUnsatisfiable: "ScheduleAnyway",
+      labelSelector: { matchLabels: WHO_LABELS },
     },
-  },
+  ],
 };
 const service = (name: string, nodePort: number, spec: object = {}) => ({
   apiVersion: "v1",
   kind: "Service",
   metadata: { name },
-  spec: { type: "NodePort", selector: APP, ports: [{ port: 80, targetPort: "http", nodePort }], ...spec },
+  spec: { type: "NodePort", selector: WHO_LABELS, ports: [{ port: 80, targetPort: "http", nodePort }], ...spec },
 });
 const LOCAL = { type: "LoadBalancer", externalTrafficPolicy: "Local", healthCheckNodePort: 32100 };
 const BUDGET = {
   apiVersion: "policy/v1",
   kind: "PodDisruptionBudget",
   metadata: { name: "web" },
-  spec: { minAvailable: 2, selector: { matchLabels: APP } },
+  spec: { minAvailable: 2, selector: { matchLabels: WHO_LABELS } },
 };
 
 beforeAll(async () => {
   const { sandbox, busybox } = await ensureTestImages();
   hosts = await TestHosts.start({ links: [2], images: [sandbox, busybox] });
-  const items = [web, service("web", 30080), service("near", 30081, LOCAL), BUDGET];
+  const items = [whoDeployment(4, SPREAD), service("web", 30080), service("near", 30081, LOCAL), BUDGET];
   const list = { apiVersion: "v1", kind: "List", items };
   await hosts.first.kubectlOk(["apply", "-f", "-"], { input: JSON.stringify(list) });
   await k("rollout status deployment/web --timeout=90s");
@@ -85,8 +60,7 @@ async function ask(from: Pick<TestHost, "run">, url: string, count = 1): Promise
   const args = ["--input-type=module", "-e", ASK, url, String(count)];
   const { code, stdout, stderr } = await from.run(process.execPath, args, { deadline: 60_000 });
   if (code !== 0) throw new Error(stderr);
-  const lines = stdout.trim().split("\n");
-  return lines.map((line) => line.replace(/\[(::ffff:)?|\]/g, "").split(" "));
+  return stdout.trim().split("\n").map(parseWho);
 }
 
 const outside = { run: (...args: Parameters<TestHost["run"]>) => hosts.outsideRun(...args) };
@@ -111,7 +85,7 @@ describe("from every machine", () => {
   test("a ClusterIP reaches the Pods of all nodes", async () => {
     const ip = await k("get service web -o jsonpath={.spec.clusterIP}");
     for (const host of hosts.hosts) {
-      const answering = new Set((await ask(host, `http://${ip}/cgi-bin/who`, 60)).map(([pod]) => pod));
+      const answering = new Set((await ask(host, `http://${ip}${WHO_PATH}`, 60)).map(([pod]) => pod));
       expect(answering.size).toBe(4);
     }
   });
@@ -119,7 +93,7 @@ describe("from every machine", () => {
   test("node ports: of each node, from each node and from outside", async () => {
     for (const from of [...hosts.hosts, outside]) {
       for (const to of hosts.hosts) {
-        const answering = new Set((await ask(from, `http://${to.ip}:30080/cgi-bin/who`, 60)).map(([pod]) => pod));
+        const answering = new Set((await ask(from, `http://${to.ip}:30080${WHO_PATH}`, 60)).map(([pod]) => pod));
         expect(answering.size).toBe(4);
       }
     }
@@ -127,7 +101,7 @@ describe("from every machine", () => {
 
   test("externalTrafficPolicy Local: the node's own Pods, and they see who asks", async () => {
     for (const host of hosts.hosts) {
-      const seen = await ask(outside, `http://${host.ip}:30081/cgi-bin/who`, 20);
+      const seen = await ask(outside, `http://${host.ip}:30081${WHO_PATH}`, 20);
       expect(new Set(seen.map(([pod]) => pod))).toEqual(new Set(await pods(host.name)));
       expect([...new Set(seen.map(([, client]) => client))]).toEqual([hosts.outside.ip]);
     }
@@ -154,7 +128,7 @@ describe("no request fails", () => {
   test(
     "while all Pods are replaced",
     async () => {
-      const load = await startLoad((c, a) => hosts.outsideRunning(c, a), `http://${hosts.first.ip}:30080/cgi-bin/who`);
+      const load = await startLoad((c, a) => hosts.outsideRunning(c, a), `http://${hosts.first.ip}:30080${WHO_PATH}`);
       await k("rollout restart deployment/web");
       await k("rollout status deployment/web --timeout=90s");
       await eventually(
@@ -174,7 +148,7 @@ describe("no request fails", () => {
     async () => {
       const [, second] = hosts.hosts;
       if (!second) throw new Error("two hosts are needed");
-      const load = await startLoad((c, a) => hosts.outsideRunning(c, a), `http://${hosts.first.ip}:30080/cgi-bin/who`);
+      const load = await startLoad((c, a) => hosts.outsideRunning(c, a), `http://${hosts.first.ip}:30080${WHO_PATH}`);
       await k(`drain ${second.name} --ignore-daemonsets --delete-emptydir-data --timeout=100s`);
       expect(await pods(second.name)).toEqual([]);
       await k("rollout status deployment/web --timeout=90s");

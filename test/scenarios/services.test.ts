@@ -10,52 +10,24 @@ import type { DeepReadonly } from "../../pkg/util/types.ts";
 import { TestCluster } from "../harness/cluster.ts";
 import { Load } from "../harness/load.ts";
 import { eventually, runOk } from "../harness/process.ts";
+import { parseWho, WHO_LABELS, WHO_PATH, whoDeployment } from "../harness/who.ts";
 import { ensureTestImages } from "../images/images.ts";
 
 const LIMIT = 180_000;
 let cluster: TestCluster;
 
-/** Says who answers, and whom it sees. It ends at once when it is told to: nothing but the proxies spares its clients. */
-const WHO = String.raw`mkdir -p /tmp/www/cgi-bin && cd /tmp/www && printf '#!/bin/sh\nprintf "Content-type: text/plain\\r\\n\\r\\n$(hostname) $REMOTE_ADDR\\n"\n' >cgi-bin/who && chmod +x cgi-bin/who && { trap "kill %1; exit" TERM; httpd -f -p 8080 -h /tmp/www & wait; }`;
-
-const web = (replicas: number) => ({
-  apiVersion: "apps/v1",
-  kind: "Deployment",
-  metadata: { name: "web" },
-  spec: {
-    replicas,
-    selector: { matchLabels: { app: "web" } },
-    strategy: { rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
-    template: {
-      metadata: { labels: { app: "web" } },
-      spec: {
-        terminationGracePeriodSeconds: 10,
-        containers: [
-          {
-            name: "web",
-            image: "busybox:1.36",
-            command: ["sh", "-c", WHO],
-            ports: [{ name: "http", containerPort: 8080 }],
-            readinessProbe: { httpGet: { path: "/cgi-bin/who", port: "http" }, periodSeconds: 1 },
-          },
-        ],
-      },
-    },
-  },
-});
-
 const service = (name: string, spec: object) => ({
   apiVersion: "v1",
   kind: "Service",
   metadata: { name },
-  spec: { selector: { app: "web" }, ports: [{ name: "web", port: 8000, targetPort: "http" }], ...spec },
+  spec: { selector: WHO_LABELS, ports: [{ name: "web", port: 8000, targetPort: "http" }], ...spec },
 });
 
 beforeAll(async () => {
   await ensureTestImages();
   cluster = await TestCluster.start();
   await apply(
-    web(3),
+    whoDeployment(3),
     service("web", {}),
     service("open", { type: "LoadBalancer" }),
     service("sticky", { sessionAffinity: "ClientIP" }),
@@ -74,20 +46,14 @@ const apply = (...objects: readonly object[]) =>
 const get = (name: string): Promise<DeepReadonly<Service>> => cluster.client.resource(services, "default").get(name);
 const clusterIpOf = async (name: string) => (await get(name)).spec?.clusterIP ?? "";
 
-/** httpd writes an IPv4 address as `[::ffff:10.0.0.1]` or `[10.0.0.1]`. */
-const addressIn = (text: string) => text.replace(/^\[(::ffff:)?|\]$/g, "");
-
 /** One request on a connection of its own: who answered, and whom it saw. */
 function who(host: string, port: number): Promise<readonly [pod: string, client: string]> {
   return new Promise((resolve, reject) => {
-    const url = `http://${host}:${port}/cgi-bin/who`;
+    const url = `http://${host}:${port}${WHO_PATH}`;
     const call = request(url, { agent: false, signal: AbortSignal.timeout(5_000) }, (response) => {
       let body = "";
       response.setEncoding("utf8").on("data", (text: string) => (body += text));
-      response.once("end", () => {
-        const [pod = "", client = ""] = body.trim().split(" ");
-        resolve([pod, addressIn(client)]);
-      });
+      response.once("end", () => resolve(parseWho(body)));
     });
     call.once("error", reject);
     call.end();
@@ -180,9 +146,8 @@ describe("every door of a Service", () => {
     const answers = await cluster.kubectlOk(["exec", pod ?? "", "--", "sh", "-c", script], { deadline: 60_000 });
     const lines = answers.trim().split("\n");
     expect(lines).toHaveLength(30);
-    const seen = lines.map((line) => line.split(" "));
-    const clientsAt = (isOwn: boolean) =>
-      seen.filter(([name]) => (name === pod) === isOwn).map(([, client = ""]) => addressIn(client));
+    const seen = lines.map(parseWho);
+    const clientsAt = (isOwn: boolean) => seen.filter(([name]) => (name === pod) === isOwn).map(([, client]) => client);
     expect([...new Set(clientsAt(false))]).toEqual([ip]);
     // From itself to itself the answer must come back through the proxy.
     expect(clientsAt(true).length).toBeGreaterThan(0);
@@ -239,7 +204,7 @@ describe("every door of a Service", () => {
 
 describe("no request fails", () => {
   const loadOn = async (name: string, keepAlive = false) =>
-    new Load({ url: `http://${await clusterIpOf(name)}:8000/cgi-bin/who`, concurrency: 4, keepAlive });
+    new Load({ url: `http://${await clusterIpOf(name)}:8000${WHO_PATH}`, concurrency: 4, keepAlive });
 
   test(
     "while all Pods are replaced, though they end at once when they are told to",
