@@ -46,11 +46,9 @@ test("who writes a Template may do all that it does", async () => {
     subjects: [{ kind: "User", apiGroup: GROUP, name: "eve" }],
   });
   const grant = (n: number) =>
-    admin
-      .resource(roles, "default")
-      .patch("eve", "application/merge-patch+json", {
-        rules: [...rules, may(["create", "update"], "", "configmaps")].slice(0, n),
-      });
+    admin.resource(roles, "default").patch("eve", "application/merge-patch+json", {
+      rules: [...rules, may(["create", "update"], "", "configmaps")].slice(0, n),
+    });
   const refused = (what: string) =>
     `templates.mini-kube.io "t" is forbidden: user "eve" may not ${what} in namespace "default", as this Template would`;
   await grant(1);
