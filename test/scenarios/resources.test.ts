@@ -234,16 +234,32 @@ describe("what the node tells", () => {
 describe("metrics", () => {
   const raw = (path: string) => cluster.kubectlOk(["get", "--raw", path]);
   const agent = (page: string) => raw(`/api/v1/nodes/${cluster.nodeName}/proxy/${page}`);
+  /** What began a moment ago is not in the last look yet. */
+  const agentUntil = async (page: string, told: RegExp): Promise<string> => {
+    const signal = AbortSignal.timeout(20_000);
+    for (;;) {
+      const text = await agent(page);
+      if (told.test(text)) return text;
+      if (signal.aborted) throw new Error(`${page} does not tell ${String(told)}:\n${text}`);
+    }
+  };
 
   test(
     "of containers, under cAdvisor's names, through the API server",
     async () => {
       await create("busy", {
-        command: ["sh", "-c", "echo hello > /written; nc -lk -p 8080 -e cat"],
+        command: [
+          "sh",
+          "-c",
+          "echo hello > /written; ping $(ip route | sed -n 's/^default via \\([0-9.]*\\).*/\\1/p'); sleep 3600",
+        ],
         resources: { limits: { memory: "32Mi" } },
       });
       await cluster.untilPod("busy", ready);
-      const text = await agent("metrics/cadvisor");
+      const text = await agentUntil(
+        "metrics/cadvisor",
+        /^container_network_receive_bytes_total\{.*pod="busy".*\} [1-9]/m,
+      );
       const value = (name: string, labels: RegExp) => {
         const line = text
           .split("\n")
@@ -275,7 +291,7 @@ describe("metrics", () => {
       expect(await raw("/metrics")).toMatch(
         /^apiserver_request_total\{verb="GET",group="",version="v1",resource="nodes",subresource="proxy"|^apiserver_request_total\{verb="CONNECT",group="",version="v1",resource="nodes",subresource="proxy"/m,
       );
-      const summary = JSON.parse(await agent("stats/summary")) as Summary;
+      const summary = JSON.parse(await agentUntil("stats/summary", /"name":"probed"/)) as Summary;
       expect(summary.node.fs?.capacityBytes).toBeGreaterThan(0);
       expect(summary.pods.find((p) => p.podRef.name === "probed")?.network?.name).toBe("eth0");
       const stranger = await cluster.kubectl(["get", "--raw", "/metrics", "--as", "stranger"]);
