@@ -161,7 +161,7 @@ export function frame(podCidrs: readonly string[]): Pick<Ruleset, "chains"> {
         rules: [
           // The bridge's replies to 127.0.0.1 are let in (see localhost.ts); what others send there is not.
           'iifname != "lo" ip daddr 127.0.0.0/8 drop',
-          `${ADDRESS} @source-limited ${ADDRESS} . ip saddr != @source-allowed drop`,
+          `ct state new ${ADDRESS} @source-limited ${ADDRESS} . ip saddr != @source-allowed drop`,
         ],
       },
       "services-input": { hook: { type: "filter", at: "input", priority: "filter - 5" }, rules: [refuse] },

@@ -66,6 +66,8 @@ class Walker {
     for (;;) {
       let match;
       if (rest === "") return undefined;
+      // Every packet here is the first of its connection.
+      if (take(/^ct state new /)) continue;
       if (take(/^ip daddr != 127.0.0.0\/8 /)) {
         if (this.#p.to.startsWith("127.")) return undefined;
       } else if (take(/^ip daddr 127.0.0.0\/8 /)) {
