@@ -9,6 +9,7 @@ import type { Verb } from "../../pkg/runtime/fake.ts";
 import { RuntimeError } from "../../pkg/runtime/runtime.ts";
 import { type Random, seededRandom } from "../../pkg/util/clock.ts";
 import { isReady, type SimulatedNode, SimulatedCluster } from "../harness/simulated.ts";
+import { Dice } from "../harness/dice.ts";
 import { testSeeds } from "../harness/seeds.ts";
 
 const VERBS: readonly Verb[] = [
@@ -38,14 +39,14 @@ const STAY = { operator: "Exists", effect: "NoExecute" };
 
 class Chaos {
   readonly #c: SimulatedCluster;
-  readonly #random: Random;
+  readonly #dice: Dice;
   readonly #wanted = new Set<string>();
   readonly #deleted = new Set<string>();
   #created = 0;
 
   constructor(c: SimulatedCluster, random: Random) {
     this.#c = c;
-    this.#random = random;
+    this.#dice = new Dice(random);
   }
 
   async run(): Promise<void> {
@@ -53,24 +54,29 @@ class Chaos {
     const faults: readonly (() => void | Promise<void>)[] = [
       () =>
         this.#node().runtime.failNext(
-          this.#pick(VERBS),
+          this.#dice.pick(VERBS),
           new RuntimeError("RuntimeUnavailable", "away"),
-          1 + this.#upTo(3),
+          1 + this.#dice.upTo(3),
         ),
-      () => this.#node().runtime.failNext(this.#pick(VERBS), new RuntimeError("RuntimeError", "no"), 1 + this.#upTo(2)),
-      () => this.#node().runtime.delay(this.#pick(VERBS), this.#upTo(500)),
-      () => this.#node().runtime.delay(this.#pick(LIMITED), this.#chance(0.1) ? Infinity : 0),
-      () => this.#node().runtime.loseEvents(this.#chance(0.5)),
+      () =>
+        this.#node().runtime.failNext(
+          this.#dice.pick(VERBS),
+          new RuntimeError("RuntimeError", "no"),
+          1 + this.#dice.upTo(2),
+        ),
+      () => this.#node().runtime.delay(this.#dice.pick(VERBS), this.#dice.upTo(500)),
+      () => this.#node().runtime.delay(this.#dice.pick(LIMITED), this.#dice.chance(0.1) ? Infinity : 0),
+      () => this.#node().runtime.loseEvents(this.#dice.chance(0.5)),
       () => this.#breakSomething(this.#node()),
-      () => this.#wireFails(this.#pick([0, 0, 0.05, 0.3])),
+      () => this.#wireFails(this.#dice.pick([0, 0, 0.05, 0.3])),
       () => this.#restartAgent(this.#node()),
       () => this.#restartApiServer(),
       () => this.#create(),
       () => this.#delete(),
     ];
     for (let n = 0; n < ROUNDS; n++) {
-      await this.#pick(faults)();
-      await this.#c.clock.advance(this.#upTo(3_000));
+      await this.#dice.pick(faults)();
+      await this.#c.clock.advance(this.#dice.upTo(3_000));
     }
   }
 
@@ -125,19 +131,19 @@ class Chaos {
     const images = ["app", "pulled", "slow:2s"];
     const init = { name: "init", image: "app", imagePullPolicy: "IfNotPresent", command: ["sleep", "1"] };
     const containers = [
-      { image: this.#pick(images) },
-      { image: this.#pick(images), resources: { requests: { cpu: "100m" } } },
+      { image: this.#dice.pick(images) },
+      { image: this.#dice.pick(images), resources: { requests: { cpu: "100m" } } },
     ];
     if (!this.#c.wire.server) return;
-    const inits = this.#chance(0.4) ? { initContainers: [init] } : {};
+    const inits = this.#dice.chance(0.4) ? { initContainers: [init] } : {};
     await this.#c.create(name, containers, { ...inits, tolerations: [STAY] });
     this.#wanted.add(name);
   }
 
   async #delete(): Promise<void> {
     if (this.#wanted.size <= 3 || !this.#c.wire.server) return;
-    const name = this.#pick([...this.#wanted]);
-    await this.#c.delete(name, this.#pick([undefined, 0, 1, 30]));
+    const name = this.#dice.pick([...this.#wanted]);
+    await this.#c.delete(name, this.#dice.pick([undefined, 0, 1, 30]));
     this.#wanted.delete(name);
     this.#deleted.add(name);
   }
@@ -146,15 +152,15 @@ class Chaos {
   #breakSomething({ runtime }: SimulatedNode): void {
     const sandboxes = [...runtime.world.sandboxes.values()].map((s) => s.config.uid);
     if (sandboxes.length === 0) return;
-    const uid = this.#pick(sandboxes);
+    const uid = this.#dice.pick(sandboxes);
     const running = [...runtime.world.containers.values()].filter(
       (c) => c.config.podUid === uid && c.state === "running",
     );
     const [first] = running;
-    this.#pick([
+    this.#dice.pick([
       () => first?.exit(1),
       () => runtime.killSandbox(uid),
-      () => runtime.removeBehindBack(uid, this.#pick(["c0", "c1", "init"])),
+      () => runtime.removeBehindBack(uid, this.#dice.pick(["c0", "c1", "init"])),
       () => runtime.removeBehindBack(uid),
     ])();
   }
@@ -162,37 +168,25 @@ class Chaos {
   /** Refused before it is done, or done and the answer lost, or (of a write) too late; watches break as often. */
   #wireFails(share: number): void {
     this.#c.wire.fault = (call) => {
-      if (!this.#chance(call.verb === "watch" ? share / 5 : share)) return;
-      return this.#pick([unavailable, lateConflict, () => unavailable])(call);
+      if (!this.#dice.chance(call.verb === "watch" ? share / 5 : share)) return;
+      return this.#dice.pick([unavailable, lateConflict, () => unavailable])(call);
     };
   }
 
   async #restartAgent(node: SimulatedNode): Promise<void> {
     await node.kill();
-    await this.#c.clock.advance(this.#upTo(5_000));
+    await this.#c.clock.advance(this.#dice.upTo(5_000));
     node.start();
   }
 
   async #restartApiServer(): Promise<void> {
     await this.#c.stopApiServer();
-    await this.#c.clock.advance(this.#upTo(5_000));
+    await this.#c.clock.advance(this.#dice.upTo(5_000));
     await this.#c.startApiServer();
   }
 
   #node(): SimulatedNode {
-    return this.#pick([...this.#c.nodes.values()]);
-  }
-
-  #pick<T>(of: readonly T[]): T {
-    return of[this.#upTo(of.length)] as T;
-  }
-
-  #upTo(n: number): number {
-    return Math.floor(this.#random() * n);
-  }
-
-  #chance(share: number): boolean {
-    return this.#random() < share;
+    return this.#dice.pick([...this.#c.nodes.values()]);
   }
 }
 

@@ -15,6 +15,7 @@ import { ApiError, conflict } from "../../pkg/api/status.ts";
 import type { Call } from "../../pkg/client/transport.ts";
 import { type Random, seededRandom } from "../../pkg/util/clock.ts";
 import { isReady, SimulatedCluster } from "../harness/simulated.ts";
+import { Dice } from "../harness/dice.ts";
 import { testSeeds } from "../harness/seeds.ts";
 
 const ROUNDS = 40;
@@ -35,14 +36,14 @@ afterAll(() => rmSync(root, { recursive: true, force: true }));
 
 class Chaos {
   readonly #c: SimulatedCluster;
-  readonly #random: Random;
+  readonly #dice: Dice;
   /** Names of claims, each with a Pod of its own. */
   readonly wanted = new Set<string>();
   #made = 0;
 
   constructor(c: SimulatedCluster, random: Random) {
     this.#c = c;
-    this.#random = random;
+    this.#dice = new Dice(random);
   }
 
   async run(): Promise<void> {
@@ -54,9 +55,9 @@ class Chaos {
       () => this.#restart(),
     ];
     for (let n = 0; n < ROUNDS; n++) {
-      const move = moves[this.#upTo(moves.length)];
+      const move = moves[this.#dice.upTo(moves.length)];
       if (move) await move();
-      await this.#c.clock.advance(this.#upTo(2_000));
+      await this.#c.clock.advance(this.#dice.upTo(2_000));
     }
     this.#c.wire.fault = () => {};
   }
@@ -73,23 +74,23 @@ class Chaos {
 
   /** Claim and Pod in any order: the finalizer keeps what is in use. */
   async #remove(): Promise<void> {
-    const [name] = [...this.wanted].slice(this.#upTo(this.wanted.size || 1));
+    const [name] = [...this.wanted].slice(this.#dice.upTo(this.wanted.size || 1));
     if (name === undefined) return;
     this.wanted.delete(name);
     const both = [
-      () => this.#c.delete(name, this.#upTo(2) * 5),
+      () => this.#c.delete(name, this.#dice.upTo(2) * 5),
       () => this.#c.client.resource(persistentVolumeClaims, "default").delete(name),
     ];
-    if (this.#random() < 0.5) both.reverse();
+    if (this.#dice.random() < 0.5) both.reverse();
     for (const remove of both) await remove();
   }
 
   /** Refused, lost after it was done, or too late. */
   #wire(): void {
-    const share = [0, 0.05, 0.2][this.#upTo(3)] ?? 0;
+    const share = [0, 0.05, 0.2][this.#dice.upTo(3)] ?? 0;
     this.#c.wire.fault = (call: Call) => {
-      if (this.#random() >= (call.verb === "watch" ? share / 5 : share)) return;
-      if (this.#random() < 0.3) {
+      if (this.#dice.random() >= (call.verb === "watch" ? share / 5 : share)) return;
+      if (this.#dice.random() < 0.3) {
         return () => {
           throw new ApiError("ServiceUnavailable", "the answer is lost");
         };
@@ -101,12 +102,8 @@ class Chaos {
 
   async #restart(): Promise<void> {
     await this.#c.stopApiServer();
-    await this.#c.clock.advance(this.#upTo(3_000));
+    await this.#c.clock.advance(this.#dice.upTo(3_000));
     await this.#c.startApiServer();
-  }
-
-  #upTo(n: number): number {
-    return Math.floor(this.#random() * n);
   }
 }
 

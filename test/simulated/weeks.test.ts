@@ -27,6 +27,7 @@ import { ApiError, conflict } from "../../pkg/api/status.ts";
 import type { Call } from "../../pkg/client/transport.ts";
 import { type Random, seededRandom } from "../../pkg/util/clock.ts";
 import type { DeepReadonly } from "../../pkg/util/types.ts";
+import { Dice } from "../harness/dice.ts";
 import { testSeeds } from "../harness/seeds.ts";
 import { isReady, type SimulatedNode, SimulatedCluster } from "../harness/simulated.ts";
 
@@ -73,7 +74,7 @@ const NIGHTLY: CronJob = {
 
 class Life {
   readonly #c: SimulatedCluster;
-  readonly #random: Random;
+  readonly #dice: Dice;
   readonly #broken: string[] = [];
   /** Of the Jobs that users started: the Pods that were seen to succeed, by Job. */
   readonly #succeeded = new Map<string, Set<string>>();
@@ -85,7 +86,7 @@ class Life {
 
   constructor(c: SimulatedCluster, random: Random) {
     this.#c = c;
-    this.#random = random;
+    this.#dice = new Dice(random);
   }
 
   get broken(): readonly string[] {
@@ -108,10 +109,10 @@ class Life {
 
   /** Some trouble, then a calm in which all must come right; what is not right at the day's end. */
   async day(): Promise<readonly string[]> {
-    for (let n = 3 + this.#upTo(6); n > 0; n--) {
-      await this.#pick(this.#changes)();
-      await this.#pick(this.#faults)();
-      await this.#c.clock.advance(this.#upTo(300_000));
+    for (let n = 3 + this.#dice.upTo(6); n > 0; n--) {
+      await this.#dice.pick(this.#changes)();
+      await this.#dice.pick(this.#faults)();
+      await this.#c.clock.advance(this.#dice.upTo(300_000));
       this.#noOrdinalTwice();
     }
     await this.#heal();
@@ -126,9 +127,9 @@ class Life {
   readonly #changes: readonly (() => Promise<unknown>)[] = [
     () => this.#patch(deployments, "web", { template: template("web", this.#version()) }),
     () => this.#patch(deployments, "web", { template: template("web", this.#version(), { image: "missing:1" }) }),
-    () => this.#scaleWeb(1 + this.#upTo(8)),
-    () => this.#patch(deployments, "web", { paused: this.#chance(0.5) }),
-    () => this.#patch(statefulSets, "db", { replicas: 1 + this.#upTo(4) }),
+    () => this.#scaleWeb(1 + this.#dice.upTo(8)),
+    () => this.#patch(deployments, "web", { paused: this.#dice.chance(0.5) }),
+    () => this.#patch(statefulSets, "db", { replicas: 1 + this.#dice.upTo(4) }),
     () => this.#patch(statefulSets, "db", { template: template("db", this.#version()) }),
     () => this.#patch(daemonSets, "logs", { template: template("logs", this.#version()) }),
     () => this.#startJob(),
@@ -136,12 +137,12 @@ class Life {
   ];
 
   readonly #faults: readonly (() => unknown)[] = [
-    () => this.#wireFails(this.#pick([0, 0.05, 0.2])),
+    () => this.#wireFails(this.#dice.pick([0, 0.05, 0.2])),
     () => this.#dieOne(this.#node()),
-    () => this.#node().runtime.loseEvents(this.#chance(0.5)),
-    () => this.#restart(this.#node(), this.#upTo(120_000)),
+    () => this.#node().runtime.loseEvents(this.#dice.chance(0.5)),
+    () => this.#restart(this.#node(), this.#dice.upTo(120_000)),
     // So long that its Pods are given up.
-    () => this.#restart(this.#node(), this.#pick([0, HOUR])),
+    () => this.#restart(this.#node(), this.#dice.pick([0, HOUR])),
     () => this.#restartApiServer(),
   ];
 
@@ -253,10 +254,10 @@ class Life {
   }
 
   async #startJob(): Promise<void> {
-    const completions = 1 + this.#upTo(5);
+    const completions = 1 + this.#dice.upTo(5);
     const spec = {
       completions,
-      parallelism: 1 + this.#upTo(3),
+      parallelism: 1 + this.#dice.upTo(3),
       backoffLimit: 1_000,
       ttlSecondsAfterFinished: 3 * 86_400,
     };
@@ -268,12 +269,12 @@ class Life {
 
   async #deleteSomePod(): Promise<void> {
     const { items } = await this.#api(pods).list();
-    if (items.length > 0) await this.#api(pods).delete(nameOf(this.#pick(items)));
+    if (items.length > 0) await this.#api(pods).delete(nameOf(this.#dice.pick(items)));
   }
 
   #dieOne({ runtime }: SimulatedNode): void {
     const running = [...runtime.world.containers.values()].filter((c) => c.state === "running");
-    if (running.length > 0) this.#pick(running).exit(1);
+    if (running.length > 0) this.#dice.pick(running).exit(1);
   }
 
   async #restart(node: SimulatedNode, awayMs: number): Promise<void> {
@@ -284,15 +285,15 @@ class Life {
 
   async #restartApiServer(): Promise<void> {
     await this.#c.stopApiServer();
-    await this.#c.clock.advance(this.#upTo(30_000));
+    await this.#c.clock.advance(this.#dice.upTo(30_000));
     await this.#c.startApiServer();
   }
 
   /** Refused before it is done, or done and the answer lost, or in conflict. */
   #wireFails(share: number): void {
     this.#c.wire.fault = (call: Call) => {
-      if (!this.#chance(call.verb === "watch" ? share / 10 : share)) return;
-      if (this.#chance(0.4)) return unavailable;
+      if (!this.#dice.chance(call.verb === "watch" ? share / 10 : share)) return;
+      if (this.#dice.chance(0.4)) return unavailable;
       if (call.verb === "update") throw conflict({ group: call.group, resource: call.resource }, call.name ?? "");
       unavailable();
     };
@@ -317,19 +318,7 @@ class Life {
   }
 
   #node(): SimulatedNode {
-    return this.#pick([...this.#c.nodes.values()]);
-  }
-
-  #pick<T>(of: readonly T[]): T {
-    return of[this.#upTo(of.length)] as T;
-  }
-
-  #upTo(n: number): number {
-    return Math.floor(this.#random() * n);
-  }
-
-  #chance(share: number): boolean {
-    return this.#random() < share;
+    return this.#dice.pick([...this.#c.nodes.values()]);
   }
 }
 
