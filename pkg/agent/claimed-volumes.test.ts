@@ -80,7 +80,7 @@ test("a claim is its volume's directory; a Pod that goes leaves what is in it", 
 test("one that we make is made by the first Pod, for any user to write to", async () => {
   const path = join(root, "volumes", "pv");
   await using h = harness();
-  const annotations = { "pv.kubernetes.io/provisioned-by": "mini-kube.dev/hostpath" };
+  const annotations = { "pv.kubernetes.io/provisioned-by": "mini-kube.io/hostpath" };
   put(h, { spec: { hostPath: { path, type: "DirectoryOrCreate" } }, annotations });
   h.create("web", mounts({ subPath: "a/b" }), { volumes });
   h.start();
@@ -175,12 +175,12 @@ describe("a subPath", () => {
 });
 
 describe("a volume whose time is over", () => {
-  const annotations = { "pv.kubernetes.io/provisioned-by": "mini-kube.dev/hostpath" };
+  const annotations = { "pv.kubernetes.io/provisioned-by": "mini-kube.io/hostpath" };
   const volume = (name: string, path: string, spec: object, phase = "Released") =>
     ({
       apiVersion: "v1",
       kind: "PersistentVolume",
-      metadata: { name, uid: `${name}-uid`, annotations, labels: { "mini-kube.dev/node": NODE } },
+      metadata: { name, uid: `${name}-uid`, annotations, labels: { "mini-kube.io/node": NODE } },
       spec: { hostPath: { path }, persistentVolumeReclaimPolicy: "Delete", ...spec },
       status: { phase },
     }) as never;

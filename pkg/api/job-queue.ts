@@ -5,7 +5,7 @@ import { condition } from "./pod.ts";
 import type { ApiObject } from "./object.ts";
 
 /** Names the queue: a label or an annotation of a Job, or an annotation of a namespace for all Jobs born in it. */
-export const QUEUE = "mini-kube.dev/queue";
+export const QUEUE = "mini-kube.io/queue";
 /** The condition of a Job that waits, or has waited. */
 export const QUEUED = "Queued";
 

@@ -20,11 +20,11 @@ export const PROVISIONED_BY = "pv.kubernetes.io/provisioned-by";
 export const SELECTED_NODE = "volume.kubernetes.io/selected-node";
 
 /** Makes volumes as directories on the nodes. */
-export const HOSTPATH_PROVISIONER = "mini-kube.dev/hostpath";
+export const HOSTPATH_PROVISIONER = "mini-kube.io/hostpath";
 /** Annotation of a Node: below which directory its volumes are made. */
-export const VOLUMES_DIRECTORY = "mini-kube.dev/volumes-directory";
+export const VOLUMES_DIRECTORY = "mini-kube.io/volumes-directory";
 /** Label of a volume that was made so: the node that has it, and that removes it. */
-export const VOLUME_NODE = "mini-kube.dev/node";
+export const VOLUME_NODE = "mini-kube.io/node";
 
 export interface PodClaim {
   /** The volume's name within the Pod. */

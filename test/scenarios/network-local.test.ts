@@ -59,7 +59,7 @@ test(
       expect((await eventually(ping, (r) => r.code === 0)).stdout).toContain(" 0% packet loss");
     }
     expect(await first.kubectlOk(["get", "node", "node-1", "-o", "yaml"])).toContain(
-      `mini-kube.dev/peers: '{"node-2":"host"}'`,
+      `mini-kube.io/peers: '{"node-2":"host"}'`,
     );
   },
   LIMIT,

@@ -74,7 +74,7 @@ describe("a claim of the default class", () => {
       const table = await cluster.kubectlOk(["get", "pvc,pv,sc"]);
       expect(table).toMatch(/persistentvolumeclaim\/data +Bound +pvc-\S+ +100Mi +RWO +standard/);
       expect(table).toMatch(/persistentvolume\/pvc-\S+ +100Mi +RWO +Delete +Bound +default\/data +standard/);
-      expect(table).toMatch(/standard \(default\) +mini-kube.dev\/hostpath +Delete +WaitForFirstConsumer +true/);
+      expect(table).toMatch(/standard \(default\) +mini-kube.io\/hostpath +Delete +WaitForFirstConsumer +true/);
 
       // Somebody still refers to it: it stays until they are gone.
       await cluster.kubectlOk(["delete", "pvc", "data", "--wait=false"]);

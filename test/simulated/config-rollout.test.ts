@@ -9,7 +9,7 @@ import { secrets } from "../../pkg/api/kinds/core/secret.ts";
 import { SimulatedCluster } from "../harness/simulated.ts";
 
 const MERGE = "application/merge-patch+json";
-const annotations = { "mini-kube.dev/rollout-on-config-change": "true" };
+const annotations = { "mini-kube.io/rollout-on-config-change": "true" };
 const labels = (app: string) => ({ app });
 
 function template(app: string): PodTemplateSpec {
@@ -89,7 +89,7 @@ test("an undo is not undone", async () => {
   await c.until(async () => (await revision()) === "2");
   // As kubectl does: the template of the older ReplicaSet, and the annotations that it has.
   const { metadata } = await api.get("web");
-  const { "mini-kube.dev/config-seen": _, ...kept } = metadata.annotations ?? {};
+  const { "mini-kube.io/config-seen": _, ...kept } = metadata.annotations ?? {};
   await api.patch("web", "application/json-patch+json", [
     { op: "replace", path: "/spec/template", value: template("web") },
     { op: "replace", path: "/metadata/annotations", value: kept },

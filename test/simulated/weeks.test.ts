@@ -78,6 +78,8 @@ class Life {
   readonly #broken: string[] = [];
   /** Of the Jobs that users started: the Pods that were seen to succeed, by Job. */
   readonly #succeeded = new Map<string, Set<string>>();
+  /** Jobs that ran while there was no API server to watch: some of their Pods may have come and gone unseen. */
+  readonly #unseen = new Set<string>();
   readonly #stop = new AbortController();
   /** The most that the web may have been asked for since its last roll-out ended. */
   #most = WEB.spec?.replicas ?? 0;
@@ -178,10 +180,20 @@ class Life {
     const mine = items.filter((j) => nameOf(j).startsWith("job-"));
     const runs = items.filter((j) => nameOf(j).startsWith("nightly-"));
     const complete = (j: DeepReadonly<Job>) => condition(j.status?.conditions, "Complete")?.status === "True";
-    const counted = (j: DeepReadonly<Job>) =>
-      j.status?.succeeded === j.spec?.completions && this.#succeeded.get(nameOf(j))?.size === j.status?.succeeded;
+    const counted = (j: DeepReadonly<Job>) => {
+      const seen = this.#succeeded.get(nameOf(j))?.size ?? 0;
+      const { succeeded = 0, failed = 0 } = j.status ?? {};
+      // One that was to go counts as failed at once, and may end well yet.
+      const once = (this.#unseen.has(nameOf(j)) || seen >= succeeded) && seen <= succeeded + failed;
+      return succeeded === j.spec?.completions && once;
+    };
     return [
-      ...mine.filter((j) => !complete(j) || !counted(j)).map((j) => `${nameOf(j)} ${JSON.stringify(j.status)}`),
+      ...mine
+        .filter((j) => !complete(j) || !counted(j))
+        .map(
+          (j) =>
+            `${nameOf(j)} of ${j.spec?.completions} (${this.#succeeded.get(nameOf(j))?.size} seen) ${JSON.stringify(j.status)}`,
+        ),
       ...runs.filter((j) => !complete(j)).map((j) => `${nameOf(j)} does not end`),
       ...(runs.length > 2 ? [`${runs.length} runs are kept`] : []),
     ];
@@ -285,6 +297,7 @@ class Life {
 
   async #restartApiServer(): Promise<void> {
     await this.#c.stopApiServer();
+    for (let n = 0; n < this.#jobs; n++) this.#unseen.add(`job-${n}`);
     await this.#c.clock.advance(this.#dice.upTo(30_000));
     await this.#c.startApiServer();
   }

@@ -51,8 +51,8 @@ const view = viewOf(
   ],
   [persistentVolumes, { metadata: { name: "pv" }, spec: { claimRef: { namespace: "a", name: "data" } } } as never],
   [persistentVolumes, { metadata: { name: "free" }, spec: {} } as never],
-  [persistentVolumes, { metadata: { name: "here", labels: { "mini-kube.dev/node": "n1" } }, spec: {} } as never],
-  [persistentVolumes, { metadata: { name: "there", labels: { "mini-kube.dev/node": "n2" } }, spec: {} } as never],
+  [persistentVolumes, { metadata: { name: "here", labels: { "mini-kube.io/node": "n1" } }, spec: {} } as never],
+  [persistentVolumes, { metadata: { name: "there", labels: { "mini-kube.io/node": "n2" } }, spec: {} } as never],
 );
 
 const ONLY_OWN_VOLUMES = "can only list/watch volumes that are on the node itself, by label";
@@ -83,9 +83,9 @@ const cases: readonly [string, true | string][] = [
   ["delete persistentvolumes gone", "can only delete volumes that are on the node itself"],
   ["update persistentvolumes here", ONLY_OWN_VOLUMES],
   ["list persistentvolumes ", ONLY_OWN_VOLUMES],
-  ["watch persistentvolumes #mini-kube.dev/node=n1", true],
-  ["list persistentvolumes #mini-kube.dev/node=n2", ONLY_OWN_VOLUMES],
-  ["list persistentvolumes #mini-kube.dev/node", ONLY_OWN_VOLUMES],
+  ["watch persistentvolumes #mini-kube.io/node=n1", true],
+  ["list persistentvolumes #mini-kube.io/node=n2", ONLY_OWN_VOLUMES],
+  ["list persistentvolumes #mini-kube.io/node", ONLY_OWN_VOLUMES],
   ["create serviceaccounts/token a/bot", true],
   ["get serviceaccounts a/bot", true],
   ["create serviceaccounts/token a/default", NONE],

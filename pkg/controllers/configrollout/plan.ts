@@ -5,11 +5,11 @@ import type { DeepReadonly } from "../../util/types.ts";
 import { hashOf } from "../workload/hash.ts";
 
 /** On a Deployment, StatefulSet or DaemonSet: "true" asks for all this. */
-export const ROLLOUT_ON_CONFIG_CHANGE = "mini-kube.dev/rollout-on-config-change";
+export const ROLLOUT_ON_CONFIG_CHANGE = "mini-kube.io/rollout-on-config-change";
 /** On the same: what was there when it was last looked at, as JSON of {@link Seen}. */
-export const SEEN = "mini-kube.dev/config-seen";
+export const SEEN = "mini-kube.io/config-seen";
 /** On its Pod template: a new value is a new template. */
-export const CONFIG_HASH = "mini-kube.dev/config-hash";
+export const CONFIG_HASH = "mini-kube.io/config-hash";
 
 export interface Workload extends ApiObject {
   spec?: { template?: PodTemplateSpec };

@@ -54,7 +54,7 @@ describe("planLoadBalancers", () => {
     ["no node", [service("a", { has: BOTH })], { nodes: [] }, { a: [] }],
     ["one it asks for", [service("a", { spec: { loadBalancerIP: "192.168.1.2" } })], {}, { a: ["192.168.1.2"] }],
     ["somebody else's class", [service("a", { spec: { loadBalancerClass: "example.com/lb" } })], {}, {}],
-    ["our class by name", [service("a", { spec: { loadBalancerClass: "mini-kube.dev/node" } })], {}, { a: BOTH }],
+    ["our class by name", [service("a", { spec: { loadBalancerClass: "mini-kube.io/node" } })], {}, { a: BOTH }],
     ["no balancer any more", [service("a", { spec: { type: "ClusterIP" }, has: BOTH })], {}, { a: [] }],
     [
       "L1, L2: the older has the port",

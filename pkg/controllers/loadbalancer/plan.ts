@@ -13,7 +13,7 @@ import type { DeepReadonly } from "../../util/types.ts";
 type ReadonlyService = DeepReadonly<Service>;
 
 /** What is ours among the classes; and whatever names none. */
-export const LOAD_BALANCER_CLASS = "mini-kube.dev/node";
+export const LOAD_BALANCER_CLASS = "mini-kube.io/node";
 const EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers";
 
 export interface LoadBalancerPlan {

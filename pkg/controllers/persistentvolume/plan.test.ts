@@ -48,7 +48,7 @@ const refTo = (c: PersistentVolumeClaim, uid = c.metadata.uid) => ({
 });
 const waiting: StorageClass = {
   metadata: { name: "standard" },
-  provisioner: "mini-kube.dev/hostpath",
+  provisioner: "mini-kube.io/hostpath",
   volumeBindingMode: "WaitForFirstConsumer",
 };
 const external: StorageClass = { metadata: { name: "cloud" }, provisioner: "acme.com/disk" };
@@ -56,7 +56,7 @@ const node: Node = {
   metadata: {
     name: "n1",
     labels: { "kubernetes.io/hostname": "n1" },
-    annotations: { "mini-kube.dev/volumes-directory": "/v" },
+    annotations: { "mini-kube.io/volumes-directory": "/v" },
   },
 };
 
@@ -196,7 +196,7 @@ describe("a volume made on a node", () => {
     w.settle();
     expect(w.volumes()).toMatchObject([
       {
-        metadata: { name: "pvc-uid-c", labels: { "mini-kube.dev/node": "n1" } },
+        metadata: { name: "pvc-uid-c", labels: { "mini-kube.io/node": "n1" } },
         spec: {
           hostPath: { path: "/v/pvc-uid-c", type: "DirectoryOrCreate" },
           capacity: { storage: "1Gi" },

@@ -12,9 +12,9 @@ import { type Ipv4Cidr, networkOf, parseIpv4, parseIpv4Cidr } from "../../util/i
 import type { DeepReadonly } from "../../util/types.ts";
 
 /** On a Node: where other machines reach it, with the size of its link's network. `192.168.1.10/24` */
-export const ADDRESS_ANNOTATION = "mini-kube.dev/address";
+export const ADDRESS_ANNOTATION = "mini-kube.io/address";
 /** On a Node: how it reaches the Pods of the others. `{"node-2":"route"}` */
-export const PEERS_ANNOTATION = "mini-kube.dev/peers";
+export const PEERS_ANNOTATION = "mini-kube.io/peers";
 
 export type Way = "host" | "route" | "vxlan" | "none";
 
