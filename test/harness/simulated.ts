@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type AgentOptions, runAgent } from "../../pkg/agent/agent.ts";
+import { evictionSettings } from "../../pkg/agent/eviction/thresholds.ts";
 import { Stats } from "../../pkg/agent/stats.ts";
 import type { User } from "../../pkg/apiserver/handler.ts";
 import { ApiServer } from "../../pkg/apiserver/server.ts";
@@ -184,6 +185,7 @@ export class SimulatedCluster implements AsyncDisposable {
 
   addNode(name: string, spec: NodeSpec = {}): SimulatedNode {
     const { cpus = 4, ...more } = spec;
+    const { heartbeatMs } = this.#nodeDefaults;
     const n = this.nodes.size;
     const runtime = new FakeRuntime({
       clock: this.clock,
@@ -201,6 +203,7 @@ export class SimulatedCluster implements AsyncDisposable {
       dataDir: join(this.#disks, name),
       measure: () => Promise.resolve(MACHINE),
       ...this.#nodeDefaults,
+      ...(heartbeatMs !== undefined && { eviction: { ...evictionSettings(), lookMs: heartbeatMs } }),
       ...more,
     };
     const node = new SimulatedNode(name, runtime, this.clock, (signal) => runAgent(agent, signal));

@@ -66,9 +66,9 @@ export class EvictionManager {
 
   /** `then`: after each look. */
   async run(signal: AbortSignal, then: () => void = () => {}): Promise<void> {
-    const { clock, log } = this.#o;
+    const { clock, log, settings } = this.#o;
     while (!signal.aborted) {
-      await clock.sleep(LOOK_MS, signal).catch(() => {}); // an abort; the loop sees it
+      await clock.sleep(settings.lookMs ?? LOOK_MS, signal).catch(() => {}); // an abort; the loop sees it
       if (signal.aborted) return;
       await this.look(signal).catch((error: unknown) => {
         if (!signal.aborted) log.warn({ err: error }, "cannot tell how the node is; next time again");

@@ -33,6 +33,8 @@ export interface EvictionSettings {
   readonly transitionMs: number;
   /** At most, where a soft threshold was crossed. */
   readonly maxPodGraceSeconds: number;
+  /** Between two looks. Default: 10 s, the kubelet's. */
+  readonly lookMs?: number;
 }
 
 /** As flags: `memory.available<100Mi,nodefs.available<10%`. */
