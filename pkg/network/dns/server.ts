@@ -24,6 +24,7 @@ const MAX_CONNECTIONS = 256;
 /** Questions of one connection that wait for an answer; then it is not read on. */
 const MAX_PIPELINED = 16;
 const IDLE_MS = 10_000;
+const ANY_PORT_ATTEMPTS = 10;
 const RECEIVE_BUFFER = 4 * 1024 * 1024;
 
 /**
@@ -48,13 +49,16 @@ export class DnsServer implements AsyncDisposable {
 
   /** Rejects when the address cannot be had; then nothing is left open. */
   static async listen(o: DnsServerOptions): Promise<DnsServer> {
-    const server = new DnsServer(o);
-    try {
-      await server.#listen();
-      return server;
-    } catch (error) {
-      await server[Symbol.asyncDispose]();
-      throw error;
+    for (let attempt = 1; ; attempt++) {
+      const server = new DnsServer(o);
+      try {
+        await server.#listen();
+        return server;
+      } catch (error) {
+        await server[Symbol.asyncDispose]();
+        // Any port, but what is free for UDP may be taken for TCP.
+        if (o.port !== 0 || attempt === ANY_PORT_ATTEMPTS) throw error;
+      }
     }
   }
 
