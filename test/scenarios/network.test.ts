@@ -74,7 +74,7 @@ describe("Pods of three machines", () => {
   test("each node has a share of the addresses and says how it reaches the others", async () => {
     const cidrs = await Promise.all([1, 2, 3].map((n) => jsonpath(`node node-${n}`, "{.spec.podCIDR}")));
     expect(new Set(cidrs)).toEqual(new Set(["10.244.0.0/24", "10.244.1.0/24", "10.244.2.0/24"]));
-    const peers = (n: number) => jsonpath(`node node-${n}`, "{.metadata.annotations.mini-kube\\.dev/peers}");
+    const peers = (n: number) => jsonpath(`node node-${n}`, "{.metadata.annotations.mini-kube\\.io/peers}");
     const known = await eventually(
       () => Promise.all([1, 2, 3].map(peers)),
       (all) => all.every((text) => text.split(",").length === 2),
