@@ -52,10 +52,22 @@ export class FakeClock implements Clock {
   async advanceUntil(done: () => boolean | Promise<boolean>, limitMs = 60_000, stepMs = 50): Promise<void> {
     const start = this.#now;
     await settle();
-    while (!(await done())) {
+    while (!(await this.#answered(done(), stepMs))) {
       if (this.#now - start >= limitMs) throw new Error(`condition not met after ${limitMs} ms of fake time`);
       await this.advance(stepMs);
     }
+  }
+
+  /** What is asked may itself wait for time to pass: it does, once nothing else goes on. */
+  async #answered(answer: boolean | Promise<boolean>, stepMs: number): Promise<boolean> {
+    if (typeof answer === "boolean") return answer;
+    let open = true;
+    const settled = answer.finally(() => (open = false));
+    while (open) {
+      await Promise.race([settled, settle(PATIENT_ROUNDS)]);
+      if (open) await this.advance(stepMs);
+    }
+    return settled;
   }
 
   #next(end: number) {
@@ -66,6 +78,9 @@ export class FakeClock implements Clock {
     return best;
   }
 }
+
+/** More than any hand-over needs. */
+const PATIENT_ROUNDS = 2_000;
 
 /** Lets queued promise reactions and immediates run. Ten rounds cover every hand-over between our components. */
 export async function settle(rounds = 10): Promise<void> {
