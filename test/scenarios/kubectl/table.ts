@@ -68,7 +68,7 @@ export const GET: readonly Step[] = [
     "get cj tick",
     /^NAME\s+SCHEDULE\s+(TIMEZONE\s+)?SUSPEND\s+ACTIVE\s+LAST SCHEDULE\s+AGE\ntick\s+0 0 1 1 \*\s+(<none>\s+)?False\s+0\s+<none>/,
   ],
-  ["get ing ing", /^NAME\s+CLASS\s+HOSTS\s+ADDRESS\s+PORTS\s+AGE\ning\s+<none>\s+shop.example\s+80\s+/],
+  ["get ing ing", /^NAME\s+CLASS\s+HOSTS\s+ADDRESS\s+PORTS\s+AGE\ning\s+mini-kube\s+shop.example\s+(\S+\s+)?80\s+/],
   ["get pdb pdb", /^NAME\s+MIN AVAILABLE\s+MAX UNAVAILABLE\s+ALLOWED DISRUPTIONS\s+AGE\npdb\s+1\s+N\/A\s+\d\s+/],
   [
     "get hpa web",
