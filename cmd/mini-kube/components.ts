@@ -151,12 +151,19 @@ export function openRuntime(clusterId: string, nodeName: string, env: NodeJS.Pro
 /** The name of the Pods' network on this node, and of its bridge. */
 export const podBridge = (clusterId: string) => clusterNames(clusterId).bridge;
 
-/** Containers and networks; the number of Pods that were there. */
+/**
+ * Containers, networks and rules; the number of Pods that were there. What cannot be removed keeps nothing else from
+ * being removed; then it rejects.
+ */
 export async function removeAll(runtime: ContainerRuntime, clusterId: string): Promise<number> {
-  const count = await removePods(runtime);
-  await runtime.removeNetwork(podBridge(clusterId), AbortSignal.timeout(REMOVE_DEADLINE_MS));
-  await removeNetwork(clusterId, AbortSignal.timeout(REMOVE_DEADLINE_MS)).catch(() => {}); // no nft, no table
-  return count;
+  const signal = () => AbortSignal.timeout(REMOVE_DEADLINE_MS);
+  const [pods] = await Promise.allSettled([removePods(runtime)]);
+  // Sandboxes are in it, so after them; those that are left it takes with it.
+  const [bridge] = await Promise.allSettled([runtime.removeNetwork(podBridge(clusterId), signal())]);
+  await removeNetwork(clusterId, signal());
+  if (bridge.status === "rejected") throw bridge.reason;
+  if (pods.status === "rejected") throw pods.reason;
+  return pods.value;
 }
 
 /** Stops and removes every container of the cluster; the number of Pods that were there. */

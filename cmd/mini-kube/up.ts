@@ -176,8 +176,8 @@ export interface DownOptions {
 export async function down(o: DownOptions): Promise<void> {
   const home = openHome(o);
   const stopped = await askStop(home, { containers: "remove" }, STOP_DEADLINE_MS);
-  // After a kill -9 nobody answers, but the containers still run.
-  const left = stopped ? 0 : await removeLeftovers(home, o.env);
+  // After a kill -9 nobody answers, but the containers still run; and what the cluster could not remove is tried again.
+  const left = await removeLeftovers(home, o.env);
   o.say(stopped ? "mini-kube stopped; its containers are gone" : "mini-kube was not running");
   if (left > 0) o.say(`removed the containers of ${left} Pod${left === 1 ? "" : "s"} left behind by an earlier run`);
   if (!o.purge) {
@@ -190,13 +190,17 @@ export async function down(o: DownOptions): Promise<void> {
 }
 
 async function removeLeftovers(home: Home, env: NodeJS.ProcessEnv): Promise<number> {
-  const { removeAll, openRuntime } = await import("./components.ts");
+  const [{ removeAll, openRuntime }, { RuntimeError }] = await Promise.all([
+    import("./components.ts"),
+    import("../../pkg/runtime/runtime.ts"),
+  ]);
   try {
     const id = clusterId(home);
     return await removeAll(openRuntime(id, "", env), id);
-  } catch {
+  } catch (error) {
     // No Docker, no containers that could run.
-    return 0;
+    if (error instanceof RuntimeError && error.reason === "RuntimeUnavailable") return 0;
+    throw new Error(`something is left behind; run mini-kube down again: ${String(error)}`, { cause: error });
   }
 }
 

@@ -168,10 +168,16 @@ export class TestCluster {
 
   /** Ids of this cluster's containers, by `docker ps` filters. */
   async containers(...filters: string[]): Promise<string[]> {
-    const id = readFileSync(join(this.home, "cluster-id"), "utf8").trim();
-    const wanted = [`label=io.mini-kube.cluster=${id}`, ...filters].flatMap((f) => ["--filter", f]);
-    const out = await runOk("docker", ["ps", "-aq", "--no-trunc", ...wanted], { env: this.env });
-    return out.split("\n").filter((line) => line !== "");
+    const wanted = [this.#label, ...filters].flatMap((f) => ["--filter", f]);
+    return lines(await runOk("docker", ["ps", "-aq", "--no-trunc", ...wanted], { env: this.env }));
+  }
+
+  get #id(): string {
+    return readFileSync(join(this.home, "cluster-id"), "utf8").trim();
+  }
+
+  get #label(): string {
+    return `label=io.mini-kube.cluster=${this.#id}`;
   }
 
   /** As a power cut would: the containers go on, the process does not. */
@@ -186,15 +192,29 @@ export class TestCluster {
     return this.#process?.exited;
   }
 
+  /** Takes all of it away; rejects when `down` had left something behind. */
   async remove(): Promise<void> {
     this.#transport?.close();
-    await this.cli(["down"], { deadline: 90_000 }).catch(() => {});
+    const down = await this.cli(["down"], { deadline: 90_000 }).catch(String);
     this.#process?.kill("SIGKILL");
-    const left = await this.containers().catch(() => []);
-    if (left.length > 0) await run("docker", ["rm", "-f", ...left], { env: this.env });
+    const left = await this.#takeLeftovers().catch(() => []); // as where a test has taken Docker or the home away
+    const story = left.length > 0 && `${JSON.stringify(down)}\n${this.log()}`;
     rmSync(this.home, { recursive: true, force: true });
+    if (story) throw new Error(`mini-kube down left behind: ${left.join(" ")}\n${story}`);
+  }
+
+  async #takeLeftovers(): Promise<string[]> {
+    const containers = await this.containers();
+    if (containers.length > 0) await run("docker", ["rm", "-f", ...containers], { env: this.env });
+    const networks = lines(await runOk("docker", ["network", "ls", "-q", "--filter", this.#label], { env: this.env }));
+    if (networks.length > 0) await run("docker", ["network", "rm", ...networks], { env: this.env });
+    const tables = lines(await runOk("nft", ["list", "tables"])).filter((line) => line.endsWith(this.#id));
+    for (const table of tables) await run("nft", ["delete", ...table.split(" ")]);
+    return [...containers, ...networks, ...tables];
   }
 }
+
+const lines = (text: string) => text.split("\n").filter((line) => line !== "");
 
 /** Ready as `kubectl wait --for=condition=Ready` sees it. */
 export const ready = (pod: DeepReadonly<Pod>): boolean =>
