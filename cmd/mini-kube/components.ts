@@ -20,7 +20,7 @@ import { DockerRuntime } from "../../pkg/runtime/docker/docker.ts";
 import { clusterNames } from "../../pkg/network/pod/links.ts";
 import type { Ranges } from "../../pkg/network/pod/ranges.ts";
 import { podMtu } from "../../pkg/network/pod/uplink.ts";
-import type { ContainerRuntime } from "../../pkg/runtime/runtime.ts";
+import { type ContainerRuntime, RuntimeError, type RuntimePod } from "../../pkg/runtime/runtime.ts";
 import { runScheduler } from "../../pkg/scheduler/scheduler.ts";
 import { systemClock, systemRandom } from "../../pkg/util/clock.ts";
 import type { Logger } from "../../pkg/util/log.ts";
@@ -35,6 +35,7 @@ import { dnsAddress, nodeNetwork, removeNetwork } from "./network.ts";
 const STOP_GRACE_SECONDS = 2;
 /** Containers are gone by then, or left for the next start to find. */
 const REMOVE_DEADLINE_MS = 45_000;
+const REMOVE_AGAIN_MS = 1_000;
 const LOOPBACK = "127.0.0.1";
 const SERVICE_ACCOUNT = "system:serviceaccount:kube-system";
 const SERVICE_ACCOUNTS = ["system:serviceaccounts", "system:serviceaccounts:kube-system"];
@@ -170,14 +171,27 @@ export async function removeAll(runtime: ContainerRuntime, clusterId: string): P
 export async function removePods(runtime: ContainerRuntime): Promise<number> {
   const signal = AbortSignal.timeout(REMOVE_DEADLINE_MS);
   const pods = await runtime.listPods(signal);
-  await Promise.all(
-    pods.map(async (pod) => {
-      const running = pod.containers.filter((c) => c.state === "running");
-      await Promise.all(running.map((c) => runtime.stopContainer(c.id, STOP_GRACE_SECONDS, signal)));
-      await Promise.all(pod.containers.map((c) => runtime.removeContainer(c.id, signal)));
-      if (pod.sandbox) await runtime.removeSandbox(pod.sandbox.id, signal);
-    }),
-  );
+  await Promise.all(pods.map((pod) => untilRemoved(runtime, pod, signal)));
   await runtime.removeMemoryVolumes(undefined, signal);
   return pods.length;
+}
+
+/** Docker gives up on a container after some seconds; one of thousands of processes takes longer to end. */
+async function untilRemoved(runtime: ContainerRuntime, pod: RuntimePod, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    try {
+      return await removePod(runtime, pod, signal);
+    } catch (error) {
+      const passes = error instanceof RuntimeError && error.retryable && error.reason !== "RuntimeUnavailable";
+      if (signal.aborted || !passes) throw error;
+      await systemClock.sleep(REMOVE_AGAIN_MS, signal);
+    }
+  }
+}
+
+async function removePod(runtime: ContainerRuntime, pod: RuntimePod, signal: AbortSignal): Promise<void> {
+  const running = pod.containers.filter((c) => c.state === "running");
+  await Promise.all(running.map((c) => runtime.stopContainer(c.id, STOP_GRACE_SECONDS, signal)));
+  await Promise.all(pod.containers.map((c) => runtime.removeContainer(c.id, signal)));
+  if (pod.sandbox) await runtime.removeSandbox(pod.sandbox.id, signal);
 }
