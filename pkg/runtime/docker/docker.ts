@@ -263,15 +263,29 @@ export class DockerRuntime implements ContainerRuntime {
       query: { t: Math.ceil(graceSeconds) },
       signal,
     } as const;
-    await unless(404, this.api.request({ ...call, alsoOk: [304] }));
+    await this.#ending(id, unless(404, this.api.request({ ...call, alsoOk: [304] })), signal);
     this.#pods.died(id);
   }
 
   async removeContainer(id: string, signal: AbortSignal): Promise<void> {
     const call = { method: "DELETE", path: container(id), query: { force: true, v: true }, signal } as const;
     // 409: another removal is under way.
-    await unless(404, this.api.request({ ...call, alsoOk: [409] }));
+    await this.#ending(id, unless(404, this.api.request({ ...call, alsoOk: [409] })), signal);
     this.#pods.forget(id);
+  }
+
+  /**
+   * Docker gives up on a container that does not end within seconds of a KILL. Thousands of processes end as slowly as
+   * their limit lets them: so it is lifted, for whoever tries again.
+   */
+  async #ending<T>(id: string, call: Promise<T>, signal: AbortSignal): Promise<T> {
+    try {
+      return await call;
+    } catch (error) {
+      const lift = { method: "POST", path: `${container(id)}/update`, body: { CpuQuota: -1 }, signal } as const;
+      if (error instanceof DockerError && error.status === 500) await this.api.request(lift).catch(() => {});
+      throw error;
+    }
   }
 
   async writableSize(id: string, signal: AbortSignal): Promise<number | undefined> {
