@@ -27,6 +27,12 @@ const extra: readonly CommandEntry[] = [
     summary: "Show whether and where the cluster runs",
     load: () => import("./cluster-commands.ts").then((m) => ({ command: m.statusCommand })),
   },
+  {
+    name: "pki",
+    group: GROUP,
+    summary: "Make the keys and certificates of a cluster of separate programs",
+    load: () => import("./pki-command.ts"),
+  },
 ];
 
 const interrupt = new AbortController();

@@ -35,12 +35,13 @@ const LEAF_DAYS = 365;
 /** A leaf is renewed when less than this is left. */
 const RENEW_BEFORE_MS = 60 * DAY_MS;
 /** Certificates start this much in the past: clocks of other machines may be behind. */
-const SKEW_MS = 5 * 60 * 1000;
-const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+export const SKEW_MS = 5 * 60 * 1000;
+export const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
 const CLIENT_AUTH = "1.3.6.1.5.5.7.3.2";
 const SERVER_AUTH = "1.3.6.1.5.5.7.3.1";
 
-async function library() {
+/** Of X.509; takes a moment to load. */
+export async function library() {
   await import("reflect-metadata");
   const x509 = await import("@peculiar/x509");
   return x509;
@@ -55,7 +56,7 @@ async function toPem(key: webcrypto.CryptoKey): Promise<string> {
     .toString();
 }
 
-async function fromPem(pem: string): Promise<webcrypto.CryptoKey> {
+export async function fromPem(pem: string): Promise<webcrypto.CryptoKey> {
   const der = createPrivateKey(pem).export({ format: "der", type: "pkcs8" });
   return webcrypto.subtle.importKey("pkcs8", der, ALGORITHM, false, ["sign"]);
 }
@@ -168,11 +169,12 @@ export async function ensurePki<Name extends string>(
   dir: string,
   requests: Readonly<Record<Name, CertRequest>>,
   clock: Pick<Clock, "now">,
+  caName = "mini-kube-ca",
 ): Promise<Pki<Name>> {
   await mkdir(dir, { recursive: true, mode: 0o700 });
   let ca = await readPair(dir, "ca");
   if (!ca) {
-    ca = await createCa("mini-kube-ca", clock.now());
+    ca = await createCa(caName, clock.now());
     await writePair(dir, "ca", ca);
   }
   const authority = ca;

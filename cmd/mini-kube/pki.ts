@@ -1,0 +1,144 @@
+/**
+ * `mini-kube pki init`: all that the separate programs of a cluster need to know each other by, in one directory.
+ *
+ * Idempotent: what is there and good stays as it is, byte for byte; what is near its end is issued anew by the same CA.
+ */
+import { isIP } from "node:net";
+import { readFile, mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { singleKubeconfig, type Kubeconfig } from "../../pkg/client/kubeconfig.ts";
+import type { Clock } from "../../pkg/util/clock.ts";
+import { type CertRequest, ensurePki, ensureSigningKey, type KeyPair, replaceFile } from "../../pkg/util/pki.ts";
+import { toYaml } from "../../pkg/util/yaml.ts";
+
+export interface EtcdMember {
+  readonly name: string;
+  /** Names and addresses by which the others reach it. */
+  readonly hosts: readonly string[];
+}
+
+export interface PkiOptions {
+  /** Where the API is reached: `https://api:6443`. The first is the one that is tried first. */
+  readonly servers: readonly string[];
+  /** Other names by which API servers are reached. */
+  readonly sans?: readonly string[];
+  readonly etcd?: readonly EtcdMember[];
+  readonly clock: Pick<Clock, "now">;
+}
+
+const MASTERS = ["system:masters"];
+const SERVICE_ACCOUNTS = ["system:serviceaccounts", "system:serviceaccounts:kube-system"];
+
+/** Who gets a kubeconfig, and as whom: CN is the user, O its groups. */
+const USERS: Readonly<Record<string, CertRequest>> = {
+  admin: { commonName: "kubernetes-admin", organizations: MASTERS, usages: ["client"] },
+  scheduler: { commonName: "system:kube-scheduler", usages: ["client"] },
+  "controller-manager": { commonName: "system:kube-controller-manager", usages: ["client"] },
+  ingress: {
+    commonName: "system:serviceaccount:kube-system:ingress-controller",
+    organizations: SERVICE_ACCOUNTS,
+    usages: ["client"],
+  },
+};
+
+/** Each line a name or an address that API servers put into their certificates, beside their own. */
+const API_NAMES = "apiserver-names";
+
+/** The names of the files that were written or changed. */
+export async function initPki(dir: string, o: PkiOptions): Promise<readonly string[]> {
+  await mkdir(dir, { recursive: true, mode: 0o700 });
+  const before = await contents(dir, o);
+  const { caCert, certs } = await ensurePki(dir, USERS, o.clock);
+  await ensureSigningKey(dir, "service-account");
+  for (const [name, pair] of Object.entries(certs)) {
+    await keep(join(dir, `${name}.kubeconfig`), toYaml(kubeconfigOf(name, o.servers, { ...pair, ca: caCert })), 0o600);
+  }
+  await keep(join(dir, API_NAMES), `${apiNames(o).join("\n")}\n`, 0o644);
+  await keepFirst(join(dir, "encryption.yaml"), newEncryptionConfig);
+  if (o.etcd) await ensurePki(join(dir, "etcd"), etcdRequests(o.etcd), o.clock, "mini-kube-etcd-ca");
+  const after = await contents(dir, o);
+  return [...after].filter(([name, text]) => before.get(name) !== text).map(([name]) => name);
+}
+
+/** What `pki init` was told of them; none where it was not. */
+export async function apiServerNames(dir: string): Promise<readonly string[]> {
+  const text = await readIfThere(join(dir, API_NAMES));
+  return (text ?? "").split("\n").filter((line) => line !== "");
+}
+
+/** Of names and addresses, as a certificate has them. */
+export function hostNames(hosts: readonly string[]): Required<Pick<CertRequest, "dnsNames" | "ips">> {
+  return { dnsNames: hosts.filter((h) => isIP(h) === 0), ips: hosts.filter((h) => isIP(h) !== 0) };
+}
+
+function apiNames({ servers, sans = [] }: PkiOptions): string[] {
+  return [...new Set([...servers.map((s) => new URL(s).hostname), ...sans])];
+}
+
+function kubeconfigOf(name: string, servers: readonly string[], identity: KeyPair & { ca: string }): Kubeconfig {
+  const [server = "", ...others] = servers;
+  const config = singleKubeconfig("mini-kube", { server, ...identity });
+  const more = others.length > 0 ? { "mini-kube.io/servers": others } : {};
+  return {
+    ...config,
+    users: (config.users ?? []).map((u) => ({ ...u, name })),
+    contexts: (config.contexts ?? []).map((c) => ({ ...c, context: { ...c.context, user: name } })),
+    clusters: (config.clusters ?? []).map((c) => ({ ...c, cluster: { ...c.cluster, ...more } })),
+  };
+}
+
+/** Members prove themselves to each other by the certificate that they serve by. */
+function etcdRequests(members: readonly EtcdMember[]): Record<string, CertRequest> {
+  const request = ({ name, hosts }: EtcdMember): [string, CertRequest] => {
+    const { dnsNames, ips } = hostNames([...new Set([...hosts, "localhost", "127.0.0.1"])]);
+    return [name, { commonName: name, dnsNames, ips, usages: ["server", "client"] }];
+  };
+  return {
+    ...Object.fromEntries(members.map(request)),
+    client: { commonName: "mini-kube-apiserver", usages: ["client"] },
+  };
+}
+
+/** New Secrets are encrypted by its key; those that are not yet are read as they are. */
+function newEncryptionConfig(): string {
+  const key = Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString("base64");
+  return toYaml({
+    apiVersion: "apiserver.config.k8s.io/v1",
+    kind: "EncryptionConfiguration",
+    resources: [
+      { resources: ["secrets"], providers: [{ aesgcm: { keys: [{ name: "key1", secret: key }] } }, { identity: {} }] },
+    ],
+  });
+}
+
+async function keep(file: string, text: string, mode: number): Promise<void> {
+  if ((await readIfThere(file)) !== text) await replaceFile(file, text, mode);
+}
+
+/** Never replaced: what was encrypted by it could not be read any more. */
+async function keepFirst(file: string, make: () => string): Promise<void> {
+  if ((await readIfThere(file)) === undefined) await replaceFile(file, make(), 0o600);
+}
+
+async function readIfThere(file: string): Promise<string | undefined> {
+  try {
+    return await readFile(file, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+async function contents(dir: string, o: PkiOptions): Promise<ReadonlyMap<string, string>> {
+  const pairs = (names: readonly string[]) => names.flatMap((n) => [`${n}.crt`, `${n}.key`]);
+  const names = [
+    ...pairs(["ca", ...Object.keys(USERS)]),
+    "service-account.key",
+    "encryption.yaml",
+    API_NAMES,
+    ...Object.keys(USERS).map((user) => `${user}.kubeconfig`),
+    ...(o.etcd ? pairs(["ca", "client", ...o.etcd.map((m) => m.name)]).map((n) => `etcd/${n}`) : []),
+  ];
+  const found = await Promise.all(names.map(async (n) => [n, await readIfThere(join(dir, n))] as const));
+  return new Map(found.flatMap(([name, text]) => (text === undefined ? [] : [[name, text] as const])));
+}
