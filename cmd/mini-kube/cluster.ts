@@ -1,37 +1,22 @@
 /** One cluster in one process: opens the store, then starts the components on it, in the order they need each other. */
 import { setMaxListeners } from "node:events";
 import { mkdirSync } from "node:fs";
-import { destination, pino, stdTimeFunctions } from "pino";
 import { SERVER_VERSION } from "../../pkg/apiserver/discovery.ts";
-import type { HttpListener } from "../../pkg/apiserver/http.ts";
-import { keepEndpoint } from "../../pkg/apiserver/kubernetes-service.ts";
-import { ApiServer } from "../../pkg/apiserver/server.ts";
-import { Client } from "../../pkg/client/client.ts";
 import { readKubeconfig, singleKubeconfig, writeKubeconfig } from "../../pkg/client/kubeconfig.ts";
-import type { ControllerSettings } from "../../pkg/controllers/parts.ts";
-import { CLUSTER_DOMAIN } from "../../pkg/network/dns/zone.ts";
 import type { Ranges } from "../../pkg/network/pod/ranges.ts";
 import { whatIsMissing } from "../../pkg/network/pod/tools.ts";
 import type { ContainerRuntime } from "../../pkg/runtime/runtime.ts";
-import { openStore } from "../../pkg/store/open.ts";
-import type { Store } from "../../pkg/store/store.ts";
-import { rfc3339, systemClock, systemRandom } from "../../pkg/util/clock.ts";
+import { rfc3339, systemClock } from "../../pkg/util/clock.ts";
 import type { Logger } from "../../pkg/util/log.ts";
-import {
-  certificateAuthority,
-  type CertRequest,
-  ensurePki,
-  ensureSigningKey,
-  type KeyPair,
-  type Pki,
-} from "../../pkg/util/pki.ts";
-import { dockerSocket } from "./docker-socket.ts";
-import { agreeNetwork, type ClusterNetwork, nodeRangesOf } from "./cluster-network.ts";
-import { shareIdentity } from "./shared-identity.ts";
+import { type CertRequest, ensurePki, type KeyPair, type Pki } from "../../pkg/util/pki.ts";
+import { nodeRangesOf } from "../component/cluster-network.ts";
+import { ControlPlane, isShared, MASTERS } from "../component/control-plane.ts";
+import { dockerSocket } from "../component/docker-socket.ts";
+import type { IngressSettings } from "../component/ingress.ts";
+import { openLog } from "../component/log.ts";
+import type { IdentityOptions } from "../component/serve-api.ts";
 import { type Home, type RunningCluster, serveControl, type StopRequest } from "./home.ts";
-import type { IngressSettings } from "./ingress.ts";
 import type { NodeSettings as NodeResources } from "./node-flags.ts";
-import { type IdentityOptions, serveApi } from "./serve-api.ts";
 
 /** How soon a node counts as lost, and how long Pods stay on one that is; in seconds. */
 export interface NodeSettings {
@@ -69,25 +54,12 @@ setMaxListeners(0);
 
 /** In the kubeconfig. */
 const CONTEXT = "mini-kube";
-const MASTERS = ["system:masters"];
-const API_NAMES = ["kubernetes", "kubernetes.default", "kubernetes.default.svc"];
 
-/** `ips`: where API and agent are reached, beside the loopback address. */
-function certRequests(apiServiceIp: string, ips: readonly string[], clusterDomain = CLUSTER_DOMAIN) {
+/** `ips`: where the agent is reached, beside the loopback address. */
+function certRequests(ips: readonly string[]) {
   return {
-    apiserver: {
-      commonName: "kube-apiserver",
-      dnsNames: ["localhost", ...API_NAMES, `${API_NAMES.at(-1)}.${clusterDomain}`],
-      ips: [HOST, apiServiceIp, ...ips],
-      usages: ["server"],
-    },
-    "apiserver-agent-client": {
-      commonName: "kube-apiserver-kubelet-client",
-      organizations: MASTERS,
-      usages: ["client"],
-    },
     agent: { commonName: "mini-kube-agent", dnsNames: ["localhost"], ips: [HOST, ...ips], usages: ["server"] },
-    admin: { commonName: "kubernetes-admin", organizations: MASTERS, usages: ["client"] },
+    admin: { commonName: "kubernetes-admin", organizations: [MASTERS], usages: ["client"] },
   } as const satisfies Record<string, CertRequest>;
 }
 
@@ -96,10 +68,7 @@ type ClusterPki = Pki<keyof ReturnType<typeof certRequests>>;
 interface Parts {
   readonly home: Home;
   readonly log: Logger;
-  readonly store: Store;
-  readonly api: ApiServer;
-  readonly listener: HttpListener;
-  readonly network: ClusterNetwork;
+  readonly plane: ControlPlane;
   /** What the network lacks on this machine; undefined: nothing. */
   readonly networkLacks: string | undefined;
   readonly options: ClusterOptions;
@@ -111,7 +80,8 @@ export class Cluster {
   readonly #parts: Parts;
   readonly #abort = new AbortController();
   readonly #components: Promise<void>;
-  readonly #endpoints: Promise<void>[] = [];
+  /** What ends with the cluster and never breaks. */
+  readonly #beside: Promise<void>[] = [];
   /** Once the components are loaded. */
   #runtime: ContainerRuntime | undefined;
   readonly #readyAfterMs: number;
@@ -139,44 +109,15 @@ export class Cluster {
       stop: async (request) => cluster?.stop(request),
     });
     undo.push(() => control.close());
-    const log = openLog(o);
-    const store = await openStore(o.store, { dataDir: o.home.data, clock: systemClock, log });
-    undo.push(() => store.close());
-    const network = await agreeNetwork(store, o.ranges);
-    const networkLacks = await whatIsMissing({ path: o.env.PATH, uid: process.getuid?.() });
-    undo.push(() => network.close());
-    // Whoever shares the store answers for the same cluster.
-    if (isShared(o)) await shareIdentity(store, o.home.pki);
-    const { serviceCidr, apiServiceIp } = network;
+    const log = openLog({ level: o.env.MINI_KUBE_LOG ?? "info", file: o.home.log });
     const ips = o.address === undefined ? [] : [o.address];
-    const [pki, key, api] = await Promise.all([
-      ensurePki(o.home.pki, certRequests(apiServiceIp, ips, o.node?.clusterDomain), systemClock),
-      ensureSigningKey(o.home.pki, "service-account"),
-      ApiServer.open({
-        store,
-        clock: systemClock,
-        random: systemRandom,
-        log: log.child({ component: "apiserver" }),
-        mountTokens: true,
-        serviceCidr,
-        tolerationSeconds: o.nodes?.tolerationSeconds,
-      }),
-    ]);
-    undo.push(() => api.close());
-    const { certs, caCert } = pki;
-    const listener = await serveApi(api, {
-      ...o.identity,
-      host: HOST,
-      port: o.port,
-      key,
-      tls: { ...certs.apiserver, clientCa: caCert },
-      agentTls: { ...certs["apiserver-agent-client"], ca: caCert },
-      log: log.child({ component: "apiserver" }),
-    });
-    undo.push(() => listener.close());
-    if (o.address !== undefined) await listenAt(o.address, listener, certs.apiserver);
+    const plane = await openControlPlane(o, ips, log);
+    undo.push(() => plane.close());
+    const networkLacks = await whatIsMissing({ path: o.env.PATH, uid: process.getuid?.() });
+    const pki = await ensurePki(o.home.pki, certRequests(ips), systemClock);
+    if (o.address !== undefined) await listenAt(o.address, plane);
     writeOwnKubeconfig(o, pki);
-    cluster = new Cluster({ home: o.home, log, store, api, listener, network, networkLacks, options: o }, pki, control);
+    cluster = new Cluster({ home: o.home, log, plane, networkLacks, options: o }, pki, control);
     return cluster;
   }
 
@@ -195,11 +136,18 @@ export class Cluster {
 
   /** Settles when all have ended. */
   async #run(pki: ClusterPki): Promise<void> {
-    const { api, options, home, log, network, networkLacks } = this.#parts;
+    const { plane, options, home, log, networkLacks } = this.#parts;
+    const { api, network } = plane;
     if (options.address !== undefined) this.#publish(options.address);
-    const { openRuntime, requestMetrics, startComponents } = await import("./components.ts");
+    const [{ openRuntime }, { controllerSettings }, { requestMetrics }, { startComponents }] = await Promise.all([
+      import("../component/containers.ts"),
+      import("../component/controller-manager.ts"),
+      import("../component/request-metrics.ts"),
+      import("./components.ts"),
+    ]);
     if (this.#abort.signal.aborted) return;
-    this.#parts.listener.count(requestMetrics(api));
+    plane.listener.count(requestMetrics(api));
+    this.#beside.push(plane.writeConfig(this.#abort.signal));
     this.#runtime = openRuntime(options.clusterId, options.nodeName, options.env);
     const running = startComponents(
       {
@@ -218,9 +166,12 @@ export class Cluster {
         agentCert: pki.certs.agent,
         caCert: pki.caCert,
         node: options.node ?? {},
-        controllers: { ...controllerSettings(pki, options), nodeRanges: nodeRangesOf(network) },
+        controllers: {
+          ...controllerSettings(plane.ca, { ...options.nodes, ...options }),
+          nodeRanges: nodeRangesOf(network),
+        },
         ingress: options.ingress ?? {},
-        replicated: isShared(options),
+        replicated: isShared(options.store),
         log,
       },
       this.#abort.signal,
@@ -230,11 +181,10 @@ export class Cluster {
 
   /** Pods reach the API at the bridge of their node: nothing beyond this machine does. With what the agent is to serve there. */
   async #serveGateway(address: string): Promise<KeyPair> {
-    const { home, log, listener, network, options } = this.#parts;
-    const requests = certRequests(network.apiServiceIp, [address], options.node?.clusterDomain);
-    const { certs } = await ensurePki(home.pki, requests, systemClock);
+    const { home, log, plane } = this.#parts;
+    const { certs } = await ensurePki(home.pki, certRequests([address]), systemClock);
     try {
-      await listener.listenAlso(address, certs.apiserver);
+      await plane.listenAlso(address);
       this.#publish(address);
     } catch (error) {
       log.error({ err: error, address }, "the API cannot be reached by Pods: its port is in use on their bridge");
@@ -243,16 +193,7 @@ export class Cluster {
   }
 
   #publish(address: string): void {
-    const { api, listener, log } = this.#parts;
-    const client = new Client(api.transport(), "apiserver");
-    const own = {
-      client,
-      clock: systemClock,
-      log: log.child({ component: "apiserver" }),
-      address,
-      port: listener.port,
-    };
-    this.#endpoints.push(keepEndpoint(own, this.#abort.signal));
+    this.#beside.push(this.#parts.plane.publish(address, this.#abort.signal));
   }
 
   /** A component that ends though nobody asked it to takes the process down: the next start repairs, a half cluster lies. */
@@ -271,7 +212,8 @@ export class Cluster {
   }
 
   status(): RunningCluster {
-    const { options, network, networkLacks } = this.#parts;
+    const { options, plane, networkLacks } = this.#parts;
+    const { network } = plane;
     return {
       pid: process.pid,
       server: `https://${HOST}:${options.port}`,
@@ -294,52 +236,47 @@ export class Cluster {
   }
 
   async #stop(request: StopRequest): Promise<void> {
-    const { log, listener, api, store } = this.#parts;
+    const { log, plane } = this.#parts;
     log.info(request, "stopping");
     this.#abort.abort();
-    await Promise.all([this.#components, ...this.#endpoints]);
+    await Promise.all([this.#components, ...this.#beside]);
     if (request.containers === "remove" && this.#runtime) {
-      const { removeAll } = await import("./components.ts");
+      const { removeAll } = await import("../component/containers.ts");
       const { clusterId } = this.#parts.options;
       await removeAll(this.#runtime, clusterId).catch((error: unknown) =>
         log.warn({ err: error }, "something is left behind"),
       );
     }
-    await listener.close();
-    await api.close();
-    await store.close();
-    this.#parts.network.close();
+    await plane.close();
     log.info({}, "stopped");
     this.#hasStopped();
   }
 }
 
-const isShared = (o: Pick<ClusterOptions, "store">) => o.store.startsWith("etcd");
+function openControlPlane(o: ClusterOptions, ips: readonly string[], log: Logger): Promise<ControlPlane> {
+  return ControlPlane.open({
+    store: o.store,
+    dataDir: o.home.data,
+    pkiDir: o.home.pki,
+    ranges: o.ranges,
+    clusterDomain: o.node?.clusterDomain,
+    identity: o.identity,
+    host: HOST,
+    port: o.port,
+    ips,
+    tolerationSeconds: o.nodes?.tolerationSeconds,
+    log,
+  });
+}
 
-async function listenAt(address: string, listener: HttpListener, pair: KeyPair): Promise<void> {
+async function listenAt(address: string, plane: ControlPlane): Promise<void> {
   try {
-    await listener.listenAlso(address, pair);
+    await plane.listenAlso(address);
   } catch (error) {
     const why =
       (error as NodeJS.ErrnoException).code === "EADDRNOTAVAIL" ? "this machine does not have it" : String(error);
     throw new Error(`--address ${address}: ${why}`, { cause: error });
   }
-}
-
-function controllerSettings(
-  { caCert, ca }: ClusterPki,
-  { nodes: { graceSeconds } = {}, autoscalerSyncSeconds }: Pick<ClusterOptions, "nodes" | "autoscalerSyncSeconds">,
-): ControllerSettings {
-  const nodeLifecycle = graceSeconds === undefined ? {} : { graceMs: graceSeconds * 1000 };
-  const autoscaler = autoscalerSyncSeconds === undefined ? {} : { syncMs: autoscalerSyncSeconds * 1000 };
-  return { caCert, authority: certificateAuthority(ca, systemClock), nodeLifecycle, autoscaler };
-}
-
-function openLog(o: ClusterOptions): Logger {
-  const level = o.env.MINI_KUBE_LOG ?? "info";
-  // Written at once: the last lines before a crash are the ones that matter.
-  const file = destination({ dest: o.home.log, append: true, mkdir: true, sync: true });
-  return pino({ level, base: null, timestamp: stdTimeFunctions.isoTime }, file);
 }
 
 /** Written anew at each start, for port and certificates may have changed; the namespace the user chose stays chosen. */

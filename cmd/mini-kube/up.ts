@@ -191,7 +191,7 @@ export async function down(o: DownOptions): Promise<void> {
 
 async function removeLeftovers(home: Home, env: NodeJS.ProcessEnv): Promise<number> {
   const [{ removeAll, openRuntime }, { RuntimeError }] = await Promise.all([
-    import("./components.ts"),
+    import("../component/containers.ts"),
     import("../../pkg/runtime/runtime.ts"),
   ]);
   try {

@@ -1,0 +1,191 @@
+/**
+ * An API server on its store: opens the store, agrees with the others on it about addresses and identity, and listens.
+ * It holds no state: what several of them must share is in the store or in the PKI folder.
+ */
+import type { HttpListener } from "../../pkg/apiserver/http.ts";
+import { keepEndpoint } from "../../pkg/apiserver/kubernetes-service.ts";
+import { ApiServer } from "../../pkg/apiserver/server.ts";
+import { CLUSTER_DOMAIN } from "../../pkg/network/dns/zone.ts";
+import type { Ranges } from "../../pkg/network/pod/ranges.ts";
+import { openStore } from "../../pkg/store/open.ts";
+import type { Store } from "../../pkg/store/store.ts";
+import { systemClock, systemRandom } from "../../pkg/util/clock.ts";
+import type { Logger } from "../../pkg/util/log.ts";
+import { type CertRequest, ensurePki, ensureSigningKey, type KeyPair, type Pki } from "../../pkg/util/pki.ts";
+import { shareIdentity } from "../mini-kube/shared-identity.ts";
+import { writeClusterConfig } from "./cluster-config.ts";
+import { agreeNetwork, type ClusterNetwork } from "./cluster-network.ts";
+import { partsOf } from "./parts.ts";
+import { type IdentityOptions, serveApi } from "./serve-api.ts";
+
+export interface ControlPlaneOptions {
+  /** `lmdb`, `memory` or `etcd://host:port,…` */
+  readonly store: string;
+  /** Where lmdb keeps its file. */
+  readonly dataDir: string;
+  /** The CA and the key of the ServiceAccounts' tokens; its own certificates are issued into it. */
+  readonly pkiDir: string;
+  /** Of its own certificates' files: several API servers may share the folder. Default: none. */
+  readonly certSuffix?: string;
+  /** What the user wants of them; the rest is chosen. */
+  readonly ranges: Partial<Ranges>;
+  /** The names of Services end in it. Default: cluster.local. */
+  readonly clusterDomain?: string | undefined;
+  readonly identity: IdentityOptions;
+  /** Where it listens, and on which port. */
+  readonly host: string;
+  readonly port: number;
+  /** By which addresses and names clients reach it, beside `host`. */
+  readonly ips: readonly string[];
+  readonly names?: readonly string[];
+  /** So long Pods stay on a lost node, unless they say otherwise. */
+  readonly tolerationSeconds?: number | undefined;
+  readonly log: Logger;
+}
+
+const LOOPBACK = "127.0.0.1";
+export const MASTERS = "system:masters";
+const API_NAMES = ["kubernetes", "kubernetes.default", "kubernetes.default.svc"];
+
+/** Others may act on the same store. */
+export const isShared = (store: string) => store.startsWith("etcd");
+
+interface Opened {
+  readonly options: ControlPlaneOptions;
+  readonly log: Logger;
+  readonly store: Store;
+  readonly network: ClusterNetwork;
+  readonly pki: Pki<string>;
+  readonly api: ApiServer;
+  readonly listener: HttpListener;
+}
+
+export class ControlPlane {
+  readonly #parts: Opened;
+
+  private constructor(parts: Opened) {
+    this.#parts = parts;
+  }
+
+  get api(): ApiServer {
+    return this.#parts.api;
+  }
+
+  get listener(): HttpListener {
+    return this.#parts.listener;
+  }
+
+  get store(): Store {
+    return this.#parts.store;
+  }
+
+  get network(): ClusterNetwork {
+    return this.#parts.network;
+  }
+
+  /** With its key: whoever has the PKI folder signs for the cluster. */
+  get ca(): KeyPair {
+    return this.#parts.pki.ca;
+  }
+
+  /** Rejects with what hinders it (a port in use, a broken store); nothing is left half opened. */
+  static async open(o: ControlPlaneOptions): Promise<ControlPlane> {
+    const undo: (() => unknown)[] = [];
+    try {
+      return await ControlPlane.#open(o, undo);
+    } catch (error) {
+      for (const step of undo.toReversed()) await step();
+      throw error;
+    }
+  }
+
+  static async #open(o: ControlPlaneOptions, undo: (() => unknown)[]): Promise<ControlPlane> {
+    const log = o.log.child({ component: "apiserver" });
+    const store = await openStore(o.store, { dataDir: o.dataDir, clock: systemClock, log: o.log });
+    undo.push(() => store.close());
+    const network = await agreeNetwork(store, o.ranges);
+    undo.push(() => network.close());
+    // Whoever shares the store answers for the same cluster.
+    if (isShared(o.store)) await shareIdentity(store, o.pkiDir);
+    const { serviceCidr, apiServiceIp } = network;
+    const [pki, key, api] = await Promise.all([
+      ensurePki(o.pkiDir, certRequests(o, apiServiceIp), systemClock),
+      ensureSigningKey(o.pkiDir, "service-account"),
+      ApiServer.open({
+        store,
+        clock: systemClock,
+        random: systemRandom,
+        log,
+        mountTokens: true,
+        serviceCidr,
+        tolerationSeconds: o.tolerationSeconds,
+      }),
+    ]);
+    undo.push(() => api.close());
+    const { caCert } = pki;
+    const listener = await serveApi(api, {
+      ...o.identity,
+      host: o.host,
+      port: o.port,
+      key,
+      tls: { ...pairOf(pki, servingName(o)), clientCa: caCert },
+      agentTls: { ...pairOf(pki, clientName(o)), ca: caCert },
+      log,
+    });
+    undo.push(() => listener.close());
+    return new ControlPlane({ options: o, log, store, network, pki, api, listener });
+  }
+
+  /** Listens at another address of this machine, too, with a certificate that says so. */
+  async listenAlso(address: string): Promise<void> {
+    const { options: o, network, listener } = this.#parts;
+    const requests = certRequests({ ...o, ips: [address] }, network.apiServiceIp);
+    await listener.listenAlso(address, pairOf(await ensurePki(o.pkiDir, requests, systemClock), servingName(o)));
+  }
+
+  /** Tells Pods that the API is at this address, until the signal aborts. Never rejects. */
+  publish(address: string, signal: AbortSignal): Promise<void> {
+    const { api, listener, log } = this.#parts;
+    return keepEndpoint({ ...partsOf("apiserver", api.transport(), log), address, port: listener.port }, signal);
+  }
+
+  /** Tells nodes what they must know. Never rejects. */
+  writeConfig(signal: AbortSignal): Promise<void> {
+    const { api, log, network, options } = this.#parts;
+    const config = { ...network, clusterDomain: options.clusterDomain ?? CLUSTER_DOMAIN };
+    return writeClusterConfig(config, partsOf("apiserver", api.transport(), log), signal);
+  }
+
+  async close(): Promise<void> {
+    const { listener, api, store, network } = this.#parts;
+    await listener.close();
+    await api.close();
+    await store.close();
+    network.close();
+  }
+}
+
+const suffixed = (name: string, { certSuffix }: ControlPlaneOptions) =>
+  certSuffix === undefined ? name : `${name}-${certSuffix}`;
+const servingName = (o: ControlPlaneOptions) => suffixed("apiserver", o);
+const clientName = (o: ControlPlaneOptions) => suffixed("apiserver-agent-client", o);
+
+function certRequests(o: ControlPlaneOptions, apiServiceIp: string): Record<string, CertRequest> {
+  const domain = o.clusterDomain ?? CLUSTER_DOMAIN;
+  const anywhere = o.host === "0.0.0.0";
+  return {
+    [servingName(o)]: {
+      commonName: "kube-apiserver",
+      dnsNames: ["localhost", ...API_NAMES, `${API_NAMES.at(-1)}.${domain}`, ...(o.names ?? [])],
+      ips: [...new Set([LOOPBACK, ...(anywhere ? [] : [o.host]), apiServiceIp, ...o.ips])],
+      usages: ["server"],
+    },
+    [clientName(o)]: { commonName: "kube-apiserver-kubelet-client", organizations: [MASTERS], usages: ["client"] },
+  };
+}
+
+function pairOf(pki: Pki<string>, name: string): KeyPair {
+  const pair = pki.certs[name];
+  if (!pair) throw new Error(`no certificate ${name} was issued`);
+  return pair;
+}
