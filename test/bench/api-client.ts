@@ -43,7 +43,8 @@ export interface Load {
 /** Per second, for loads; latencies in milliseconds, for watches; answers, for lists. */
 export type Result =
   | { readonly rate: number }
-  | { readonly ms: readonly number[] }
+  /** From the moment a write is sent, and from the one it is acknowledged in, to its event at each watcher; 0: it was there before. */
+  | { readonly ms: readonly number[]; readonly afterAckMs: readonly number[] }
   | { readonly answers: readonly Answer[] };
 
 const WATCH_DRAIN_MS = 2_000;
@@ -63,7 +64,7 @@ async function work(job: Job): Promise<Result> {
     case "list":
       return { answers: await list(job) };
     case "watch":
-      return { ms: await watch(job) };
+      return watch(job);
     case "etcd":
       return etcd(job.endpoint, job.load);
     case "lmdb":
@@ -114,17 +115,24 @@ async function list(job: Extract<Job, { do: "list" }>): Promise<Answer[]> {
   return answers;
 }
 
-/** From the moment a write is sent to its event at each watcher. */
-async function watch(job: Extract<Job, { do: "watch" }>): Promise<number[]> {
-  const sent = new Map<string, number>();
-  const ms: number[] = [];
+interface Written {
+  readonly sentAt: number;
+  ackedAt: number;
+  readonly heardAt: number[];
+}
+
+async function watch(job: Extract<Job, { do: "watch" }>): Promise<Extract<Result, { ms: unknown }>> {
+  const writes = new Map<string, Written>();
+  let heard = 0;
   const path = "/api/v1/namespaces/default/configmaps";
   const hear = (chunk: Buffer) => {
     const now = performance.now();
     for (let at = chunk.indexOf(NAME); at >= 0; at = chunk.indexOf(NAME, at + 1)) {
       const begin = at + NAME.length;
-      const sentAt = sent.get(chunk.toString("latin1", begin, chunk.indexOf('"', begin)));
-      if (sentAt !== undefined) ms.push(now - sentAt);
+      const write = writes.get(chunk.toString("latin1", begin, chunk.indexOf('"', begin)));
+      if (!write) continue;
+      write.heardAt.push(now);
+      heard++;
     }
   };
   const sockets = await Promise.all(Array.from({ length: job.watchers }, () => openWatch(job.server, path, hear)));
@@ -138,17 +146,23 @@ async function watch(job: Extract<Job, { do: "watch" }>): Promise<number[]> {
       metadata: { name },
       data: { k: "x".repeat(256) },
     });
-    sent.set(name, performance.now());
+    const write: Written = { sentAt: performance.now(), ackedAt: 0, heardAt: [] };
+    writes.set(name, write);
     await expectCode(201, writer.ask("POST", path, { body }));
+    write.ackedAt = performance.now();
   }
   const expected = job.watchers * job.writes;
-  for (let waited = 0; ms.length < expected && waited < WATCH_DRAIN_MS; waited += 50) {
+  for (let waited = 0; heard < expected && waited < WATCH_DRAIN_MS; waited += 50) {
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   writer.close();
   for (const s of sockets) s.destroy();
-  if (ms.length !== expected) throw new Error(`${ms.length} events arrived, not ${expected}`);
-  return ms;
+  if (heard !== expected) throw new Error(`${heard} events arrived, not ${expected}`);
+  const all = [...writes.values()];
+  return {
+    ms: all.flatMap((w) => w.heardAt.map((at) => at - w.sentAt)),
+    afterAckMs: all.flatMap((w) => w.heardAt.map((at) => Math.max(0, at - w.ackedAt))),
+  };
 }
 
 /** Resolves with the answer's head; `hear` gets what follows. */

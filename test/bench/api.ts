@@ -2,13 +2,11 @@
  * The API server's figures: server, client and etcd each in a process of its own, and each yardstick taken in turn with
  * what it is held against, so that a change of the machine's speed meets both.
  */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { EtcdServer } from "../harness/etcd.ts";
-import type { Job, Load, Result } from "./api-client.ts";
-import type { ServerMemory, ServerReady, ServerStart } from "./api-server.ts";
-import { Child } from "./child.ts";
+import type { Job, Result } from "./api-client.ts";
+import { BenchClient, KINDS, withServer } from "./api-load.ts";
+import type { ServerMemory, ServerReady } from "./api-server.ts";
+import type { Child } from "./child.ts";
 import { median, quantile, Report, round } from "./report.ts";
 
 const ROUNDS = 5;
@@ -21,53 +19,9 @@ const WATCHERS = [1, 100, 1_000];
 const WATCHED_WRITES = 40;
 const WATCHED_EVERY_MS = 100;
 
-const CONFIG_MAP = {
-  path: "/api/v1/namespaces/default/configmaps",
-  body: JSON.stringify({
-    apiVersion: "v1",
-    kind: "ConfigMap",
-    metadata: { name: "NAME", labels: { app: "bench" } },
-    data: { "config.yaml": "x".repeat(256) },
-  }),
-};
-const POD = {
-  path: "/api/v1/namespaces/default/pods",
-  body: JSON.stringify({
-    apiVersion: "v1",
-    kind: "Pod",
-    metadata: { name: "NAME", labels: { app: "bench", "pod-template-hash": "5d59d67564" } },
-    spec: {
-      containers: [
-        {
-          name: "app",
-          image: "nginx:1.27",
-          ports: [{ containerPort: 80 }],
-          env: [{ name: "LOG", value: "info" }],
-          resources: { requests: { cpu: "100m", memory: "64Mi" }, limits: { memory: "128Mi" } },
-          readinessProbe: { httpGet: { path: "/", port: 80 } },
-        },
-      ],
-    },
-  }),
-};
-const KINDS = { ConfigMap: CONFIG_MAP, Pod: POD };
-
-/** A server on a store of its own, for as long as `use` takes. */
-async function withServer(store: string, use: (server: ServerReady, child: Child) => Promise<void>): Promise<void> {
-  const dataDir = mkdtempSync(join(tmpdir(), "mk-bench-"));
-  const child = new Child("api-server.ts");
-  try {
-    await use(await child.ask<ServerReady>({ store, dataDir } satisfies ServerStart), child);
-  } finally {
-    await child.end();
-    rmSync(dataDir, { recursive: true, force: true });
-  }
-}
-
 class ApiBench {
-  readonly #client = new Child("api-client.ts");
+  readonly #client = new BenchClient();
   readonly #report: Report;
-  #loads = 0;
 
   constructor(report: Report) {
     this.#report = report;
@@ -75,14 +29,6 @@ class ApiBench {
 
   end(): Promise<void> {
     return this.#client.end();
-  }
-
-  async #rate(job: Extract<Job, { load: Load }>): Promise<number> {
-    return (await this.#client.ask<Extract<Result, { rate: number }>>(job)).rate;
-  }
-
-  #load(kind: { path: string; body: string }, count: number): Load {
-    return { ...kind, prefix: `n${this.#loads++}`, count, inFlight: IN_FLIGHT };
   }
 
   /** Creates of one kind beside the store's own rate, turn by turn. */
@@ -93,11 +39,11 @@ class ApiBench {
   ) {
     const [ours, theirs, ratios]: [number[], number[], number[]] = [[], [], []];
     for (let i = -1; i < ROUNDS; i++) {
-      const load = this.#load(KINDS[kind], WRITES);
-      const raw = await this.#rate(
+      const load = this.#client.load(kind, { count: WRITES, inFlight: IN_FLIGHT });
+      const raw = await this.#client.rate(
         peer.name === "etcd" ? { do: "etcd", endpoint: peer.endpoint, load } : { do: "lmdb", load },
       );
-      const mine = await this.#rate({ do: "create", server, load });
+      const mine = await this.#client.rate({ do: "create", server, load });
       if (i < 0) continue;
       ours.push(mine);
       theirs.push(raw);
@@ -113,20 +59,24 @@ class ApiBench {
   }
 
   async gets(server: ServerReady): Promise<void> {
-    const written = this.#load(POD, GETS);
-    await this.#rate({ do: "create", server, load: written });
-    const load = { ...written, path: `${POD.path}/NAME` };
+    const written = this.#client.load("Pod", { count: GETS, inFlight: IN_FLIGHT });
+    await this.#client.rate({ do: "create", server, load: written });
+    const load = { ...written, path: `${KINDS.Pod.path}/NAME` };
     const rates: number[] = [];
-    for (let i = 0; i < ROUNDS; i++) rates.push(await this.#rate({ do: "get", server, load }));
+    for (let i = 0; i < ROUNDS; i++) rates.push(await this.#client.rate({ do: "get", server, load }));
     this.#report.row({ what: `${IN_FLIGHT} concurrent gets of Pods`, ours: `${round(median(rates))}/s` });
   }
 
   async lists(server: ServerReady, child: Child): Promise<void> {
     const before = await child.ask<ServerMemory>("memory");
-    await this.#rate({ do: "create", server, load: this.#load(POD, LISTED_PODS) });
+    await this.#client.rate({
+      do: "create",
+      server,
+      load: this.#client.load("Pod", { count: LISTED_PODS, inFlight: IN_FLIGHT }),
+    });
     const after = await child.ask<ServerMemory>("memory");
     for (const gzip of [false, true]) {
-      const job: Job = { do: "list", server, path: POD.path, gzip, times: LISTS };
+      const job: Job = { do: "list", server, path: KINDS.Pod.path, gzip, times: LISTS };
       const { answers } = await this.#client.ask<Extract<Result, { answers: unknown }>>(job);
       const of = (key: "firstMs" | "wholeMs" | "bytes") => median(answers.map((a) => a[key]));
       this.#report.row({

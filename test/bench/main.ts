@@ -2,7 +2,7 @@
  * The headline figures, each beside a yardstick measured in the same run. Medians and ratios; nothing here passes or fails.
  *
  *   npm run bench                            everything
- *   npm run bench -- api [--json FILE]       only the named part: api | scheduler | pods | network | services | agent | dns | ingress
+ *   npm run bench -- api [--json FILE]       only the named part: api | scheduler | pods | network | services | agent | dns | ingress | store
  */
 import { writeFileSync } from "node:fs";
 import { benchAgent } from "./agent.ts";
@@ -14,6 +14,7 @@ import { benchPods } from "./pods.ts";
 import type { Report } from "./report.ts";
 import { benchScheduler } from "./scheduler.ts";
 import { benchServices } from "./services.ts";
+import { benchStore } from "./store.ts";
 
 const parts: Readonly<Record<string, () => Promise<Report>>> = {
   api: benchApi,
@@ -24,6 +25,7 @@ const parts: Readonly<Record<string, () => Promise<Report>>> = {
   agent: benchAgent,
   dns: benchDns,
   ingress: benchIngress,
+  store: benchStore,
 };
 
 const args = process.argv.slice(2);

@@ -15,7 +15,7 @@ export class EtcdServer {
   #process: ChildProcess | undefined;
   #output = "";
 
-  private constructor(dir: string, ports: readonly [number, number], flags: readonly string[]) {
+  private constructor(dir: string, ports: readonly number[], flags: readonly string[]) {
     this.#dir = dir;
     this.endpoint = `http://127.0.0.1:${ports[0]}`;
     const peer = `http://127.0.0.1:${ports[1]}`;
@@ -34,7 +34,7 @@ export class EtcdServer {
   /** Resolves once it answers. `flags` are added to etcd's command line. */
   static async start(flags: readonly string[] = []): Promise<EtcdServer> {
     const dir = mkdtempSync(join(tmpdir(), "mini-kube-etcd-"));
-    const server = new EtcdServer(dir, await freePorts(), flags);
+    const server = new EtcdServer(dir, await freePorts(2), flags);
     try {
       await server.#spawn();
     } catch (error) {
@@ -111,10 +111,10 @@ async function isHealthy(endpoint: string): Promise<boolean> {
   }
 }
 
-/** Two ports nobody listens on, held at the same time so that they differ. */
-async function freePorts(): Promise<[number, number]> {
-  const servers = [createServer(), createServer()];
-  const [client, peer] = await Promise.all(
+/** Ports nobody listens on, held at the same time so that they differ. */
+export async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer());
+  const ports = await Promise.all(
     servers.map(async (server) => {
       server.listen(0, "127.0.0.1");
       await once(server, "listening");
@@ -123,5 +123,5 @@ async function freePorts(): Promise<[number, number]> {
     }),
   );
   await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return [client ?? 0, peer ?? 0];
+  return ports;
 }
