@@ -2,7 +2,10 @@
 import { Informers, type InformersOptions } from "../informer/informers.ts";
 import { ServedKinds } from "../informer/served-kinds.ts";
 import { together } from "../reconcile/scope.ts";
+import type { Metrics } from "../util/metrics.ts";
 import type { ControllerParts, ControllerSettings } from "./parts.ts";
+import { runTokenCleaner } from "./bootstrap/cleaner.ts";
+import { runBootstrapSigner } from "./bootstrap/signer.ts";
 import { runCertificates } from "./certificates/controller.ts";
 import { runClusterRoleAggregation } from "./clusterrole-aggregation/controller.ts";
 import { runCronJobs } from "./cronjob/controller.ts";
@@ -57,6 +60,8 @@ const controllers: readonly ((o: ControllerParts, signal: AbortSignal) => Promis
   runTaintEviction,
   runPodGc,
   runCertificates,
+  runBootstrapSigner,
+  runTokenCleaner,
   runHorizontalPodAutoscalers,
   runVerticalPodAutoscalers,
   runResourceQuotaController,
@@ -72,7 +77,7 @@ const controllers: readonly ((o: ControllerParts, signal: AbortSignal) => Promis
   runTemplates,
 ];
 
-export type ControllersOptions = InformersOptions & ControllerSettings;
+export type ControllersOptions = InformersOptions & ControllerSettings & { readonly metrics?: Metrics | undefined };
 
 /** Runs all of them, on one set of informers, until the signal aborts. Rejects when one breaks; the others end then. */
 export async function runControllers(o: ControllersOptions, signal: AbortSignal): Promise<void> {

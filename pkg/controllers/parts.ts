@@ -4,6 +4,7 @@ import type { Informers } from "../informer/informers.ts";
 import type { ServedKinds } from "../informer/served-kinds.ts";
 import type { Clock, Random } from "../util/clock.ts";
 import type { Logger } from "../util/log.ts";
+import type { Metrics } from "../util/metrics.ts";
 import type { CertificateAuthority } from "../util/certificates.ts";
 import type { AutoscalerSettings } from "./horizontalpodautoscaler/settings.ts";
 import type { NodeRanges } from "./nodeipam/plan.ts";
@@ -21,6 +22,8 @@ export interface ControllerSettings {
   readonly caCert?: string;
   /** Reads and signs certificate requests. Default: nobody does. */
   readonly authority?: CertificateAuthority;
+  /** The longest a certificate is good for that was asked for. Default: a year. */
+  readonly signingSeconds?: number | undefined;
 }
 
 export interface ControllerParts extends ControllerSettings {
@@ -28,6 +31,8 @@ export interface ControllerParts extends ControllerSettings {
   readonly clock: Clock;
   readonly log: Logger;
   readonly random: Random;
+  /** Counts what goes through their queues. */
+  readonly metrics?: Metrics | undefined;
   /** Shared by all controllers. */
   readonly informers: Informers;
   readonly kinds: ServedKinds;

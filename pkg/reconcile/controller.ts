@@ -2,6 +2,8 @@ import type { ObjectKey } from "../api/object.ts";
 import { isNamespaceTerminating, isReason } from "../api/status.ts";
 import type { Clock, Random } from "../util/clock.ts";
 import type { Logger } from "../util/log.ts";
+import type { Metrics } from "../util/metrics.ts";
+import { QueueMetrics } from "./metrics.ts";
 import type { WorkQueue } from "./workqueue.ts";
 
 /** What a reconcile leaves behind: nothing to do until something changes, or a time to look again at. */
@@ -29,6 +31,8 @@ export interface ControllerOptions {
   readonly workers?: number;
   /** One reconcile may take this long before its signal aborts. Default 30 s. */
   readonly deadlineMs?: number;
+  /** Counts what goes through the queue. */
+  readonly metrics?: Metrics | undefined;
   readonly clock: Clock;
   readonly log: Logger;
   readonly random: Random;
@@ -44,6 +48,7 @@ export interface ControllerOptions {
  */
 export async function runController(o: ControllerOptions, signal: AbortSignal): Promise<void> {
   using queue = o.queue;
+  if (o.metrics) queue.observe(new QueueMetrics({ ...o, metrics: o.metrics }));
   using _closing = onAbort(signal, () => queue.close());
   try {
     await Promise.all((o.after ?? []).map((cache) => cache.whenSynced(signal)));

@@ -6,8 +6,10 @@ import type { Client, ResourceClient } from "../client/client.ts";
 import { type Clock, type Random, rfc3339Micro } from "../util/clock.ts";
 import { settledWithin } from "../util/limit.ts";
 import type { Logger } from "../util/log.ts";
+import type { Metrics } from "../util/metrics.ts";
 import type { DeepReadonly } from "../util/types.ts";
 import { onAbort } from "./controller.ts";
+import { leaderStatus } from "./metrics.ts";
 
 export interface LeaderOptions {
   readonly client: Client;
@@ -24,6 +26,8 @@ export interface LeaderOptions {
   readonly renewMs?: number;
   /** Between two tries. Default 0.5 s. */
   readonly retryMs?: number;
+  /** Tells who leads. */
+  readonly metrics?: Metrics | undefined;
 }
 
 type Options = LeaderOptions & typeof DEFAULTS;
@@ -55,11 +59,15 @@ export async function runAsLeader(
   }
   const { lease, identity } = o;
   const log = o.log.child({ lease: `${lease.namespace}/${lease.name}`, identity });
+  const leads = leaderStatus(o.metrics, lease.name);
   using candidate = new Candidate({ ...o, log });
   try {
     while (!signal.aborted) {
       using term = await candidate.win(signal);
-      if (term && (await serve(candidate, term, { lead, signal, log }))) return;
+      if (!term) continue;
+      leads(true);
+      const ended = await serve(candidate, term, { lead, signal, log }).finally(() => leads(false));
+      if (ended) return;
     }
   } finally {
     await candidate.release();

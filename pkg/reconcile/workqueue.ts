@@ -5,6 +5,16 @@ import type { Clock, Random } from "../util/clock.ts";
 /** As controller-runtime's default rate limiter, with a cap that a person is willing to wait for. */
 const BACKOFF: BackoffOptions = { initialMs: 5, maxMs: 60_000, jitter: 0.1 };
 
+/** Told of what goes through a queue. */
+export interface QueueObserver {
+  /** It is due, or will be when it is given back. Once before each time it is taken. */
+  added(key: ObjectKey): void;
+  taken(key: ObjectKey): void;
+  done(key: ObjectKey): void;
+  retried(): void;
+  closed(): void;
+}
+
 /**
  * Keys to look at again. A key says "look", never "this happened", so adding it often is as good as once.
  *
@@ -26,6 +36,7 @@ export class WorkQueue implements Disposable {
   readonly #delayed = new Map<ObjectKey, { due: number; timer: Disposable }>();
   readonly #failures = new Map<ObjectKey, number>();
   readonly #takers: ((key: ObjectKey | undefined) => void)[] = [];
+  #observer: QueueObserver | undefined;
   #closed = false;
 
   constructor(o: { clock: Clock; random: Random; backoff?: BackoffOptions }) {
@@ -39,12 +50,19 @@ export class WorkQueue implements Disposable {
     return this.#ready.size + this.#taken.size;
   }
 
+  /** From here on; there is one. */
+  observe(observer: QueueObserver): void {
+    this.#observer = observer;
+  }
+
   add(key: ObjectKey): void {
-    if (this.#closed) return;
-    if (this.#taken.has(key)) this.#taken.set(key, true);
-    else {
-      this.#ready.add(key);
-      this.#dispatch();
+    if (this.#closed || this.#ready.has(key) || this.#taken.get(key) === true) return;
+    if (this.#taken.has(key)) {
+      this.#taken.set(key, true);
+      this.#observer?.added(key);
+    } else {
+      this.#observer?.added(key);
+      this.#enqueue(key);
     }
   }
 
@@ -68,6 +86,7 @@ export class WorkQueue implements Disposable {
     this.#failures.set(key, failures);
     const ms = backoffMs(failures, this.#backoff, this.#random);
     this.addAfter(key, ms);
+    this.#observer?.retried();
     return ms;
   }
 
@@ -88,7 +107,8 @@ export class WorkQueue implements Disposable {
   done(key: ObjectKey): void {
     const again = this.#taken.get(key) === true;
     this.#taken.delete(key);
-    if (again) this.add(key);
+    this.#observer?.done(key);
+    if (again && !this.#closed) this.#enqueue(key);
   }
 
   close(): void {
@@ -97,10 +117,16 @@ export class WorkQueue implements Disposable {
     this.#delayed.clear();
     this.#ready.clear();
     for (const give of this.#takers.splice(0)) give(undefined);
+    this.#observer?.closed();
   }
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  #enqueue(key: ObjectKey): void {
+    this.#ready.add(key);
+    this.#dispatch();
   }
 
   #dispatch(): void {
@@ -110,6 +136,7 @@ export class WorkQueue implements Disposable {
       if (!give) return;
       this.#ready.delete(key);
       this.#taken.set(key, false);
+      this.#observer?.taken(key);
       give(key);
     }
   }

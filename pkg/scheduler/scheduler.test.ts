@@ -10,6 +10,7 @@ import { MemoryStore } from "../store/memory.ts";
 import { seededRandom } from "../util/clock.ts";
 import { FakeClock } from "../util/fake-clock.ts";
 import { silent } from "../util/log.ts";
+import { Metrics } from "../util/metrics.ts";
 import { node, pod } from "./fakes.ts";
 import { runScheduler } from "./scheduler.ts";
 
@@ -31,10 +32,12 @@ async function start() {
   };
   const stop = new AbortController();
   const client = new Client(transport, "default-scheduler");
-  const done = runScheduler({ client, clock, log: silent, random: seededRandom(2) }, stop.signal);
+  const metrics = new Metrics();
+  const done = runScheduler({ client, clock, log: silent, random: seededRandom(2), metrics }, stop.signal);
   const api = new Client(direct, "test");
   return {
     clock,
+    metrics,
     calls,
     faults,
     nodes: api.resource(nodes),
@@ -99,6 +102,19 @@ describe("runScheduler", () => {
     });
     await c.clock.advance(0);
     expect(await nodeNameOf("web")).toBe("n2");
+  });
+
+  it("counts its attempts, and what waits", async () => {
+    await c.nodes.create(node("n1", { allocatable: { cpu: "1" } }));
+    await c.pods.create(pod("web", { requests: { cpu: "1" } }));
+    await c.pods.create(pod("big", { requests: { cpu: "2" } }));
+    await c.clock.advance(0);
+    const text = await c.metrics.text();
+    const profile = 'profile="default-scheduler"';
+    expect(text).toContain(`scheduler_schedule_attempts_total{${profile},result="scheduled"} 1`);
+    expect(text).toContain(`scheduler_schedule_attempts_total{${profile},result="unschedulable"} 1`);
+    expect(text).toContain('scheduler_pending_pods{queue="unschedulable"} 1');
+    expect(text).toContain('scheduler_pod_scheduling_sli_duration_seconds_count{attempts="1"} 1');
   });
 
   it("places a waiting Pod when another one leaves, the more important first", async () => {

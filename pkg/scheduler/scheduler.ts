@@ -12,6 +12,7 @@ import { Informer } from "../informer/informer.ts";
 import { together } from "../reconcile/scope.ts";
 import type { Clock, Random } from "../util/clock.ts";
 import type { Logger } from "../util/log.ts";
+import type { Metrics } from "../util/metrics.ts";
 import type { DeepReadonly } from "../util/types.ts";
 import { SchedulerCache } from "./cache.ts";
 import { nodeEvents, podEvents, standing } from "./cluster-events.ts";
@@ -27,6 +28,7 @@ import { defaultProfile } from "./profile.ts";
 import { SchedulingQueue, type QueuedPod } from "./queue.ts";
 import { VolumeBinder } from "./volume-binder.ts";
 import type { VolumePlan } from "./volume-cache.ts";
+import { type Attempt, SchedulerMetrics } from "./metrics.ts";
 import { mayHelp } from "./wake.ts";
 
 export interface SchedulerOptions {
@@ -37,6 +39,8 @@ export interface SchedulerOptions {
   /** Serves the Pods whose spec.schedulerName is this. */
   readonly name?: string;
   readonly profile?: readonly ProfilePlugin[];
+  /** Counts attempts. */
+  readonly metrics?: Metrics | undefined;
 }
 
 const DEFAULT_NAME = "default-scheduler";
@@ -71,6 +75,7 @@ class Scheduler implements Disposable {
   readonly #nominations = new Nominations();
   readonly #budgets: Informer<PodDisruptionBudget>;
   readonly #writer: PodWriter;
+  readonly #metrics: SchedulerMetrics | undefined;
   readonly #volumes: VolumeBinder;
   #signal = AbortSignal.abort();
   /** Writes under way. */
@@ -89,6 +94,9 @@ class Scheduler implements Disposable {
     this.#plugins = new Map(this.#profile.map((p) => [p.name, p]));
     const wakeOn = (plugin: string) => this.#plugins.get(plugin)?.wakeOn ?? [];
     this.#queue = new SchedulingQueue({ clock: o.clock, wakeOn });
+    this.#metrics =
+      o.metrics &&
+      new SchedulerMetrics({ metrics: o.metrics, profile: this.#name, pending: () => this.#queue.counts() });
     this.#budgets = new Informer({ ...o, resource: o.client.resource<PodDisruptionBudget>(podDisruptionBudgets) });
     this.#writer = new PodWriter({ ...o, name: this.#name });
     this.#volumes = new VolumeBinder(this.#cache.volumes, { ...o, changed: () => this.#queue.move("VolumeChanged") });
@@ -137,8 +145,11 @@ class Scheduler implements Disposable {
   /** Without a single await: nothing changes between looking and deciding. */
   #scheduleOne(pod: QueuedPod): void {
     const { info } = pod;
+    const began = this.#o.clock.now();
+    const attempted = (result: Attempt) => this.#metrics?.attempted(result, this.#o.clock.now() - began);
     try {
       const { decision, preemption } = this.#decide(info);
+      attempted(decision.node ? "scheduled" : "unschedulable");
       if (!decision.node) return this.#postpone(pod, decision.why, preemption);
       this.#start = (this.#start + decision.evaluated) % this.#cache.nodes.length;
       const volumes = planVolumes(info, decision.node, this.#cache.volumes);
@@ -147,6 +158,7 @@ class Scheduler implements Disposable {
       this.#track(this.#bind(pod, decision.node.name, volumes), volumes && this.#waits);
     } catch (error) {
       this.#o.log.error({ err: error, pod: pod.key }, "scheduling failed");
+      attempted("error");
       this.#queue.retry(pod);
     }
   }
@@ -217,6 +229,7 @@ class Scheduler implements Disposable {
       await this.#writer.bind(info, node);
       this.#queue.done(pod);
       const waitedMs = this.#o.clock.now() - pod.addedAt;
+      this.#metrics?.bound(pod.attempts, waitedMs);
       this.#o.log.info({ pod: info.key, node, attempts: pod.attempts, waitedMs }, "pod assigned");
     } catch (error) {
       this.#cache.forget(info);

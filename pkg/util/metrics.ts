@@ -1,5 +1,5 @@
 /** What a program counts about itself, as Prometheus reads it. The home of prom-client: loaded by whoever counts. */
-import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { Counter, Gauge, Histogram, type Metric as PromMetric, Registry } from "prom-client";
 
 export const PROMETHEUS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -11,17 +11,18 @@ export interface Metric {
   readonly labels?: readonly string[];
 }
 
-/** One program's metrics, in the order in which they were made. */
+/** One program's metrics, in the order in which they were made. Who asks for one that is there already adds to that. */
 export class Metrics {
   readonly #registry = new Registry();
 
   counter(m: Metric): (labels?: LabelValues, by?: number) => void {
-    const counter = new Counter(this.#config(m));
+    const counter = this.#once(m, () => new Counter(this.#config(m)));
     return (labels = {}, by = 1) => counter.inc({ ...labels }, by);
   }
 
-  /** `read` is asked at each look: what it does not name is not there. */
+  /** `read` is asked at each look: what it does not name is not there. It takes the place of one that is there. */
   gauge(m: Metric, read: () => Iterable<readonly [LabelValues, number]>): void {
+    this.#registry.removeSingleMetric(m.name);
     new Gauge({
       ...this.#config(m),
       collect() {
@@ -33,17 +34,27 @@ export class Metrics {
 
   /** One that goes up and down with each call. */
   level(m: Metric): (labels: LabelValues, by: 1 | -1) => void {
-    const gauge = new Gauge(this.#config(m));
+    const gauge = this.#once(m, () => new Gauge(this.#config(m)));
     return (labels, by) => gauge.inc({ ...labels }, by);
   }
 
+  /** One that is as it was last said to be. */
+  state(m: Metric): (labels: LabelValues, value: number) => void {
+    const gauge = this.#once(m, () => new Gauge(this.#config(m)));
+    return (labels, value) => gauge.set({ ...labels }, value);
+  }
+
   histogram(m: Metric & { readonly buckets: readonly number[] }): (labels: LabelValues, value: number) => void {
-    const histogram = new Histogram({ ...this.#config(m), buckets: [...m.buckets] });
+    const histogram = this.#once(m, () => new Histogram({ ...this.#config(m), buckets: [...m.buckets] }));
     return (labels, value) => histogram.observe({ ...labels }, value);
   }
 
   text(): Promise<string> {
     return this.#registry.metrics();
+  }
+
+  #once<M extends PromMetric>({ name }: Metric, make: () => M): M {
+    return (this.#registry.getSingleMetric(name) as M | undefined) ?? make();
   }
 
   #config({ name, help, labels = [] }: Metric) {
