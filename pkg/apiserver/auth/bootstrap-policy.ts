@@ -3,10 +3,12 @@
  * optional parts that are not here.
  */
 import type { ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding } from "../../api/generated/types.ts";
+import { DEFAULT_TOKEN_GROUP } from "../../api/bootstrap-token.ts";
 import { AUTHENTICATED, MASTERS, UNAUTHENTICATED } from "../../api/rbac/attributes.ts";
 import { clusterRoleRows } from "./cluster-role-rows.ts";
 import { controllerRoleRows } from "./controller-role-rows.ts";
-import { READ, type Row, pathsRule, ruleOf } from "./rule-rows.ts";
+import { CONTROLLER_MANAGER, namespacedRoleRows } from "./namespaced-role-rows.ts";
+import { pathsRule, ruleOf } from "./rule-rows.ts";
 
 const GROUP = "rbac.authorization.k8s.io";
 const API_VERSION = `${GROUP}/v1`;
@@ -49,8 +51,6 @@ const partOf: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   "system:aggregate-to-view": aggregate("view"),
 };
 
-const CONTROLLER_MANAGER = "User:system:kube-controller-manager";
-
 /** Role → who has it everywhere: `Group:`, `User:` or `ServiceAccount:` with its name. */
 const boundTo: Readonly<Record<string, readonly string[]>> = {
   "cluster-admin": [`Group:${MASTERS}`],
@@ -60,44 +60,16 @@ const boundTo: Readonly<Record<string, readonly string[]>> = {
   "system:kube-dns": ["ServiceAccount:kube-dns"],
   "system:kube-scheduler": ["User:system:kube-scheduler"],
   "system:monitoring": ["Group:system:monitoring"],
+  // Who shows a token asks for a node's first certificate, and nodes for their next ones.
+  "system:node-bootstrapper": [`Group:${DEFAULT_TOKEN_GROUP}`],
+  "system:certificates.k8s.io:certificatesigningrequests:nodeclient": [`Group:${DEFAULT_TOKEN_GROUP}`],
+  "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient": ["Group:system:nodes"],
   // Nobody: the node authorizer decides for nodes.
   "system:node": [],
   "system:node-proxier": ["User:system:kube-proxy"],
   "system:public-info-viewer": [`Group:${AUTHENTICATED}`, `Group:${UNAUTHENTICATED}`],
   "system:service-account-issuer-discovery": ["Group:system:serviceaccounts"],
   "system:volume-scheduler": ["User:system:kube-scheduler"],
-};
-
-const leaderRows: readonly Row[] = [
-  ["create get list update watch", "coordination.k8s.io", "leases"],
-  ["create get list update watch", "coordination.k8s.io", "leasecandidates"],
-];
-
-/** Roles of kube-system. */
-const roleRows: Readonly<Record<string, readonly Row[]>> = {
-  "extension-apiserver-authentication-reader": [[READ, "core", "configmaps", "extension-apiserver-authentication"]],
-  "system::leader-locking-kube-controller-manager": leaderRows,
-  "system::leader-locking-kube-scheduler": leaderRows,
-};
-
-/** Bindings of kube-system: the role, and who has it there. */
-const roleBindings: Readonly<Record<string, { role: string; subjects: readonly string[] }>> = {
-  "system::extension-apiserver-authentication-reader": {
-    role: "extension-apiserver-authentication-reader",
-    subjects: [CONTROLLER_MANAGER, "User:system:kube-scheduler"],
-  },
-  "system::leader-locking-kube-controller-manager": {
-    role: "system::leader-locking-kube-controller-manager",
-    subjects: [
-      CONTROLLER_MANAGER,
-      "ServiceAccount:kube-controller-manager",
-      "ServiceAccount:leader-election-controller",
-    ],
-  },
-  "system::leader-locking-kube-scheduler": {
-    role: "system::leader-locking-kube-scheduler",
-    subjects: ["User:system:kube-scheduler", "ServiceAccount:kube-scheduler"],
-  },
 };
 
 const metadata = (name: string, labels: Readonly<Record<string, string>> = {}) => ({
@@ -153,19 +125,19 @@ export const clusterRoleBindings: readonly ClusterRoleBinding[] = [
   ),
 ];
 
-export const namespacedRoles: readonly Role[] = Object.entries(roleRows).map(([name, rows]) => ({
+export const namespacedRoles: readonly Role[] = namespacedRoleRows.map(({ namespace, role, rules }) => ({
   apiVersion: API_VERSION,
   kind: "Role",
-  metadata: { ...metadata(name), namespace: "kube-system" },
-  rules: rows.map(ruleOf),
+  metadata: { ...metadata(role), namespace },
+  rules: rules.map(ruleOf),
 }));
 
-export const namespacedRoleBindings: readonly RoleBinding[] = Object.entries(roleBindings).map(([name, b]) => ({
+export const namespacedRoleBindings: readonly RoleBinding[] = namespacedRoleRows.map((row) => ({
   apiVersion: API_VERSION,
   kind: "RoleBinding",
-  metadata: { ...metadata(name), namespace: "kube-system" },
-  roleRef: { apiGroup: GROUP, kind: "Role", name: b.role },
-  subjects: b.subjects.map(subject),
+  metadata: { ...metadata(row.binding ?? row.role), namespace: row.namespace },
+  roleRef: { apiGroup: GROUP, kind: "Role", name: row.role },
+  subjects: row.subjects.map(subject),
 }));
 
 /** What the node authorizer grants every node where it looks no closer. */

@@ -4,6 +4,7 @@
  */
 import { timingSafeEqual } from "node:crypto";
 import type { Secret } from "../../api/generated/types.ts";
+import { parseToken, TOKEN_NAMESPACE, TOKEN_TYPE, tokenSecretName } from "../../api/bootstrap-token.ts";
 import { secrets } from "../../api/kinds/core/secret.ts";
 import { decodeBase64 } from "../../api/validation/data.ts";
 import type { Clock } from "../../util/clock.ts";
@@ -11,17 +12,15 @@ import type { DeepReadonly } from "../../util/types.ts";
 import type { ClusterView } from "../admission.ts";
 import { BadToken, type TokenAuthenticator } from "./authentication.ts";
 
-const NAMESPACE = "kube-system";
-const TYPE = "bootstrap.kubernetes.io/token";
-const TOKEN = /^([a-z0-9]{6})\.([a-z0-9]{16})$/;
 const GROUP = "system:bootstrappers";
 const EXTRA_GROUP = /^system:bootstrappers:[a-z0-9:-]{0,255}[a-z0-9]$/;
 
 export function bootstrapTokenAuthenticator(view: ClusterView, clock: Pick<Clock, "now">): TokenAuthenticator {
   return (token, audiences) => {
-    const [, id = "", secret = ""] = TOKEN.exec(token) ?? [];
-    if (id === "") return Promise.resolve(undefined);
-    const kept = view.get(secrets, NAMESPACE, `bootstrap-token-${id}`);
+    const parts = parseToken(token);
+    if (!parts) return Promise.resolve(undefined);
+    const { id, secret } = parts;
+    const kept = view.get(secrets, TOKEN_NAMESPACE, tokenSecretName(id));
     const why = refusal(kept, { id, secret, now: clock.now() });
     if (why !== undefined) return Promise.reject(new BadToken(why));
     const groups = valueOf(kept, "auth-extra-groups").split(",").filter(Boolean);
@@ -37,7 +36,7 @@ function refusal(
   { id, secret, now }: { id: string; secret: string; now: number },
 ): string | undefined {
   const unknown = "unknown bootstrap token";
-  if (kept?.type !== TYPE || kept.metadata.deletionTimestamp || valueOf(kept, "token-id") !== id) return unknown;
+  if (kept?.type !== TOKEN_TYPE || kept.metadata.deletionTimestamp || valueOf(kept, "token-id") !== id) return unknown;
   if (!same(valueOf(kept, "token-secret"), secret)) return unknown;
   const until = valueOf(kept, "expiration");
   // What cannot be read as a time has passed.

@@ -1,4 +1,5 @@
-/** Approves what nodes ask for themselves, signs what is approved, and removes what is over. */
+/** Approves what nodes ask for themselves, refuses a name that is taken, signs what is approved, and removes what is over. */
+import { deepEqual } from "../../api/equal.ts";
 import type { CertificateSigningRequestCondition, SubjectAccessReview } from "../../api/generated/types.ts";
 import { subjectAccessReviews } from "../../api/kinds/authorization/reviews.ts";
 import { certificateSigningRequests as requests } from "../../api/kinds/certificates/certificatesigningrequest.ts";
@@ -11,10 +12,10 @@ import { type Reconcile, runController } from "../../reconcile/controller.ts";
 import { WorkQueue } from "../../reconcile/workqueue.ts";
 import type { CertificateAuthority, RequestedCertificate } from "../../util/certificates.ts";
 import type { ControllerParts } from "../parts.ts";
-import { approvals, goesAt, isSignedHere, type Request, stageOf, whyNotSigned } from "./plan.ts";
+import { approvals, denial, goesAt, hangsOn, isSignedHere, type Request, stageOf, whyNotSigned } from "./plan.ts";
 
 const NAME = "certificate-controller";
-/** The longest a certificate is good for, and how long one is for which no time was asked. */
+/** The longest a certificate is good for, and how long one is for which no time was asked, unless it is set. */
 const YEAR_SECONDS = 365 * 24 * 3600;
 
 /** Runs until the signal aborts; without an authority, nothing is approved nor signed. Keys are those of requests. */
@@ -23,6 +24,10 @@ export async function runCertificates(o: ControllerParts, signal: AbortSignal): 
   const allNodes = o.informers.of(nodes);
   const queue = new WorkQueue(o);
   all.onChange((key, now) => now && queue.add(key));
+  allNodes.onChange((node, now, old) => {
+    if (!now || deepEqual(now.status?.addresses, old?.status?.addresses)) return;
+    for (const csr of all.list()) if (stageOf(csr) === "pending" && hangsOn(csr, node)) queue.add(nameOf(csr));
+  });
   const api = o.client.resource(requests);
 
   const reconcile: Reconcile = async (key, s, { reconcileId, log }) => {
@@ -50,6 +55,12 @@ export async function runCertificates(o: ControllerParts, signal: AbortSignal): 
   };
 
   async function approve(csr: Request, asked: RequestedCertificate, cause: (r: string) => Cause): Promise<void> {
+    const denied = denial(csr, asked, (node) => allNodes.get(node) !== undefined);
+    if (denied) {
+      const said = { type: "Denied", status: "True", ...denied };
+      await api.subresource(nameOf(csr), "approval", withSaid(csr, said), "update", cause(denied.reason));
+      return;
+    }
     const statusOf = (node: string) => allNodes.get(node)?.status;
     for (const { right, message } of approvals(csr, asked, statusOf)) {
       if (right !== undefined && !(await may(csr, right))) continue;
@@ -85,8 +96,9 @@ export async function runCertificates(o: ControllerParts, signal: AbortSignal): 
       await api.updateStatus(withSaid(csr, failed), { cause: cause("SignerValidationFailure") });
       return;
     }
-    const { request, usages = [], expirationSeconds = YEAR_SECONDS } = csr.spec;
-    const seconds = Math.min(expirationSeconds, YEAR_SECONDS);
+    const longest = o.signingSeconds ?? YEAR_SECONDS;
+    const { request, usages = [], expirationSeconds = longest } = csr.spec;
+    const seconds = Math.min(expirationSeconds, longest);
     const pem = await authority.sign(decodeBase64(request), { usages, seconds });
     const signed = { ...csr, status: { ...csr.status, certificate: encodeBase64(pem) } };
     await api.updateStatus(signed, { cause: cause("Signed") });

@@ -1,7 +1,16 @@
 import { describe, expect, test } from "@jest/globals";
 import type { CertificateSigningRequest, CertificateSigningRequestCondition } from "../../api/generated/types.ts";
 import type { RequestedCertificate } from "../../util/certificates.ts";
-import { approvals, goesAt, isSignedHere, KUBELET_CLIENT, KUBELET_SERVING, stageOf, whyNotSigned } from "./plan.ts";
+import {
+  approvals,
+  denial,
+  goesAt,
+  isSignedHere,
+  KUBELET_CLIENT,
+  KUBELET_SERVING,
+  stageOf,
+  whyNotSigned,
+} from "./plan.ts";
 
 const CREATED = Date.UTC(2026, 0, 1, 12);
 const HOUR = 3_600_000;
@@ -86,6 +95,22 @@ describe("what is approved without a person", () => {
     ["none of a person", csr("kubernetes.io/kube-apiserver-client", ["client auth"]), asks(ME), []],
   ])("%s", (_, request, asked, rights) => {
     expect(approvals(request, asked, statusOf).map((a) => a.right)).toEqual(rights);
+  });
+});
+
+describe("whose name it is", () => {
+  const boot = { username: "system:bootstrap:abc123", groups: ["system:bootstrappers"] };
+  const taken = (name: string) => name === "n1";
+  const why =
+    "a node named n1 exists already; choose another name with --node-name, or if it is gone: mini-kube node remove n1";
+  test.each<[string, CertificateSigningRequest, RequestedCertificate, string | undefined]>([
+    ["a token's, of a name that is taken", csr(KUBELET_CLIENT, CLIENT, boot), asks(), why],
+    ["another node's", csr(KUBELET_CLIENT, CLIENT, { username: "system:node:n2" }), asks(), why],
+    ["the node's own, its next", csr(KUBELET_CLIENT, CLIENT), asks(), undefined],
+    ["a token's, of a new name", csr(KUBELET_CLIENT, CLIENT, boot), asks("system:node:n2"), undefined],
+    ["what nobody would sign", csr(KUBELET_CLIENT, SERVER, boot), asks(), undefined],
+  ])("%s", (_, request, asked, message) => {
+    expect(denial(request, asked, taken)?.message).toBe(message);
   });
 });
 

@@ -87,6 +87,33 @@ export interface Approval {
   readonly message: string;
 }
 
+/** How a request of a machine that has only a token is refused; undefined: it is not. */
+export interface Denial {
+  readonly reason: string;
+  readonly message: string;
+}
+
+/**
+ * A token lets a machine become a node, but none that there is already: else whoever has one could take another's name,
+ * and with it what its Pods may read.
+ */
+export function denial(
+  csr: Request,
+  asked: RequestedCertificate,
+  hasNode: (name: string) => boolean,
+): Denial | undefined {
+  if (csr.spec.signerName !== KUBELET_CLIENT || csr.spec.username === asked.commonName) return undefined;
+  const name = asked.commonName.slice(NODE_PREFIX.length);
+  if (whyNotSigned(csr, asked) !== undefined || !hasNode(name)) return undefined;
+  const next = `choose another name with --node-name, or if it is gone: mini-kube node remove ${name}`;
+  return { reason: "NodeExists", message: `a node named ${name} exists already; ${next}` };
+}
+
+/** Whether what is decided of the request hangs on this Node: of what it asks only the Node tells whether it is its own. */
+export function hangsOn(csr: Request, node: string): boolean {
+  return csr.spec.signerName === KUBELET_SERVING && csr.spec.username === `${NODE_PREFIX}${node}`;
+}
+
 /**
  * The ways in which a request may be approved without a person, in order. A node gets a client certificate of its own as
  * in Kubernetes; and a serving certificate, which there a person approves, for the addresses that its Node has.

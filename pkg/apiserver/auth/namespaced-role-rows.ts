@@ -1,0 +1,72 @@
+/** Roles of single namespaces that are there from the start, and who has them there. */
+import { CLUSTER_INFO } from "../../api/bootstrap-token.ts";
+import { AUTHENTICATED, UNAUTHENTICATED } from "../../api/rbac/attributes.ts";
+import { EMIT, READ, type Row } from "./rule-rows.ts";
+
+export interface NamespacedRow {
+  readonly namespace: string;
+  readonly role: string;
+  readonly rules: readonly Row[];
+  /** `Group:`, `User:` or `ServiceAccount:` with its name. */
+  readonly subjects: readonly string[];
+  /** The name of the binding, where it is not the role's. */
+  readonly binding?: string;
+}
+
+export const CONTROLLER_MANAGER = "User:system:kube-controller-manager";
+const SCHEDULER = "User:system:kube-scheduler";
+const SYSTEM = "kube-system";
+
+const leaderRows: readonly Row[] = [
+  ["create get list update watch", "coordination.k8s.io", "leases"],
+  ["create get list update watch", "coordination.k8s.io", "leasecandidates"],
+];
+const events: Row = [EMIT, "core events.k8s.io", "events"];
+const signer = { role: "system:controller:bootstrap-signer" };
+const signerSubjects = ["ServiceAccount:bootstrap-signer", CONTROLLER_MANAGER];
+
+export const namespacedRoleRows: readonly NamespacedRow[] = [
+  {
+    namespace: SYSTEM,
+    role: "extension-apiserver-authentication-reader",
+    rules: [[READ, "core", "configmaps", "extension-apiserver-authentication"]],
+    binding: "system::extension-apiserver-authentication-reader",
+    subjects: [CONTROLLER_MANAGER, SCHEDULER],
+  },
+  {
+    namespace: SYSTEM,
+    role: "system::leader-locking-kube-controller-manager",
+    rules: leaderRows,
+    subjects: [
+      CONTROLLER_MANAGER,
+      "ServiceAccount:kube-controller-manager",
+      "ServiceAccount:leader-election-controller",
+    ],
+  },
+  {
+    namespace: SYSTEM,
+    role: "system::leader-locking-kube-scheduler",
+    rules: leaderRows,
+    subjects: [SCHEDULER, "ServiceAccount:kube-scheduler"],
+  },
+  { ...signer, namespace: SYSTEM, rules: [[READ, "core", "secrets"]], subjects: signerSubjects },
+  {
+    ...signer,
+    namespace: CLUSTER_INFO.namespace,
+    rules: [[READ, "core", "configmaps"], ["update", "core", "configmaps", CLUSTER_INFO.name], events],
+    subjects: signerSubjects,
+  },
+  {
+    namespace: SYSTEM,
+    role: "system:controller:token-cleaner",
+    rules: [["delete get list watch", "core", "secrets"], events],
+    subjects: ["ServiceAccount:token-cleaner", CONTROLLER_MANAGER],
+  },
+  {
+    // What a machine must know to join, before it is known itself: where the cluster is, and its CA. No secret.
+    namespace: CLUSTER_INFO.namespace,
+    role: "mini-kube:cluster-info",
+    rules: [["get", "core", "configmaps", CLUSTER_INFO.name]],
+    subjects: [`Group:${UNAUTHENTICATED}`, `Group:${AUTHENTICATED}`],
+  },
+];
