@@ -5,7 +5,7 @@ import { Informers } from "../../pkg/informer/informers.ts";
 import type { Served } from "../../pkg/network/ingress/counters.ts";
 import { type IngressOptions, runIngress } from "../../pkg/network/ingress/ingress.ts";
 import type { IngressProxy } from "../../pkg/network/ingress/proxy.ts";
-import { together } from "../../pkg/reconcile/scope.ts";
+import { together, untilAborted } from "../../pkg/reconcile/scope.ts";
 
 export interface IngressSettings {
   /** "none": not served. */
@@ -25,7 +25,7 @@ export async function startIngress(o: Options, signal: AbortSignal): Promise<voi
   const { httpPort, httpsPort, accessLog, metricsPort } = o.settings;
   const [plain, secure] = [numbered(httpPort, 80), numbered(httpsPort, 443)];
   if (plain === undefined && secure === undefined) {
-    return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+    return untilAborted(signal);
   }
   using log = accessLog === undefined ? undefined : accessLogTo(accessLog, o);
   let proxy: IngressProxy | undefined;

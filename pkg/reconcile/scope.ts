@@ -24,3 +24,8 @@ export async function together(
   const failed = results.find((r) => r.status === "rejected");
   if (failed) throw failed.reason;
 }
+
+/** Resolves when the signal aborts; at once if it has. */
+export function untilAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => void onAbort(signal, resolve));
+}

@@ -9,7 +9,7 @@ import type { Client } from "../../client/client.ts";
 import { Informer } from "../../informer/informer.ts";
 import type { Informers } from "../../informer/informers.ts";
 import { EventRecorder, subjectOf } from "../../reconcile/events.ts";
-import { together } from "../../reconcile/scope.ts";
+import { together, untilAborted } from "../../reconcile/scope.ts";
 import { backoffMs } from "../../util/backoff.ts";
 import type { Clock, Random } from "../../util/clock.ts";
 import type { Logger } from "../../util/log.ts";
@@ -126,7 +126,7 @@ async function serve(o: DnsOptions, parts: Parts, signal: AbortSignal): Promise<
       o.log.info({ address: o.address, ...at }, "dns: listening");
       await publish(o, at, signal);
       o.onListening?.(at);
-      await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+      await untilAborted(signal);
     } catch (error) {
       if (signal.aborted) return;
       const why = error instanceof Error ? error.message : String(error);
