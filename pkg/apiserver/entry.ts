@@ -7,6 +7,7 @@ import type { ApiObject, WatchEventType } from "../api/object.ts";
 import type { ResourceDef } from "../api/resource.ts";
 import type { KeyValue, Revision } from "../store/store.ts";
 import type { DeepReadonly } from "../util/types.ts";
+import { isEncrypted, unreadable } from "./encryption/ciphers.ts";
 import { viewed } from "./view.ts";
 
 /** One object at one revision with its encoding, made at most once and shared by every get, list and watch. */
@@ -63,8 +64,12 @@ export function encodeStored(o: DeepReadonly<ApiObject>): Uint8Array {
   return Buffer.from(JSON.stringify({ apiVersion, kind, metadata: { name, namespace, uid, ...meta }, ...rest }));
 }
 
-/** Throws SyntaxError or TypeError when the value is not an object of ours. */
+/** An object is there, but the key to it is not. */
+export class UnreadableError extends Error {}
+
+/** Throws SyntaxError, TypeError or {@link UnreadableError} when the value is not an object of ours. */
 export function decodeStored(kv: Pick<KeyValue, "key" | "value" | "modRevision">): Entry {
+  if (isEncrypted(kv.value)) throw new UnreadableError(unreadable(kv.key, kv.value));
   const value: unknown = JSON.parse(Buffer.from(kv.value.buffer, kv.value.byteOffset, kv.value.byteLength).toString());
   if (typeof value !== "object" || value === null || !("metadata" in value)) {
     throw new TypeError("not an API object");

@@ -69,8 +69,9 @@ export class Reader {
     const key = keyFor(def, namespace, name);
     const ready = await this.#ready(parseRevision(params["resourceVersion"]));
     const entry = ready ? this.#cache.resource(def).get(key) : await this.#storage.read(def, key);
-    if (!entry) throw notFound({ group: asked.group, resource: asked.plural }, name);
-    return entry.as(asked);
+    if (entry) return entry.as(asked);
+    this.#cache.resource(def).checkReadable(key);
+    throw notFound({ group: asked.group, resource: asked.plural }, name);
   }
 
   async list(asked: ResourceDef, namespace: string, params: Params): Promise<EntryList> {
@@ -87,6 +88,7 @@ export class Reader {
     } else if (at === undefined && (await this.#ready(o.resourceVersion))) at = this.#cache.revision;
     const query: PageQuery = { selection, at, after, limit: o.limit };
     const resource = this.#cache.resource(def);
+    resource.checkReadable(prefix);
     const inCache = at !== undefined && resource.changedAt <= at && at <= this.#cache.revision;
     const page = inCache ? cachedPage(resource, query, at ?? 0n) : await this.#storedPage(def, query);
     const last = page.entries.at(-1);
@@ -111,6 +113,7 @@ export class Reader {
         retryAfterSeconds: 1,
       });
     }
+    if (initial) this.#cache.resource(def).checkReadable(prefixOf(def, selection.namespace));
     const revision = this.#cache.revision;
     const since = o.resourceVersion === "" || o.resourceVersion === "0" ? revision : BigInt(o.resourceVersion);
     const timers = new Set<Disposable>();

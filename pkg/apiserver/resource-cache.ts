@@ -12,6 +12,13 @@ const HISTORY_MS = 75_000;
 /** … but at least so many, and at most so many. */
 const HISTORY_MIN = 256;
 const HISTORY_MAX = 16_384;
+/** So many objects that cannot be read are named at once. */
+const UNREADABLE_TOLD = 10;
+
+interface Unreadable {
+  readonly why: string;
+  readonly revision: Revision;
+}
 
 interface Subscription {
   readonly selection: Selection;
@@ -39,6 +46,8 @@ export class ResourceCache {
   #def: ResourceDef;
   readonly #queueLimit: number;
   readonly #entries = new Map<string, Entry>();
+  /** What is there but cannot be decoded, and why. */
+  readonly #unreadable = new Map<string, Unreadable>();
   /** The keys in byte order, made when somebody lists. */
   #sorted: string[] | undefined;
   #history: Change[] = [];
@@ -86,6 +95,32 @@ export class ResourceCache {
     return this.#entries.values();
   }
 
+  /** Throws InternalError when one of the objects below `prefix` (or the one of that key) is there but cannot be read. */
+  checkReadable(prefix: string): void {
+    if (this.#unreadable.size === 0) return;
+    const whys = [...this.#unreadable]
+      .filter(([key]) => (prefix.endsWith("/") ? key.startsWith(prefix) : key === prefix))
+      .map(([, { why }]) => why);
+    const more = whys.length > UNREADABLE_TOLD ? [`and ${whys.length - UNREADABLE_TOLD} more`] : [];
+    const told = [...whys.slice(0, UNREADABLE_TOLD), ...more].join("; ");
+    if (whys.length > 0) throw new ApiError("InternalError", `Internal error occurred: ${told}`);
+  }
+
+  /** It is there, and cannot be shown: neither what it was before. */
+  hide(key: string, what: Unreadable, seenAt: number): void {
+    this.delete(key, what.revision, seenAt);
+    this.#unreadable.set(key, what);
+  }
+
+  get hidden(): readonly string[] {
+    return [...this.#unreadable.keys()];
+  }
+
+  /** What was hidden at this revision, and still is, can be read after all. */
+  show(entry: Entry, seenAt: number): void {
+    if (this.#unreadable.get(entry.key)?.revision === entry.revision) this.put(entry, seenAt);
+  }
+
   /** In key order, those of one namespace or ("") all, behind the key `after`. */
   *sorted(namespace: string, after?: string): Generator<Entry, void, void> {
     this.#sorted ??= [...this.#entries.keys()].sort();
@@ -104,6 +139,7 @@ export class ResourceCache {
   /** Everything anew, as of `revision`: what was known before is no longer connected to it, so all watches end. */
   reset(entries: readonly Entry[], revision: Revision): void {
     this.#entries.clear();
+    this.#unreadable.clear();
     for (const entry of entries) this.#entries.set(entry.key, entry);
     this.#sorted = undefined;
     this.#history = [];
@@ -113,6 +149,7 @@ export class ResourceCache {
   }
 
   put(entry: Entry, seenAt: number): void {
+    this.#unreadable.delete(entry.key);
     const old = this.#entries.get(entry.key);
     if (old && old.revision >= entry.revision) return;
     this.#entries.set(entry.key, entry);
@@ -121,6 +158,7 @@ export class ResourceCache {
   }
 
   delete(key: string, revision: Revision, seenAt: number): void {
+    this.#unreadable.delete(key);
     const old = this.#entries.get(key);
     if (!old || old.revision > revision) return;
     this.#entries.delete(key);

@@ -167,6 +167,11 @@ export class ApiServer implements Handler {
     }
   }
 
+  /** The store may be able to show what it could not before. */
+  keysChanged(): Promise<void> {
+    return this.cache.rereadHidden();
+  }
+
   /** Rejects when the store does not answer. */
   async reachStore(): Promise<void> {
     if (!(await this.cache.fresh())) throw new ApiError("ServiceUnavailable", "the watch cache is behind the store");

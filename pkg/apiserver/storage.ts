@@ -16,10 +16,17 @@ import type { Alongside } from "./admission.ts";
 import { Entry, decodeStored, encodeStored } from "./entry.ts";
 import type { WatchCache } from "./watchcache.ts";
 
+interface Written {
+  readonly verdict: "write";
+  readonly object: ApiObject;
+  readonly alongside?: Alongside;
+}
+
 /** What a change wants to happen to the object it was shown. */
 export type Decision =
-  | { readonly verdict: "keep" }
-  | { readonly verdict: "write"; readonly object: ApiObject; readonly alongside?: Alongside }
+  /** `stale`: what is to be written all the same, if the store says that it keeps the object as it would no more. */
+  | { readonly verdict: "keep"; readonly stale?: Written }
+  | Written
   /** `last`: the state that watchers see in the DELETED event is the stored one; this is what the caller gets. */
   | { readonly verdict: "remove"; readonly last: DeepReadonly<ApiObject>; readonly alongside?: Alongside };
 
@@ -43,7 +50,7 @@ export interface Target {
  *  G1  A change sees the newest state: it is written only if nothing else was written in between, else decided anew.
  *  G2  `decide` writes nothing and may be asked again. Shown a state that may be old, its refusal or its "keep" counts only
  *      once the store confirms it.
- *  G3  Equal objects mean no write, no new revision, no event.
+ *  G3  Equal objects mean no write, no new revision, no event; but for one that is to be kept otherwise now (by a new key).
  */
 export class Storage {
   readonly #store: Store;
@@ -56,8 +63,12 @@ export class Storage {
 
   /** The newest state in the store itself. */
   async read(def: ResourceDef, key: string): Promise<Entry | undefined> {
+    return (await this.#read(def, key))?.entry;
+  }
+
+  async #read(def: ResourceDef, key: string): Promise<{ entry: Entry; stale: boolean } | undefined> {
     const { kv } = await this.#store.get(key);
-    return kv && this.#entryOf(def, kv);
+    return kv && { entry: this.#entryOf(def, kv), stale: kv.stale ?? false };
   }
 
   /** Undefined when the key is taken, or the other expectation does not hold any more. */
@@ -82,27 +93,27 @@ export class Storage {
   /** Throws NotFound when there is no such object. `decide` learns how often it was asked before. */
   async change(t: Target, decide: Decide, dryRun: boolean): Promise<Changed> {
     const known = this.#cache.newest(t.def, t.key);
-    let live = known === undefined;
-    let current = known ?? (await this.read(t.def, t.key));
+    let live = known ? undefined : await this.#read(t.def, t.key);
+    let current = known ?? live?.entry;
     for (let round = 1; ; round++) {
       if (!current) throw notFound({ group: t.def.group, resource: t.def.plural }, t.name);
       const outcome = await attempt(decide, current, round);
       try {
         if (!live && (outcome instanceof ApiError || outcome.verdict === "keep" || dryRun)) {
           // G2: what was decided on came from the cache.
-          const newest = await this.read(t.def, t.key);
-          live = true;
-          if (newest?.revision !== current.revision) {
-            current = newest;
+          live = await this.#read(t.def, t.key);
+          if (live?.entry.revision !== current.revision) {
+            current = live?.entry;
             continue;
           }
         }
         if (outcome instanceof ApiError) throw outcome;
-        if (outcome.verdict === "keep") return { entry: current, removed: false };
-        const done = await this.#commit(t, current, outcome, dryRun);
+        const todo = outcome.verdict === "keep" && live?.stale ? outcome.stale : outcome;
+        if (!todo || todo.verdict === "keep") return { entry: current, removed: false };
+        const done = await this.#commit(t, current, todo, dryRun);
         if ("entry" in done) return done;
         current = done.current;
-        live = true;
+        live = current && { entry: current, stale: done.stale };
       } finally {
         if (!(outcome instanceof ApiError) && outcome.verdict !== "keep") outcome.alongside?.done?.();
       }
@@ -114,7 +125,7 @@ export class Storage {
     current: Entry,
     decision: Exclude<Decision, { verdict: "keep" }>,
     dryRun: boolean,
-  ): Promise<Changed | { current: Entry | undefined }> {
+  ): Promise<Changed | { current: Entry | undefined; stale: boolean }> {
     const removed = decision.verdict === "remove";
     const next = decision.verdict === "remove" ? decision.last : decision.object;
     if (dryRun) return { entry: new Entry(t.key, next, current.revision), removed };
@@ -130,7 +141,7 @@ export class Storage {
     );
     if (!result.ok) {
       const [now] = result.current;
-      return { current: now && this.#entryOf(t.def, now) };
+      return { current: now && this.#entryOf(t.def, now), stale: now?.stale ?? false };
     }
     const entry = new Entry(t.key, next, result.revision);
     return { entry: removed ? entry : this.#cache.wrote(t.def, entry), removed };
@@ -154,7 +165,8 @@ async function attempt(decide: Decide, current: Entry, round: number): Promise<D
     const decision = await decide(current, round);
     if (decision.verdict !== "write" || !sameContent(decision.object, current.object)) return decision;
     decision.alongside?.done?.();
-    return { verdict: "keep" };
+    const { object } = decision;
+    return { verdict: "keep", stale: { verdict: "write", object } };
   } catch (error) {
     if (error instanceof ApiError) return error;
     throw error;

@@ -5,7 +5,7 @@ import { type KeyValue, CompactedError, type Revision, type Store, type StoreEve
 import { backoffMs } from "../util/backoff.ts";
 import type { Clock, Random } from "../util/clock.ts";
 import type { Logger } from "../util/log.ts";
-import { type Entry, decodeStored } from "./entry.ts";
+import { type Entry, UnreadableError, decodeStored } from "./entry.ts";
 import { ROOT, prefixOf, resourceKey, resourcesOfKey } from "./keys.ts";
 import { ResourceCache } from "./resource-cache.ts";
 
@@ -87,10 +87,12 @@ export class WatchCache {
         const page = await this.#o.store.list(prefixOf(def), revision > 0n ? { at: revision } : {});
         if (this.#loads !== loads) continue;
         const cache = this.#cacheFor(def);
+        const hidden: Hidden[] = [];
         cache.reset(
-          page.kvs.flatMap((kv) => this.#decode(kv) ?? []),
+          page.kvs.flatMap((kv) => this.#decode(kv, hidden) ?? []),
           page.revision,
         );
+        for (const h of hidden) this.#hide(cache, h);
         this.#resources.set(name, cache);
         this.#arriving.delete(name);
         for (const event of arrived) this.#applyTo(cache, event);
@@ -182,9 +184,10 @@ export class WatchCache {
     const page = await this.#o.store.list(ROOT);
     this.#loads += 1;
     const byResource = new Map<ResourceCache, Entry[]>();
+    const hidden: Hidden[] = [];
     for (const kv of page.kvs) {
       const resource = this.#resourceOf(kv.key);
-      const entry = resource && this.#decode(kv);
+      const entry = resource && this.#decode(kv, hidden);
       if (!resource || !entry) continue;
       const entries = byResource.get(resource);
       if (entries) entries.push(entry);
@@ -194,6 +197,7 @@ export class WatchCache {
     for (const resource of this.#resources.values()) {
       resource.reset(byResource.get(resource) ?? [], page.revision);
     }
+    for (const h of hidden) this.#hide(this.#resourceOf(h.kv.key), h);
     this.#advance(page.revision);
   }
 
@@ -233,8 +237,10 @@ export class WatchCache {
   #applyTo(resource: ResourceCache, event: StoreEvent): void {
     if (event.type === "progress") return;
     if (event.type === "put") {
-      const entry = this.#take(event.kv.key, event.revision) ?? this.#decode(event.kv);
+      const hidden: Hidden[] = [];
+      const entry = this.#take(event.kv.key, event.revision) ?? this.#decode(event.kv, hidden);
       if (entry) resource.put(entry, this.#o.clock.now());
+      for (const h of hidden) this.#hide(resource, h);
       return;
     }
     this.#take(event.key, event.revision);
@@ -260,13 +266,38 @@ export class WatchCache {
     return this.#resources.get(core) ?? this.#resources.get(grouped);
   }
 
-  /** What is no object of ours (written by another hand) is left out and said so, never an end of the server. */
-  #decode(kv: KeyValue): Entry | undefined {
+  /** What could not be read is tried again: its key may be there now. */
+  async rereadHidden(): Promise<void> {
+    for (const resource of this.#resources.values()) {
+      for (const key of resource.hidden) {
+        const { kv } = await this.#o.store.get(key);
+        const entry = kv && this.#decode(kv, []);
+        if (entry) resource.show(entry, this.#o.clock.now());
+      }
+    }
+  }
+
+  #hide(resource: ResourceCache | undefined, { kv, why }: Hidden): void {
+    resource?.hide(kv.key, { why, revision: kv.modRevision }, this.#o.clock.now());
+  }
+
+  /**
+   * What is no object of ours (written by another hand) is left out and said so, never an end of the server. What is
+   * one whose key is missing is put into `hidden`.
+   */
+  #decode(kv: KeyValue, hidden: Hidden[]): Entry | undefined {
     try {
       return decodeStored(kv);
     } catch (error) {
       this.#o.log.error({ key: kv.key, revision: kv.modRevision, error }, "cannot read the stored object");
+      if (error instanceof UnreadableError) hidden.push({ kv, why: error.message });
       return undefined;
     }
   }
+}
+
+/** Of an object that is there and cannot be read. */
+interface Hidden {
+  readonly kv: KeyValue;
+  readonly why: string;
 }

@@ -21,6 +21,8 @@ export interface KeyValue {
   readonly value: Uint8Array;
   readonly createRevision: Revision;
   readonly modRevision: Revision;
+  /** It lies there otherwise than a put of it would be kept now (by an older key): worth writing again. */
+  readonly stale?: boolean;
 }
 
 /** Succeeds only if each key's modRevision is the one given; 0n means "does not exist". */
@@ -80,6 +82,43 @@ export interface Store {
   /** Forgets what was overwritten or deleted before `revision`. */
   compact(revision: Revision): Promise<void>;
   close(): Promise<void>;
+  /** What there is to know and to do about the medium itself; absent where it has none. */
+  readonly maintenance?: StoreMaintenance;
+}
+
+/** One server that keeps a copy of the store. */
+export interface StoreMember {
+  readonly name: string;
+  /** Where it was asked. */
+  readonly endpoint: string;
+  readonly leader: boolean;
+  readonly version: string;
+  /** Bytes of its file; those that are not in use are free for what is written next. */
+  readonly dbSize: number;
+  readonly inUse: number;
+  /** `NOSPACE`, `CORRUPT`. */
+  readonly alarms: readonly string[];
+  /** It answered, and knows a leader. */
+  readonly healthy: boolean;
+  /** Why it is not healthy. */
+  readonly error?: string;
+}
+
+export interface StoreStatus {
+  readonly kind: "etcd" | "lmdb" | "memory";
+  /** Of the largest copy. */
+  readonly sizeBytes: number;
+  readonly inUseBytes: number;
+  /** Empty where the store is this process's own. */
+  readonly members: readonly StoreMember[];
+}
+
+export interface StoreMaintenance {
+  status(): Promise<StoreStatus>;
+  /** Gives a member's freed space back to its file system. It answers nobody meanwhile: one after the other. */
+  defragment?(endpoint: string): Promise<void>;
+  /** Lets a member that ran out of space take writes again; it says so anew if there still is none. */
+  disarm?(): Promise<void>;
 }
 
 /** The history asked for is gone: list again. Becomes HTTP 410 Expired. */
@@ -110,8 +149,10 @@ export class StoreUnavailableError extends Error {
 export class FutureRevisionError extends Error {
   readonly code = "FutureRevision";
   readonly retryable = true;
+  readonly asked: Revision;
   constructor(asked: Revision) {
     super(`revision ${asked} is not reached yet`);
+    this.asked = asked;
   }
 }
 

@@ -1,0 +1,153 @@
+/** Encryption at rest, put together: the key file, the proof that it fits, the store that uses it, and its changes. */
+import { readFile } from "node:fs/promises";
+import { unwatchFile, watchFile } from "node:fs";
+import type { Store } from "../../store/store.ts";
+import type { Logger } from "../../util/log.ts";
+import type { Metrics } from "../../util/metrics.ts";
+import { replaceFile } from "../../util/pki.ts";
+import { Ciphers } from "./ciphers.ts";
+import { type EncryptionConfig, newEncryptionConfig, readEncryptionConfig } from "./config.ts";
+import { EncryptedStore } from "./encrypted-store.ts";
+import { keysNeeded, MissingKeys, proveKeys } from "./proof.ts";
+
+const LOOK_MS = 2_000;
+
+export interface EncryptionOptions {
+  /** An EncryptionConfiguration. Undefined: nothing is encrypted. */
+  readonly file: string | undefined;
+  /** Where the file is not there, and the store needs none yet, it is made. */
+  readonly create: boolean;
+  /** What this machine is called where it is to be found. */
+  readonly machine: string;
+  readonly log: Logger;
+  /** How often the file is looked at; default every 2 seconds. */
+  readonly lookMs?: number;
+}
+
+export interface Encryption {
+  readonly store: Store;
+  /** `changed` is called after other keys are in force. */
+  onReload(changed: () => void): void;
+  metrics(m: Metrics): void;
+  /** Ends the look at the file; the store stays open. */
+  close(): void;
+}
+
+/**
+ * What is used in place of `store`. Rejects with a sentence that says what to do when the file cannot be read or
+ * understood, or when its keys are not those of the store; then nothing was written.
+ */
+export async function openEncryption(store: Store, o: EncryptionOptions): Promise<Encryption> {
+  const { file } = o;
+  if (file === undefined) {
+    const needed = await keysNeeded(store);
+    if (needed) throw new MissingKeys(needed.from, undefined);
+    return { store, onReload: () => {}, metrics: () => {}, close: () => {} };
+  }
+  const text = (await textOf(file)) ?? (await firstText(store, file, o.create));
+  const place = { from: `${o.machine}:${file}`, file };
+  const config = parse(text, file);
+  await proveKeys(store, config, place);
+  const encrypted = new EncryptedStore(store, new Ciphers(config));
+  const reload = new Reload(o.log, file, async (next) => {
+    await proveKeys(store, next, place);
+    encrypted.use(new Ciphers(next));
+  });
+  reload.start(text, o.lookMs ?? LOOK_MS);
+  return {
+    store: encrypted,
+    onReload: (changed) => void (reload.changed = changed),
+    metrics: (m) => reload.metrics(m, () => encrypted.ciphers.hash),
+    close: () => reload.stop(),
+  };
+}
+
+async function textOf(file: string): Promise<string | undefined> {
+  try {
+    return await readFile(file, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw new Error(`${file}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+async function firstText(store: Store, file: string, create: boolean): Promise<string> {
+  const needed = await keysNeeded(store);
+  if (needed) throw new MissingKeys(needed.from, file);
+  if (!create) throw new Error(`${file}: there is no such file; make one with: mini-kube encryption init ${file}`);
+  const text = newEncryptionConfig();
+  await replaceFile(file, text, 0o600);
+  return text;
+}
+
+function parse(text: string, file: string): EncryptionConfig {
+  try {
+    return readEncryptionConfig(text);
+  } catch (error) {
+    throw new Error(`${file}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/** Looks at the file now and then. What cannot be used changes nothing, and is said. */
+class Reload {
+  changed: () => void = () => {};
+  readonly #log: Logger;
+  readonly #file: string;
+  readonly #use: (next: EncryptionConfig) => Promise<void>;
+  #text = "";
+  #counts = { success: 0, failure: 0 };
+  #look: (() => void) | undefined;
+  #running: Promise<void> = Promise.resolve();
+
+  constructor(log: Logger, file: string, use: (next: EncryptionConfig) => Promise<void>) {
+    this.#log = log;
+    this.#file = file;
+    this.#use = use;
+  }
+
+  start(text: string, everyMs: number): void {
+    this.#text = text;
+    // One look after the other, so that the last content wins.
+    this.#look = () => void (this.#running = this.#running.then(() => this.#read()));
+    watchFile(this.#file, { interval: everyMs, persistent: false }, this.#look);
+  }
+
+  stop(): void {
+    if (this.#look) unwatchFile(this.#file, this.#look);
+  }
+
+  metrics(m: Metrics, hash: () => string): void {
+    const name = "apiserver_encryption_config_controller_";
+    m.gauge(
+      {
+        name: `${name}last_config_info`,
+        help: "The encryption configuration in force, by its hash.",
+        labels: ["hash"],
+      },
+      () => [[{ hash: hash() }, 1]],
+    );
+    m.gauge(
+      {
+        name: `${name}automatic_reloads_total`,
+        help: "How often a changed encryption configuration was read, by success.",
+        labels: ["status"],
+      },
+      () => Object.entries(this.#counts).map(([status, n]) => [{ status }, n] as const),
+    );
+  }
+
+  async #read(): Promise<void> {
+    const text = await textOf(this.#file).catch(() => undefined);
+    if (text === undefined || text === this.#text) return;
+    this.#text = text;
+    try {
+      await this.#use(parse(text, this.#file));
+      this.#counts.success += 1;
+      this.#log.info({ file: this.#file }, "the encryption configuration has changed and is in force");
+      this.changed();
+    } catch (error) {
+      this.#counts.failure += 1;
+      this.#log.error({ file: this.#file, error }, "the changed encryption configuration is not used");
+    }
+  }
+}

@@ -1,0 +1,63 @@
+/**
+ * One value in the store that says whether a server has the keys of what lies there: it is encrypted as Secrets are, and
+ * says beside it, for all to read, where the keys are to be found. So who lacks them is told at its start, before it
+ * writes anything.
+ */
+import type { Store } from "../../store/store.ts";
+import { ROOT } from "../keys.ts";
+import { Ciphers, isEncrypted } from "./ciphers.ts";
+import type { EncryptionConfig } from "./config.ts";
+
+const KEY = `${ROOT}mini-kube/encryption`;
+/** Encrypted as if it were a Secret's. */
+const AT = `${ROOT}secrets/mini-kube/encryption`;
+const CONTENT = Buffer.from("these are the keys of this cluster");
+
+interface Proof {
+  /** MACHINE:FILE that wrote it. */
+  readonly from: string;
+  /** Base64. */
+  readonly value: string;
+}
+
+/** The keys of what is in the store are elsewhere. Nothing was written. */
+export class MissingKeys extends Error {
+  constructor(from: string, file: string | undefined) {
+    const to = file === undefined ? "this machine and name it with --encryption-provider-config" : file;
+    const other = "; if this shall be another cluster, give it another store";
+    super(`what is in the store is encrypted with keys that are not here: copy ${from} to ${to}${other}`);
+  }
+}
+
+/** Whether what lies in the store (the plain one) needs keys, and where they are. */
+export async function keysNeeded(store: Store): Promise<{ readonly from: string } | undefined> {
+  const { kv } = await store.get(KEY);
+  const proof = kv && parse(kv.value);
+  return proof && isEncrypted(bytesOf(proof)) ? { from: proof.from } : undefined;
+}
+
+/** Resolves when these keys are those of the store; the first server's become it. Rejects with {@link MissingKeys}. */
+export async function proveKeys(
+  store: Store,
+  config: EncryptionConfig,
+  o: { from: string; file: string },
+): Promise<void> {
+  const ciphers = new Ciphers(config);
+  for (;;) {
+    const { kv } = await store.get(KEY);
+    const proof = kv && parse(kv.value);
+    if (proof) {
+      const { value, stale } = ciphers.decrypt(AT, bytesOf(proof));
+      if (!CONTENT.equals(value)) throw new MissingKeys(proof.from, o.file);
+      if (!stale) return;
+    }
+    const next: Proof = { from: o.from, value: Buffer.from(ciphers.encrypt(AT, CONTENT)).toString("base64") };
+    const put = { op: "put", key: KEY, value: Buffer.from(JSON.stringify(next)) } as const;
+    const result = await store.txn([{ key: KEY, modRevision: kv?.modRevision ?? 0n }], [put]);
+    // Lost to another server: what it wrote is looked at.
+    if (result.ok) return;
+  }
+}
+
+const parse = (value: Uint8Array) => JSON.parse(Buffer.from(value).toString()) as Proof;
+const bytesOf = (proof: Proof): Uint8Array => Buffer.from(proof.value, "base64");
