@@ -2,6 +2,8 @@
  * An API server on its store: opens the store, agrees with the others on it about addresses and identity, and listens.
  * It holds no state: what several of them must share is in the store or in the PKI folder.
  */
+import { hostname } from "node:os";
+import { type Encryption, type EncryptionOptions, openEncryption } from "../../pkg/apiserver/encryption/open.ts";
 import type { HttpListener } from "../../pkg/apiserver/http.ts";
 import { keepEndpoint } from "../../pkg/apiserver/kubernetes-service.ts";
 import { ApiServer } from "../../pkg/apiserver/server.ts";
@@ -23,6 +25,8 @@ export interface ControlPlaneOptions {
   readonly store: string;
   /** Where lmdb keeps its file. */
   readonly dataDir: string;
+  /** How objects are encrypted in the store. Default: not at all. */
+  readonly encryption?: Pick<EncryptionOptions, "file" | "create">;
   /** The CA and the key of the ServiceAccounts' tokens; its own certificates are issued into it. */
   readonly pkiDir: string;
   /** Of its own certificates' files: several API servers may share the folder. Default: none. */
@@ -43,6 +47,7 @@ export interface ControlPlaneOptions {
   readonly log: Logger;
 }
 
+const NO_ENCRYPTION = { file: undefined, create: false };
 const LOOPBACK = "127.0.0.1";
 export const MASTERS = "system:masters";
 const API_NAMES = ["kubernetes", "kubernetes.default", "kubernetes.default.svc"];
@@ -54,6 +59,7 @@ interface Opened {
   readonly options: ControlPlaneOptions;
   readonly log: Logger;
   readonly store: Store;
+  readonly encryption: Encryption;
   readonly network: ClusterNetwork;
   readonly pki: Pki<string>;
   readonly api: ApiServer;
@@ -101,8 +107,11 @@ export class ControlPlane {
 
   static async #open(o: ControlPlaneOptions, undo: (() => unknown)[]): Promise<ControlPlane> {
     const log = o.log.child({ component: "apiserver" });
-    const store = await openStore(o.store, { dataDir: o.dataDir, clock: systemClock, log: o.log });
-    undo.push(() => store.close());
+    const plain = await openStore(o.store, { dataDir: o.dataDir, clock: systemClock, log: o.log });
+    undo.push(() => plain.close());
+    const encryption = await openEncryption(plain, { ...NO_ENCRYPTION, ...o.encryption, machine: hostname(), log });
+    undo.push(() => encryption.close());
+    const { store } = encryption;
     const network = await agreeNetwork(store, o.ranges);
     undo.push(() => network.close());
     // Whoever shares the store answers for the same cluster.
@@ -122,6 +131,9 @@ export class ControlPlane {
       }),
     ]);
     undo.push(() => api.close());
+    encryption.onReload(
+      () => void api.keysChanged().catch((error: unknown) => log.warn({ error }, "rereading failed")),
+    );
     const { caCert } = pki;
     const listener = await serveApi(api, {
       ...o.identity,
@@ -133,7 +145,7 @@ export class ControlPlane {
       log,
     });
     undo.push(() => listener.close());
-    return new ControlPlane({ options: o, log, store, network, pki, api, listener });
+    return new ControlPlane({ options: o, log, store, encryption, network, pki, api, listener });
   }
 
   /** Listens at another address of this machine, too, with a certificate that says so. */
@@ -157,9 +169,10 @@ export class ControlPlane {
   }
 
   async close(): Promise<void> {
-    const { listener, api, store, network } = this.#parts;
+    const { listener, api, store, encryption, network } = this.#parts;
     await listener.close();
     await api.close();
+    encryption.close();
     await store.close();
     network.close();
   }

@@ -1,6 +1,7 @@
 /** One cluster in one process: opens the store, then starts the components on it, in the order they need each other. */
 import { setMaxListeners } from "node:events";
 import { mkdirSync } from "node:fs";
+import { join } from "node:path";
 import { SERVER_VERSION } from "../../pkg/apiserver/discovery.ts";
 import { readKubeconfig, singleKubeconfig, writeKubeconfig } from "../../pkg/client/kubeconfig.ts";
 import type { Ranges } from "../../pkg/network/pod/ranges.ts";
@@ -258,6 +259,7 @@ function openControlPlane(o: ClusterOptions, ips: readonly string[], log: Logger
     store: o.store,
     dataDir: o.home.data,
     pkiDir: o.home.pki,
+    encryption: { file: join(o.home.pki, "encryption.yaml"), create: true },
     ranges: o.ranges,
     clusterDomain: o.node?.clusterDomain,
     identity: o.identity,

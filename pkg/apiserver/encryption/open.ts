@@ -1,6 +1,7 @@
 /** Encryption at rest, put together: the key file, the proof that it fits, the store that uses it, and its changes. */
-import { readFile } from "node:fs/promises";
 import { unwatchFile, watchFile } from "node:fs";
+import { mkdir, readFile } from "node:fs/promises";
+import { dirname } from "node:path";
 import type { Store } from "../../store/store.ts";
 import type { Logger } from "../../util/log.ts";
 import type { Metrics } from "../../util/metrics.ts";
@@ -76,6 +77,7 @@ async function firstText(store: Store, file: string, create: boolean): Promise<s
   if (needed) throw new MissingKeys(needed.from, file);
   if (!create) throw new Error(`${file}: there is no such file; make one with: mini-kube encryption init ${file}`);
   const text = newEncryptionConfig();
+  await mkdir(dirname(file), { recursive: true, mode: 0o700 });
   await replaceFile(file, text, 0o600);
   return text;
 }
