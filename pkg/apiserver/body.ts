@@ -59,7 +59,11 @@ function received(req: IncomingMessage): Promise<{ chunks: Buffer[]; size: numbe
       // The rest is read and thrown away: a client that is still sending would not see the answer otherwise.
       if (size <= MAX_BODY_BYTES) chunks.push(chunk);
     });
-    req.once("end", () => resolve({ chunks, size }));
+    req.once("end", () => {
+      // Every request closes in the end: an error made for one that is whole would cost more than reading it.
+      req.off("close", gone);
+      resolve({ chunks, size });
+    });
     req.once("error", gone).once("close", gone);
   });
 }
