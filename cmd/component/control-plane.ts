@@ -4,6 +4,8 @@
  */
 import { hostname } from "node:os";
 import { type Encryption, type EncryptionOptions, openEncryption } from "../../pkg/apiserver/encryption/open.ts";
+import type { DebugPages } from "../../pkg/apiserver/debug.ts";
+import type { DrainOptions } from "../../pkg/apiserver/drain.ts";
 import type { HttpListener } from "../../pkg/apiserver/http.ts";
 import { keepEndpoint } from "../../pkg/apiserver/kubernetes-service.ts";
 import { ApiServer } from "../../pkg/apiserver/server.ts";
@@ -44,6 +46,8 @@ export interface ControlPlaneOptions {
   readonly names?: readonly string[];
   /** So long Pods stay on a lost node, unless they say otherwise. */
   readonly tolerationSeconds?: number | undefined;
+  /** For administrators, see debug-pages.ts. */
+  readonly debug?: (store: Store) => DebugPages;
   readonly log: Logger;
 }
 
@@ -142,6 +146,7 @@ export class ControlPlane {
       key,
       tls: { ...pairOf(pki, servingName(o)), clientCa: caCert },
       agentTls: { ...pairOf(pki, clientName(o)), ca: caCert },
+      ...(o.debug && { debug: o.debug(plain) }),
       log,
     });
     undo.push(() => listener.close());
@@ -168,9 +173,10 @@ export class ControlPlane {
     return writeClusterConfig(config, partsOf("apiserver", api.transport(), log), signal);
   }
 
-  async close(): Promise<void> {
+  /** What is under way may end, within the bounds of `drain`. */
+  async close(drain?: DrainOptions): Promise<void> {
     const { listener, api, store, encryption, network } = this.#parts;
-    await listener.close();
+    await listener.close(drain);
     await api.close();
     encryption.close();
     await store.close();

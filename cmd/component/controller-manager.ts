@@ -4,6 +4,7 @@ import { runControllers } from "../../pkg/controllers/controllers.ts";
 import type { ControllerSettings } from "../../pkg/controllers/parts.ts";
 import { systemClock } from "../../pkg/util/clock.ts";
 import type { Logger } from "../../pkg/util/log.ts";
+import type { Metrics } from "../../pkg/util/metrics.ts";
 import { certificateAuthority, type KeyPair } from "../../pkg/util/pki.ts";
 import { ensureDefinitions } from "./definitions.ts";
 import { elected } from "./elected.ts";
@@ -18,14 +19,15 @@ export interface ControllerManagerProgram {
   /** Undefined: there is no other one. */
   readonly identity: string | undefined;
   readonly log: Logger;
+  readonly metrics?: Metrics | undefined;
 }
 
 /** Settles when the signal aborts, or when it breaks. */
 export function startControllerManager(
-  { transport, settings, identity, log }: ControllerManagerProgram,
+  { transport, settings, identity, log, metrics }: ControllerManagerProgram,
   signal: AbortSignal,
 ): Promise<void> {
-  const parts = partsOf("kube-controller-manager", transport, log);
+  const parts = partsOf("kube-controller-manager", transport, log, metrics);
   const lead = async (s: AbortSignal) => {
     await ensureDefinitions(parts);
     await runControllers({ ...parts, ...settings }, s);

@@ -10,6 +10,7 @@ import type { Ranges } from "../../pkg/network/pod/ranges.ts";
 import { podMtu } from "../../pkg/network/pod/uplink.ts";
 import type { ContainerRuntime } from "../../pkg/runtime/runtime.ts";
 import type { Logger } from "../../pkg/util/log.ts";
+import type { Metrics } from "../../pkg/util/metrics.ts";
 import type { KeyPair } from "../../pkg/util/pki.ts";
 import type { NodeSettings } from "../mini-kube/node-flags.ts";
 import { podBridge } from "./containers.ts";
@@ -48,6 +49,7 @@ export interface NodeProgram {
   readonly settings: NodeSettings;
   readonly onReady?: () => void;
   readonly log: Logger;
+  readonly metrics?: Metrics | undefined;
 }
 
 export interface RunningNode {
@@ -61,12 +63,12 @@ export function startNode(o: NodeProgram, signal: AbortSignal): RunningNode {
   const { lacks, address, serviceCidr, onGateway } = o.network;
   const network =
     lacks === undefined
-      ? nodeNetwork({ ...o, node: o.settings, ...partsOf("node-network", o.networkTransport, o.log) })
+      ? nodeNetwork({ ...o, node: o.settings, ...partsOf("node-network", o.networkTransport, o.log, o.metrics) })
       : undefined;
   let foundGateway: (address: string) => void = () => {};
   const gateway = new Promise<string>((resolve) => (foundGateway = resolve));
   const agent = {
-    ...partsOf("kubelet", o.transport, o.log),
+    ...partsOf("kubelet", o.transport, o.log, o.metrics),
     runtime: o.runtime,
     nodeName: o.nodeName,
     address: o.serve.host,

@@ -2,6 +2,7 @@
 import type { Transport } from "../../pkg/client/transport.ts";
 import { runScheduler } from "../../pkg/scheduler/scheduler.ts";
 import type { Logger } from "../../pkg/util/log.ts";
+import type { Metrics } from "../../pkg/util/metrics.ts";
 import { elected } from "./elected.ts";
 import { partsOf } from "./parts.ts";
 
@@ -13,10 +14,14 @@ export interface SchedulerProgram {
   /** Undefined: there is no other one. */
   readonly identity: string | undefined;
   readonly log: Logger;
+  readonly metrics?: Metrics | undefined;
 }
 
 /** Settles when the signal aborts, or when it breaks. */
-export function startScheduler({ transport, identity, log }: SchedulerProgram, signal: AbortSignal): Promise<void> {
-  const parts = partsOf("default-scheduler", transport, log);
+export function startScheduler(
+  { transport, identity, log, metrics }: SchedulerProgram,
+  signal: AbortSignal,
+): Promise<void> {
+  const parts = partsOf("default-scheduler", transport, log, metrics);
   return elected(parts, { lease: "kube-scheduler", identity }, (s) => runScheduler(parts, s), signal);
 }

@@ -6,6 +6,7 @@ import { Audit } from "../../pkg/apiserver/auth/audit.ts";
 import { ensurePolicy } from "../../pkg/apiserver/auth/ensure-policy.ts";
 import { openAccess } from "../../pkg/apiserver/auth/open.ts";
 import { tokenFileAuthenticator } from "../../pkg/apiserver/auth/token-file.ts";
+import type { DrainOptions } from "../../pkg/apiserver/drain.ts";
 import { type HttpListener, type ListenOptions, listen } from "../../pkg/apiserver/http.ts";
 import type { ApiServer } from "../../pkg/apiserver/server.ts";
 import { Client } from "../../pkg/client/client.ts";
@@ -36,8 +37,8 @@ export async function serveApi(api: ApiServer, o: ServeOptions): Promise<HttpLis
   const audited = await openAudit(o, o.log);
   try {
     const listener = await listen(api, { ...o, access, ...(audited && { audit: audited.audit }) });
-    const close = async () => {
-      await listener.close();
+    const close = async (drain?: DrainOptions) => {
+      await listener.close(drain);
       await audited?.close();
     };
     return { ...listener, close };

@@ -24,7 +24,9 @@ import { connectOptions } from "./admission/connect-options.ts";
 import { openAccess } from "./auth/open.ts";
 import { attributesOf } from "./auth/request-attributes.ts";
 import { Visit } from "./auth/visit.ts";
+import { answerPage, type DebugPages } from "./debug.ts";
 import { Documents } from "./documents.ts";
+import { Drain, type DrainOptions, endServers } from "./drain.ts";
 import { Health } from "./health.ts";
 import { withBody } from "./body.ts";
 import { answerForm } from "./negotiate.ts";
@@ -61,6 +63,8 @@ export interface ListenOptions {
   readonly audit?: Audit;
   /** A client that sends its request more slowly, or leaves an answer unread for longer, is cut off. */
   readonly patienceMs?: number;
+  /** By path; who may ask is the policy's matter. */
+  readonly debug?: DebugPages;
 }
 
 export interface HttpListener {
@@ -70,8 +74,8 @@ export interface HttpListener {
   listenAlso(host: string, pair: { readonly cert: string; readonly key: string }): Promise<void>;
   /** From now on requests are counted, and `/metrics` tells. */
   count(metrics: RequestMetrics): void;
-  /** Ends watches and streams, then the listener. */
-  close(): Promise<void>;
+  /** Takes nobody any more, ends watches and streams, lets requests end that are under way. */
+  close(o?: DrainOptions): Promise<void>;
 }
 
 /** Resolves when it listens; rejects with the socket's error (EADDRINUSE). */
@@ -88,7 +92,10 @@ export async function listen(api: ApiServer, o: ListenOptions): Promise<HttpList
     listenAlso: async (host, pair) =>
       void servers.push(await serve(front, { ...o, host, port, tls: { ...o.tls, ...pair } })),
     count: (metrics) => void (front.metrics = metrics),
-    close: () => close(servers, proxy, front),
+    close: async (drain = {}) => {
+      await endServers(servers, front.drain, api.clock, drain, () => front.endUpgraded());
+      proxy.close();
+    },
   };
 }
 
@@ -151,18 +158,6 @@ function cutOffStalled(server: Server, ms: number): void {
   });
 }
 
-async function close(servers: readonly Server[], proxy: AgentProxy, front: Front): Promise<void> {
-  proxy.close();
-  front.endUpgraded();
-  await Promise.all(
-    servers.map(async (server) => {
-      const closed = new Promise((resolve) => server.close(resolve));
-      server.closeAllConnections();
-      await closed;
-    }),
-  );
-}
-
 /** `/api/v1/…`, `/apis/GROUP/…`. */
 const OBJECTS = /^\/apis?\//;
 
@@ -174,6 +169,7 @@ class Front {
   readonly #documents: Documents;
   /** Counts, as soon as it is there. */
   metrics: RequestMetrics | undefined;
+  readonly drain = new Drain();
   readonly #health: Health;
   readonly #access: Access;
   readonly #visits = new WeakMap<IncomingMessage, Visit>();
@@ -185,7 +181,16 @@ class Front {
     this.#connects = new Connects({ transport: api.transport(), agents, random: systemRandom });
     this.#o = o;
     this.#address = `${o.host}:${o.port}`;
-    this.#health = new Health([{ name: "store", run: () => api.reachStore(), readyOnly: true }], api.clock);
+    const staying = async () => {
+      if (this.drain.ending) throw new Error("the server is shutting down");
+    };
+    this.#health = new Health(
+      [
+        { name: "store", run: () => api.reachStore(), readyOnly: true },
+        { name: "shutdown", run: staying, readyOnly: true },
+      ],
+      api.clock,
+    );
     this.#documents = new Documents(api.resources, this.#address);
     this.#access = o.access ?? openAccess(api, { key: newSigningKey(), random: systemRandom });
   }
@@ -196,6 +201,7 @@ class Front {
     return (req, res) => {
       const visit = this.#visit(req);
       visit.endsWith(res);
+      this.drain.begins(res);
       visit.following = this.metrics?.follow(res, () => visit);
       if (OBJECTS.test(req.url ?? "")) this.#answer(req, res).catch((error: unknown) => this.#refuse(error, req, res));
       else pages(req, res);
@@ -283,6 +289,8 @@ class Front {
 
   async #document(req: IncomingMessage, res: ServerResponse): Promise<void> {
     const { pathname } = urlOf(req);
+    const page = this.#o.debug?.[pathname];
+    if (page) return answerPage(page, req, res);
     if (pathname === "/metrics" && this.metrics) {
       return void res.writeHead(200, { "Content-Type": METRICS_TYPE }).end(await this.metrics.text());
     }
@@ -312,6 +320,7 @@ class Front {
     if (connect) {
       late?.[Symbol.dispose](); // whom it is handed on to may need longer: an image can be large
       await this.#admitConnect(visit, request);
+      this.drain.lasts(res);
       return this.#connects.request(connect, request, req, res);
     }
     const view = {
@@ -323,6 +332,7 @@ class Front {
       const def = this.#api.find(request.call.group, request.call.version, request.call.resource);
       const watcher = await this.#api.watch(request.call);
       if (!def) throw new ApiError("NotFound", "the server could not find the requested resource");
+      this.drain.watches(watcher, res);
       return streamWatch(res, { def, watcher, view }, this.#api.clock);
     }
     const warnings: string[] = [];
