@@ -2,7 +2,7 @@
  * A real cluster for scenarios: `mini-kube up` in a process of its own, with a home, a port and a cluster id of its own,
  * on the Docker daemon of the machine. Whatever happens, {@link TestCluster.remove} takes all of it away again.
  */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -38,6 +38,17 @@ export interface ClusterOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** More flags of `up`. */
   readonly args?: readonly string[];
+  /** Of the cluster on the same store: by which keys that is encrypted. */
+  readonly encryption?: string;
+}
+
+/** Where a home has its keys. */
+export const encryptionFile = (home: string): string => join(home, "pki", "encryption.yaml");
+
+/** As an administrator copies them from one machine to another. */
+export function giveKeys(home: string, text: string): void {
+  mkdirSync(join(home, "pki"), { mode: 0o700 });
+  writeFileSync(encryptionFile(home), text, { mode: 0o600 });
 }
 
 export class TestCluster {
@@ -60,6 +71,7 @@ export class TestCluster {
 
   static async start(o: ClusterOptions = {}): Promise<TestCluster> {
     const cluster = new TestCluster(mkdtempSync(join(tmpdir(), "mk-")), await freePort(), o);
+    if (o.encryption !== undefined) giveKeys(cluster.home, o.encryption);
     await cluster.up();
     return cluster;
   }

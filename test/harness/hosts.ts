@@ -8,7 +8,8 @@ import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { program } from "./cluster.ts";
+import { newEncryptionConfig } from "../../pkg/apiserver/encryption/config.ts";
+import { giveKeys, program } from "./cluster.ts";
 import { DockerDaemon } from "./dockerd.ts";
 import { findInPath } from "./etcd.ts";
 import { eventually, type Finished, run, type RunOptions, Running, runOk } from "./process.ts";
@@ -16,6 +17,8 @@ import { eventually, type Finished, run, type RunOptions, Running, runOk } from 
 const READY_MS = 30_000;
 const ETCD_PORT = 2379;
 const API_PORT = 6443;
+/** All hosts of a run share one store. */
+const SHARED_KEYS = newEncryptionConfig();
 
 export interface HostsOptions {
   /** How many hosts each link has: `[2, 1]` is two on one switch and one behind a router. Default `[2]`. */
@@ -91,6 +94,7 @@ export class TestHost {
     this.ip = o.ip;
     this.home = mkdtempSync(join(tmpdir(), "mk-host-"));
     const { KUBECONFIG: _, ...env } = process.env;
+    giveKeys(this.home, SHARED_KEYS);
     this.env = { ...env, MINI_KUBE_HOME: this.home, DOCKER_HOST: daemon.host, NO_COLOR: "1" };
     const flags = ["--node-name", o.name, "--address", o.ip, "--store", o.store, "--port", String(API_PORT)];
     this.#args = [program, "up", ...flags, ...o.flags];

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pods } from "../../pkg/api/kinds/core/pod.ts";
-import { ready, TestCluster } from "../harness/cluster.ts";
+import { encryptionFile, ready, TestCluster } from "../harness/cluster.ts";
 import { EtcdServer } from "../harness/etcd.ts";
 import { eventually, run } from "../harness/process.ts";
 import { BUSYBOX_IMAGE, ensureTestImages } from "../images/images.ts";
@@ -19,7 +19,8 @@ beforeAll(async () => {
   etcd = await EtcdServer.start();
   const store = etcd.endpoint.replace("http://", "etcd://");
   first = await TestCluster.start({ store });
-  second = await TestCluster.start({ store, nodeName: "node-2" });
+  const encryption = readFileSync(encryptionFile(first.home), "utf8");
+  second = await TestCluster.start({ store, nodeName: "node-2", encryption });
   await second.untilNode((n) => n.status?.conditions?.some((c) => c.type === "NetworkUnavailable") ?? false);
 }, LIMIT);
 afterAll(async () => {
