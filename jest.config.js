@@ -17,7 +17,10 @@ export default {
     {
       ...base,
       displayName: "unit",
-      testMatch: ["<rootDir>/{pkg,cmd,test/simulated,test/wire,test/fuzz}/**/*.test.ts", "<rootDir>/test/*.test.ts"],
+      testMatch: [
+        "<rootDir>/{pkg,cmd,test/simulated,test/wire,test/fuzz,test/faults}/**/*.test.ts",
+        "<rootDir>/test/*.test.ts",
+      ],
     },
     // A real cluster on real Docker, one test file at a time.
     { ...base, displayName: "scenario", testMatch: ["<rootDir>/test/scenarios/**/*.test.ts"] },
