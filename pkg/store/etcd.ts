@@ -1,38 +1,26 @@
-import {
-  Etcd3,
-  EtcdAuthenticationFailedError,
-  EtcdPermissionDeniedError,
-  GRPCInvalidArgumentError,
-  GRPCResourceExhastedError,
-  GRPCUnauthenticatedError,
-  type IKeyValue,
-  type IOptions,
-  type IRangeRequest,
-  type IRangeResponse,
-  type IRequestOp,
-  type ITxnRequest,
-  type IWatchRequest,
-} from "etcd3";
+import type { IKeyValue, IRangeRequest, IRangeResponse, IRequestOp, ITxnRequest, IWatchRequest } from "etcd3";
 import { type Clock, systemClock } from "../util/clock.ts";
 import { type Logger, silent } from "../util/log.ts";
 import { asBuffer, FIRST_PAGE_KEYS, nextPageKeys, prefixEnd, prefixStart } from "./etcd-range.ts";
+import { EtcdEndpoints, type EtcdTls } from "./etcd-endpoints.ts";
+import { isExhausted, isFinal, nothingHappened, typed } from "./etcd-errors.ts";
+import { etcdMaintenance } from "./etcd-maintenance.ts";
 import { EtcdWatch, type EtcdWatchStream } from "./etcd-watch.ts";
 import { EventQueue, type WatchLimits } from "./event-queue.ts";
 import { compareKeys } from "./sorted-keys.ts";
 import {
   CompactedError,
   type Expectation,
-  FutureRevisionError,
   type KeyValue,
   type ListOptions,
   type Page,
   type Revision,
   type Store,
   type StoreEvent,
+  type StoreMaintenance,
   StoreUnavailableError,
   type TxnOp,
   type TxnResult,
-  TxnTooLargeError,
 } from "./store.ts";
 import { checkTxn } from "./txn-limits.ts";
 
@@ -41,7 +29,7 @@ export interface EtcdOptions extends WatchLimits {
   readonly endpoints: readonly string[];
   /** Put before every key, for several clusters in one etcd. Default: none, keys are used as given. */
   readonly prefix?: string;
-  readonly tls?: { readonly ca: Buffer; readonly cert?: Buffer; readonly key?: Buffer };
+  readonly tls?: EtcdTls | undefined;
   /** gRPC deadlines are wall-clock times, so only a clock that runs makes sense here. */
   readonly clock?: Clock;
   readonly log?: Logger;
@@ -52,35 +40,27 @@ export interface EtcdOptions extends WatchLimits {
 /** gRPC's status of a stream that we ended ourselves. */
 const CANCELLED = 1;
 
+/** A member that does not answer a read for so long is left. */
 const ATTEMPT_MS = 3000;
+/** A transaction may wait for a slow disk; to give it up is not to know its outcome. */
+const TXN_MS = 6000;
 const FIRST_BACKOFF_MS = 20;
 const MAX_BACKOFF_MS = 1000;
 
 /** In an outage that has lasted for long, a call is held up by no more than this. */
 const LAST_TRY_MS = 1000;
 
-/** gRPC's own would grow to two minutes: an etcd that is back must be found within {@link LAST_TRY_MS}. */
-const RECONNECT = { "grpc.initial_reconnect_backoff_ms": 100, "grpc.max_reconnect_backoff_ms": 500 };
-
-/**
- * Calls go through as they are. etcd3's own policies would repeat a transaction whose outcome is unknown, and refuse
- * calls for seconds after an outage.
- */
-const asIs = {
-  execute: async (call: (context: { signal: AbortSignal }) => unknown) =>
-    call({ signal: new AbortController().signal }),
-} as unknown as ReturnType<NonNullable<NonNullable<IOptions["faultHandling"]>["host"]>>;
-
 /**
  * The store in an etcd cluster (3.4 or newer), readable with `etcdctl get --prefix /registry`.
  *
  * Reads are linearizable and repeated with back-off while etcd is away. An outage is waited out once, up to the deadline
- * from its beginning, not by each call anew: whoever comes later is told at once. A transaction is sent once: if its
- * answer is lost nobody knows whether it happened, and only the caller can find out. Calls stay with one endpoint and
- * move to the next when it fails.
+ * from its beginning, not by each call anew: whoever comes later is told at once. A transaction is repeated only where
+ * nothing can have happened (no connection, no leader); if its answer is lost nobody knows whether it happened, and only
+ * the caller can find out. A member that dies, freezes or loses the others is left within seconds, by calls and watches.
  */
 export class EtcdStore implements Store {
-  readonly #clients: readonly Etcd3[];
+  readonly maintenance: StoreMaintenance;
+  readonly #endpoints: EtcdEndpoints;
   readonly #prefix: string;
   readonly #clock: Clock;
   readonly #log: Logger;
@@ -88,18 +68,27 @@ export class EtcdStore implements Store {
   readonly #watchQueueBytes: number | undefined;
   readonly #closing = new AbortController();
   readonly #watches = new Set<EventQueue>();
-  #current = 0;
-  /** Since when calls fail; then somebody must answer before a transaction is risked. */
-  #awaySince: number | undefined;
 
   constructor(o: EtcdOptions) {
-    if (o.endpoints.length === 0) throw new Error("etcd: no endpoint given");
-    this.#clients = o.endpoints.map((endpoint) => connect(endpoint, o));
     this.#prefix = o.prefix ?? "";
     this.#clock = o.clock ?? systemClock;
     this.#log = o.log ?? silent;
     this.#deadlineMs = o.deadlineMs ?? 10_000;
     this.#watchQueueBytes = o.watchQueueBytes;
+    this.#endpoints = new EtcdEndpoints({ ...o, clock: this.#clock, log: this.#log });
+    this.maintenance = etcdMaintenance(this.#endpoints, this.#clock);
+  }
+
+  /** Waits for etcd, up to the deadline; rejects with what is wrong with it, or with how it is reached. */
+  static async open(o: EtcdOptions): Promise<EtcdStore> {
+    const store = new EtcdStore(o);
+    try {
+      await store.#endpoints.check(store.#deadlineMs, store.#closing.signal);
+      return store;
+    } catch (error) {
+      await store.close();
+      throw error;
+    }
   }
 
   async get(key: string, at?: Revision): Promise<{ kv?: KeyValue; revision: Revision }> {
@@ -123,7 +112,7 @@ export class EtcdStore implements Store {
       const want = Math.min(size, limit - kvs.length);
       const request = { key, range_end: rangeEnd, limit: want, ...revisionOf(revision) };
       const page = await this.#read(request).catch((error: unknown) => {
-        if (error instanceof GRPCResourceExhastedError && want > 1) return undefined;
+        if (isExhausted(error) && want > 1) return undefined;
         throw typed(error);
       });
       if (!page) {
@@ -142,10 +131,12 @@ export class EtcdStore implements Store {
 
   async txn(expect: readonly Expectation[], then: readonly TxnOp[]): Promise<TxnResult> {
     checkTxn(expect, then);
-    if (this.#awaySince !== undefined) await this.#read({ key: Buffer.of(0), keys_only: true });
+    // In an outage somebody must answer before a transaction is risked.
+    if (this.#endpoints.awaySince !== undefined) await this.#read({ key: Buffer.of(0), keys_only: true });
     const request = this.#txnRequest(expect, then);
-    const response = await this.#call((client) =>
-      client.kv.txn(request, { deadline: this.#clock.now() + this.#deadlineMs }),
+    const response = await this.#repeated(
+      (deadline) => this.#endpoints.call((client) => client.kv.txn(request, { deadline })),
+      { attemptMs: TXN_MS, again: nothingHappened },
     ).catch((error: unknown) => {
       throw typed(error);
     });
@@ -181,7 +172,8 @@ export class EtcdStore implements Store {
     this.#checkOpen();
     const request = { revision: String(revision) };
     try {
-      await this.#call((client) => client.kv.compact(request, { deadline: this.#clock.now() + this.#deadlineMs }));
+      const deadline = this.#clock.now() + this.#deadlineMs;
+      await this.#endpoints.call((client) => client.kv.compact(request, { deadline }));
     } catch (error) {
       const reason = typed(error, revision);
       if (!(reason instanceof CompactedError)) throw reason; // somebody else went further
@@ -192,46 +184,43 @@ export class EtcdStore implements Store {
     const error = new StoreUnavailableError("the store is closed");
     this.#closing.abort(error);
     for (const queue of this.#watches) queue.end(error);
-    for (const client of this.#clients) client.close();
+    this.#endpoints.close();
   }
 
   /** A linearizable read, repeated until the deadline. RESOURCE_EXHAUSTED is left to the caller as it is. */
-  async #read(request: IRangeRequest): Promise<IRangeResponse> {
+  #read(request: IRangeRequest): Promise<IRangeResponse> {
+    const asked = BigInt(request.revision ?? 0);
+    return this.#repeated((deadline) => this.#endpoints.call((client) => client.kv.range(request, { deadline })), {
+      attemptMs: ATTEMPT_MS,
+      again: (error) => !isExhausted(error) && !isFinal(error) && typed(error, asked) instanceof StoreUnavailableError,
+    }).catch((error: unknown) => {
+      throw isExhausted(error) ? error : typed(error, asked);
+    });
+  }
+
+  /** Tries, with back-off, as long as `again` says of a failure that the call may be repeated, up to the deadline. */
+  async #repeated<T>(
+    attempt: (deadline: number) => Promise<T>,
+    { attemptMs, again }: { attemptMs: number; again: (error: unknown) => boolean },
+  ): Promise<T> {
     const began = this.#clock.now();
-    const deadline = Math.max((this.#awaySince ?? began) + this.#deadlineMs, began + LAST_TRY_MS);
+    const deadline = Math.max((this.#endpoints.awaySince ?? began) + this.#deadlineMs, began + LAST_TRY_MS);
     for (let backoff = FIRST_BACKOFF_MS; ; backoff = Math.min(backoff * 2, MAX_BACKOFF_MS)) {
       this.#checkOpen();
       const now = this.#clock.now();
       try {
-        return await this.#call((client) =>
-          client.kv.range(request, { deadline: Math.min(deadline, now + ATTEMPT_MS) }),
-        );
+        return await attempt(Math.min(deadline, now + attemptMs));
       } catch (error) {
         this.#checkOpen();
-        if (error instanceof GRPCResourceExhastedError) throw error;
-        const reason = typed(error, BigInt(request.revision ?? 0));
-        if (!(reason instanceof StoreUnavailableError) || isFinal(error) || now + backoff >= deadline) throw reason;
+        if (!again(error) || this.#clock.now() + backoff >= deadline) throw error;
         this.#log.debug({ error: String(error), backoffMs: backoff }, "etcd did not answer, trying again");
       }
       await this.#clock.sleep(backoff, this.#closing.signal);
     }
   }
 
-  async #call<T>(call: (client: Etcd3) => Promise<T>): Promise<T> {
-    this.#checkOpen();
-    const used = this.#current;
-    try {
-      const result = await call(this.#client(used));
-      this.#awaySince = undefined;
-      return result;
-    } catch (error) {
-      if (isOutage(error)) this.#failed(used);
-      throw error;
-    }
-  }
-
   async #openWatch(prefix: string, from: Revision): Promise<EtcdWatchStream> {
-    const used = this.#current;
+    const used = this.#endpoints.current;
     const key = this.#encode(prefix);
     const request: IWatchRequest = {
       create_request: {
@@ -243,23 +232,21 @@ export class EtcdStore implements Store {
         fragment: true,
       },
     };
-    const stream = await this.#client(used).watchClient.watch();
+    const stream = await this.#endpoints.client(used).watchClient.watch();
+    const over = this.#endpoints.onLeave(used, () => stream.cancel());
+    // One that takes the connection and then says nothing would be waited for without end.
+    const unanswered = this.#clock.after(ATTEMPT_MS, () => {
+      this.#endpoints.failed(used, new Error(`no answer to a watch within ${ATTEMPT_MS} ms`));
+    });
+    stream.on("data", () => unanswered[Symbol.dispose]());
+    stream.on("end", () => (over(), unanswered[Symbol.dispose]()));
     stream.on("error", (error: Error & { code?: number }) => {
-      if (error.code !== CANCELLED) this.#failed(used);
+      over();
+      unanswered[Symbol.dispose]();
+      if (error.code !== CANCELLED) this.#endpoints.failed(used, error);
     });
     stream.write(request);
     return stream as unknown as EtcdWatchStream;
-  }
-
-  #client(index: number): Etcd3 {
-    const client = this.#clients[index];
-    if (!client) throw new Error(`etcd: no endpoint ${index}`);
-    return client;
-  }
-
-  #failed(used: number): void {
-    this.#awaySince ??= this.#clock.now();
-    if (this.#current === used) this.#current = (used + 1) % this.#clients.length;
   }
 
   #txnRequest(expect: readonly Expectation[], then: readonly TxnOp[]): ITxnRequest {
@@ -296,58 +283,6 @@ export class EtcdStore implements Store {
   #checkOpen(): void {
     this.#closing.signal.throwIfAborted();
   }
-}
-
-function connect(endpoint: string, o: EtcdOptions): Etcd3 {
-  return new Etcd3({
-    hosts: endpoint,
-    faultHandling: { host: () => asIs, global: asIs },
-    grpcOptions: { "grpc.keepalive_time_ms": 10_000, "grpc.keepalive_timeout_ms": 5000, ...RECONNECT },
-    ...(o.tls && {
-      credentials: {
-        rootCertificate: o.tls.ca,
-        ...(o.tls.key && { privateKey: o.tls.key }),
-        ...(o.tls.cert && { certChain: o.tls.cert }),
-      },
-    }),
-  });
-}
-
-/** The typed error for what etcd said. Its own words are all there is to tell these apart. */
-function typed(error: unknown, asked: Revision = 0n): Error {
-  const message = String(error);
-  if (message.includes("required revision has been compacted")) return new CompactedError(asked + 1n);
-  if (message.includes("required revision is a future revision")) return new FutureRevisionError(asked);
-  if (message.includes("request is too large") || message.includes("too many operations")) {
-    return new TxnTooLargeError(message);
-  }
-  if (
-    error instanceof StoreUnavailableError ||
-    error instanceof CompactedError ||
-    error instanceof FutureRevisionError
-  ) {
-    return error;
-  }
-  return new StoreUnavailableError(`etcd: ${message}`, {
-    cause: error,
-    full: message.includes("database space exceeded"),
-  });
-}
-
-/** It was not etcd's answer to what was asked. */
-function isOutage(error: unknown): boolean {
-  return !(error instanceof GRPCResourceExhastedError) && typed(error) instanceof StoreUnavailableError;
-}
-
-/** No later attempt can go better. */
-function isFinal(error: unknown): boolean {
-  const kinds = [
-    EtcdPermissionDeniedError,
-    EtcdAuthenticationFailedError,
-    GRPCUnauthenticatedError,
-    GRPCInvalidArgumentError,
-  ];
-  return kinds.some((kind) => error instanceof kind);
 }
 
 function revisionOf(at: Revision | undefined): Pick<IRangeRequest, "revision"> {

@@ -1,0 +1,19 @@
+/** What is the cluster's in a store, and what of it is about the store itself instead of being an object. */
+export const ROOT = "/registry/";
+
+const OWN = `${ROOT}mini-kube/`;
+
+export const OWN_KEYS = {
+  /** {@link import("./format.ts").StoredFormat} */
+  format: `${OWN}format`,
+  /** What is added to the backend's revisions: {@link import("./rebased.ts").RebasedStore}. */
+  offset: `${OWN}revision-offset`,
+  /** There as long as a restore has not come to its end. */
+  restoring: `${OWN}restoring`,
+  /** Whose store it is. */
+  cluster: `${OWN}cluster`,
+  /** The keys that make its holder this cluster. */
+  identity: `${OWN}identity`,
+  /** When a process last set about defragmenting. */
+  defragmenting: `${OWN}defragmenting`,
+} as const;
