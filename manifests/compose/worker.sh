@@ -1,0 +1,59 @@
+#!/bin/bash
+# A worker of the compose cluster: a machine in a container. Starts its Docker daemon and its agent, starts again what
+# ends (an agent that dies takes no container with it), and stops them in order.
+set -euo pipefail
+
+say() { echo "worker: $*" >&2; }
+
+# Compose numbers its containers, and Docker's DNS knows the name by the address: PROJECT_worker_2 is worker-2 for good.
+address=$(hostname -i | cut -d' ' -f1)
+name=$(getent -s dns hosts "$address" | sed -nE 's/^.*[ _-]([a-z]+)[_-]([0-9]+)(\..*)?$/\1-\2/p' | head -n1)
+name=${name:-$(hostname)}
+home=/workers/$name
+mkdir -p "$home/docker" "$home/agent"
+exec 9> "$home.lock"
+flock -n 9 || { say "another container is $name already"; exit 1; }
+
+# What the container may see of /sys it may change, too: limits of Pods are made there.
+mount -o remount,bind,rw /sys
+for hierarchy in /sys/fs/cgroup /sys/fs/cgroup/*; do
+  if mountpoint -q "$hierarchy"; then mount -o remount,bind,rw "$hierarchy"; fi
+done
+# Version 2 divides a group only when no process is in it itself.
+if [ -f /sys/fs/cgroup/cgroup.controllers ]; then
+  mkdir -p /sys/fs/cgroup/worker
+  while read -r process; do echo "$process" > /sys/fs/cgroup/worker/cgroup.procs || true; done < /sys/fs/cgroup/cgroup.procs
+  sed 's/[^ ]*/+&/g' /sys/fs/cgroup/cgroup.controllers > /sys/fs/cgroup/cgroup.subtree_control
+fi
+mount --make-rshared /
+
+start_docker() {
+  rm -f /run/docker.pid /run/docker/containerd/containerd.pid
+  dockerd --data-root "$home/docker" --host unix:///run/docker.sock --log-level warn 9>&- &
+  docker=$!
+}
+
+start_agent() {
+  mini-kube-agent --node-name "$name" --data-dir "$home/agent" --kubeconfig "$home/agent/kubeconfig" \
+    --bootstrap-kubeconfig /join/bootstrap.kubeconfig --address "$address" 9>&- &
+  agent=$!
+}
+
+stop() {
+  trap '' TERM INT
+  kill -TERM "$agent" 2> /dev/null && wait "$agent"
+  kill -TERM "$docker" 2> /dev/null && wait "$docker"
+  exit 0
+}
+trap stop TERM INT
+
+start_docker
+until docker version > /dev/null 2>&1; do sleep 0.2; kill -0 "$docker"; done
+start_agent
+say "$name at $address"
+while true; do
+  wait -n || true
+  if ! kill -0 "$docker" 2> /dev/null; then say "dockerd ended; starting it again"; start_docker; fi
+  if ! kill -0 "$agent" 2> /dev/null; then say "the agent ended; starting it again"; start_agent; fi
+  sleep 1
+done
