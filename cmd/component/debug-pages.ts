@@ -1,13 +1,14 @@
 /** What an API server tells its administrators beside the API: its log levels, and how its store is. */
 import { badRequest } from "../../pkg/api/status.ts";
 import type { DebugPages } from "../../pkg/apiserver/debug.ts";
+import type { Store } from "../../pkg/store/store.ts";
 import type { LogLevels } from "./log-levels.ts";
 
 /** From this verbosity on, Kubernetes' components log what is for finding faults. */
 const KLOG_DEBUG = 4;
 
-/** `store`: asked at each look. */
-export function debugPages(level: LogLevels, store: () => Promise<object>): DebugPages {
+/** `store`: asked at each look, so beside its cache. */
+export function debugPages(level: LogLevels, store: Pick<Store, "maintenance">): DebugPages {
   const levels = () => JSON.stringify(level.report());
   return {
     "/debug/log-level": {
@@ -26,6 +27,6 @@ export function debugPages(level: LogLevels, store: () => Promise<object>): Debu
         return `successfully set klog.logging.verbosity to ${v}`;
       },
     },
-    "/debug/store": { GET: async () => JSON.stringify(await store()) },
+    "/debug/store": { GET: async () => JSON.stringify((await store.maintenance?.status()) ?? {}) },
   };
 }

@@ -123,11 +123,3 @@ function sayWhy(address: string, error: NodeJS.ErrnoException): Error {
   };
   return new Error(`--observe-address ${address}: ${why[error.code ?? ""] ?? error.message}`, { cause: error });
 }
-
-/** SIGUSR1: more is logged; SIGUSR2: less. Returns how to stop listening. */
-export function levelBySignals(level: LogLevels, log: Logger): Disposable {
-  const change = (by: 1 | -1) => () => log.warn({ level: level.shift(by) }, "log level changed");
-  const [more, less] = [change(-1), change(1)];
-  process.on("SIGUSR1", more).on("SIGUSR2", less);
-  return { [Symbol.dispose]: () => void process.off("SIGUSR1", more).off("SIGUSR2", less) };
-}

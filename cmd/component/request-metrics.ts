@@ -3,10 +3,11 @@ import { RequestMetrics } from "../../pkg/apiserver/request-metrics.ts";
 import type { ApiServer } from "../../pkg/apiserver/server.ts";
 import { resourceName } from "../../pkg/api/not-honoured.ts";
 import { systemClock } from "../../pkg/util/clock.ts";
+import type { Metrics } from "../../pkg/util/metrics.ts";
 
-/** Counted from here on: nobody waits for it at the start. */
-export function requestMetrics(api: ApiServer): RequestMetrics {
+/** Counted from here on: nobody waits for it at the start. `metrics`: of the whole process, to be told with them. */
+export function requestMetrics(api: ApiServer, metrics?: Metrics): RequestMetrics {
   const stored = () => api.resources.all.filter((d) => !d.virtual && !d.view);
   const objects = () => stored().map((d) => [resourceName(d), [...api.view.list(d)].length] as const);
-  return new RequestMetrics({ clock: systemClock, objects });
+  return new RequestMetrics({ clock: systemClock, objects, metrics });
 }

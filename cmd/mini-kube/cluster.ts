@@ -14,6 +14,8 @@ import { nodeRangesOf } from "../component/cluster-network.ts";
 import { ControlPlane, isShared, MASTERS } from "../component/control-plane.ts";
 import { dockerSocket } from "../component/docker-socket.ts";
 import type { IngressSettings } from "../component/ingress.ts";
+import { debugPages } from "../component/debug-pages.ts";
+import { levelBySignals, LogLevels } from "../component/log-levels.ts";
 import { openLog } from "../component/log.ts";
 import type { IdentityOptions } from "../component/serve-api.ts";
 import { type Home, type RunningCluster, serveControl, type StopRequest } from "./home.ts";
@@ -52,6 +54,9 @@ const HOST = "127.0.0.1";
 
 // One signal ends a component, and each of its calls under way listens to it: many listeners are no leak here.
 setMaxListeners(0);
+
+/** Requests under way have so long to be answered when it stops. */
+const DRAIN_MS = 2_000;
 
 /** In the kubeconfig. */
 const CONTEXT = "mini-kube";
@@ -103,21 +108,31 @@ export class Cluster {
   static async #start(o: ClusterOptions, undo: (() => unknown)[]): Promise<Cluster> {
     dockerSocket(o.env); // said before anything is started
     mkdirSync(o.home.data, { recursive: true, mode: 0o700 });
+    const levels = new LogLevels(o.env.MINI_KUBE_LOG);
+    const log = openLog({ level: levels, file: o.home.log });
     // Whoever has the socket may touch the rest of the home.
     let cluster: Cluster | undefined;
     const control = await serveControl(o.home, {
       status: () => cluster?.status(),
       stop: async (request) => cluster?.stop(request),
+      logLevel: async (spec) => {
+        if (spec !== undefined) {
+          levels.set(spec);
+          log.info({ levels: levels.report() }, "log level changed");
+        }
+        return levels.report();
+      },
     });
     undo.push(() => control.close());
-    const log = openLog({ level: o.env.MINI_KUBE_LOG ?? "info", file: o.home.log });
     const ips = o.address === undefined ? [] : [o.address];
-    const plane = await openControlPlane(o, ips, log);
+    const plane = await openControlPlane(o, ips, levels, log);
     undo.push(() => plane.close());
     const networkLacks = await whatIsMissing({ path: o.env.PATH, uid: process.getuid?.() });
     const pki = await ensurePki(o.home.pki, certRequests(ips), systemClock);
     if (o.address !== undefined) await listenAt(o.address, plane);
+    const signals = levelBySignals(levels, log);
     writeOwnKubeconfig(o, pki);
+    undo.push(() => signals[Symbol.dispose]());
     cluster = new Cluster({ home: o.home, log, plane, networkLacks, options: o }, pki, control);
     return cluster;
   }
@@ -140,14 +155,18 @@ export class Cluster {
     const { plane, options, home, log, networkLacks } = this.#parts;
     const { api, network } = plane;
     if (options.address !== undefined) this.#publish(options.address);
-    const [{ openRuntime }, { controllerSettings }, { requestMetrics }, { startComponents }] = await Promise.all([
-      import("../component/containers.ts"),
-      import("../component/controller-manager.ts"),
-      import("../component/request-metrics.ts"),
-      import("./components.ts"),
-    ]);
+    const [{ openRuntime }, { controllerSettings }, { requestMetrics }, { Metrics }, { startComponents }] =
+      await Promise.all([
+        import("../component/containers.ts"),
+        import("../component/controller-manager.ts"),
+        import("../component/request-metrics.ts"),
+        import("../../pkg/util/metrics.ts"),
+        import("./components.ts"),
+      ]);
     if (this.#abort.signal.aborted) return;
-    plane.listener.count(requestMetrics(api));
+    // One process, one page: what scheduler and controllers count stands beside the API's.
+    const metrics = new Metrics();
+    plane.listener.count(requestMetrics(api, metrics));
     this.#beside.push(plane.writeConfig(this.#abort.signal));
     this.#runtime = openRuntime(options.clusterId, options.nodeName, options.env);
     const running = startComponents(
@@ -174,6 +193,7 @@ export class Cluster {
         ingress: options.ingress ?? {},
         replicated: isShared(options.store),
         log,
+        metrics,
       },
       this.#abort.signal,
     );
@@ -248,13 +268,18 @@ export class Cluster {
         log.warn({ err: error }, "something is left behind"),
       );
     }
-    await plane.close();
+    await plane.close({ drainMs: DRAIN_MS });
     log.info({}, "stopped");
     this.#hasStopped();
   }
 }
 
-function openControlPlane(o: ClusterOptions, ips: readonly string[], log: Logger): Promise<ControlPlane> {
+function openControlPlane(
+  o: ClusterOptions,
+  ips: readonly string[],
+  levels: LogLevels,
+  log: Logger,
+): Promise<ControlPlane> {
   return ControlPlane.open({
     store: o.store,
     dataDir: o.home.data,
@@ -267,6 +292,7 @@ function openControlPlane(o: ClusterOptions, ips: readonly string[], log: Logger
     port: o.port,
     ips,
     tolerationSeconds: o.nodes?.tolerationSeconds,
+    debug: (store) => debugPages(levels, store),
     log,
   });
 }

@@ -7,6 +7,7 @@ import type { Transport } from "../../pkg/client/transport.ts";
 import type { ControllerSettings } from "../../pkg/controllers/parts.ts";
 import type { ContainerRuntime } from "../../pkg/runtime/runtime.ts";
 import type { Logger } from "../../pkg/util/log.ts";
+import type { Metrics } from "../../pkg/util/metrics.ts";
 import type { KeyPair } from "../../pkg/util/pki.ts";
 import { CONTROLLER_MANAGER_USER, startControllerManager } from "../component/controller-manager.ts";
 import { newIdentity } from "../component/elected.ts";
@@ -41,16 +42,17 @@ export interface ComponentsOptions {
   /** Other processes may act on the same store: of scheduler and controllers one acts at a time. */
   readonly replicated: boolean;
   readonly log: Logger;
+  readonly metrics?: Metrics | undefined;
 }
 
 /** Starts them. By name; each promise settles only when the signal aborts, or when the component breaks. */
 export function startComponents(o: ComponentsOptions, signal: AbortSignal): Readonly<Record<string, Promise<void>>> {
-  const { log, nodeName } = o;
+  const { log, nodeName, metrics } = o;
   const as = (name: string, groups: readonly string[] = []) =>
     o.transport({ name, groups: [...groups, "system:authenticated"] });
   const identity = o.replicated ? newIdentity(nodeName) : undefined;
-  const scheduler = { transport: as(SCHEDULER_USER), identity, log };
-  const manager = { transport: as(CONTROLLER_MANAGER_USER), settings: o.controllers, identity, log };
+  const scheduler = { transport: as(SCHEDULER_USER), identity, log, metrics };
+  const manager = { transport: as(CONTROLLER_MANAGER_USER), settings: o.controllers, identity, log, metrics };
   const node = startNode(
     {
       ...o,
@@ -62,7 +64,7 @@ export function startComponents(o: ComponentsOptions, signal: AbortSignal): Read
     signal,
   );
   const ingress = {
-    ...partsOf("ingress", as(`${SERVICE_ACCOUNT}:ingress-controller`, SERVICE_ACCOUNTS), log),
+    ...partsOf("ingress", as(`${SERVICE_ACCOUNT}:ingress-controller`, SERVICE_ACCOUNTS), log, metrics),
     nodeName,
     addresses: [...new Set([o.host, LOOPBACK])],
     gateway: node.gateway,

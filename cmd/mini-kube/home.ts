@@ -9,6 +9,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import http from "node:http";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
+import type { LevelsReport } from "../component/log-levels.ts";
 
 export interface Home {
   readonly dir: string;
@@ -77,11 +78,19 @@ export interface StopRequest {
   readonly containers: "remove" | "keep";
 }
 
+interface LevelRequest {
+  readonly spec?: string | undefined;
+}
+
+const LOG_LEVEL = "/log-level";
+
 export interface ControlHandlers {
   /** Undefined while it is still starting. */
   status(): RunningCluster | undefined;
   /** Answers when the cluster has stopped, right before the process ends. */
   stop(r: StopRequest): Promise<void>;
+  /** What is logged; changed as `spec` says, if there is one. Rejects with what is wrong with it. */
+  logLevel(spec: string | undefined): Promise<LevelsReport>;
 }
 
 /** Serves the control socket; throws {@link AlreadyRunning} when another process does. */
@@ -98,9 +107,11 @@ export async function serveControl(home: Home, handlers: ControlHandlers): Promi
     let text = "";
     request.on("data", (d: Buffer) => (text += d.toString()));
     request.on("end", () => {
-      handlers.stop(JSON.parse(text) as StopRequest).then(
-        () => answer(200, {}),
-        (error: unknown) => answer(500, { message: String(error) }),
+      const asked = JSON.parse(text) as StopRequest & LevelRequest;
+      const done = request.url === LOG_LEVEL ? handlers.logLevel(asked.spec) : handlers.stop(asked);
+      done.then(
+        (body: unknown) => answer(200, body ?? {}),
+        (error: unknown) => answer(500, { message: (error as Error).message }),
       );
     });
   });
@@ -127,14 +138,19 @@ export async function askStop(home: Home, stop: StopRequest, deadlineMs: number)
   return (await ask(home, "POST", stop, deadlineMs)) !== undefined;
 }
 
-function ask<T>(home: Home, method: string, body: unknown, timeout: number): Promise<T | undefined> {
+/** Undefined when nothing runs; rejects with what is wrong with `spec`. */
+export function askLogLevel(home: Home, spec: string | undefined): Promise<LevelsReport | undefined> {
+  return ask<LevelsReport>(home, "POST", { spec }, 5_000, LOG_LEVEL);
+}
+
+function ask<T>(home: Home, method: string, body: unknown, timeout: number, path = "/"): Promise<T | undefined> {
   return new Promise((done, fail) => {
-    const request = http.request({ socketPath: home.socket, method, path: "/", timeout, agent: false }, (response) => {
+    const request = http.request({ socketPath: home.socket, method, path, timeout, agent: false }, (response) => {
       let text = "";
       response.on("data", (d: Buffer) => (text += d.toString()));
       response.on("end", () => {
         if (response.statusCode === 200) return done(JSON.parse(text) as T);
-        fail(new Error(`the running cluster could not do it: ${text}`));
+        fail(new Error(reasonOf(text)));
       });
     });
     request.on("timeout", () =>
@@ -146,4 +162,12 @@ function ask<T>(home: Home, method: string, body: unknown, timeout: number): Pro
     });
     request.end(body === undefined ? undefined : JSON.stringify(body));
   });
+}
+
+function reasonOf(text: string): string {
+  try {
+    return (JSON.parse(text) as { message: string }).message;
+  } catch {
+    return `the running cluster could not do it: ${text}`;
+  }
 }

@@ -8,6 +8,8 @@ export interface RequestMetricsOptions {
   readonly clock: Clock;
   /** How many there are, by resource. */
   readonly objects: () => Iterable<readonly [resource: string, count: number]>;
+  /** Where it counts. Default: its own. */
+  readonly metrics?: Metrics | undefined;
 }
 
 /** What a request turned out to be; undefined before it was read. */
@@ -23,7 +25,7 @@ const SECONDS = [0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3
 const LABELS = ["verb", "group", "version", "resource", "subresource", "scope", "component"];
 
 export class RequestMetrics {
-  readonly #metrics = new Metrics();
+  readonly #metrics: Metrics;
   readonly #clock: Clock;
   readonly #total: ReturnType<Metrics["counter"]>;
   readonly #seconds: ReturnType<Metrics["histogram"]>;
@@ -32,7 +34,7 @@ export class RequestMetrics {
 
   constructor(o: RequestMetricsOptions) {
     this.#clock = o.clock;
-    const m = this.#metrics;
+    const m = (this.#metrics = o.metrics ?? new Metrics());
     this.#total = m.counter({
       name: "apiserver_request_total",
       help: "Counter of apiserver requests broken out for each verb, group, version, resource, scope, component, and HTTP response code.",
