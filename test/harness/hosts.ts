@@ -3,8 +3,6 @@
  * joined by switches, and switches by a router. Nothing of it is in the machine's own network; when the test ends, however
  * it ends, the kernel takes all of it away.
  */
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,6 +11,8 @@ import { giveKeys, program } from "./cluster.ts";
 import { DockerDaemon } from "./dockerd.ts";
 import { findInPath } from "./etcd.ts";
 import { eventually, type Finished, run, type RunOptions, Running, runOk } from "./process.ts";
+import { freezeAll, thawAll } from "./process-tree.ts";
+import { linkAddress, type Place, Switches } from "./switches.ts";
 
 const READY_MS = 30_000;
 const ETCD_PORT = 2379;
@@ -27,56 +27,22 @@ export interface HostsOptions {
   readonly images: readonly string[];
   /** More flags for `mini-kube up`. */
   readonly flags?: readonly string[];
+  /** More of the environment of `mini-kube up` on the host of that name. */
+  readonly env?: (host: string) => NodeJS.ProcessEnv;
+  /** Starts what they share, for `--store`; `undo` gets what ends it. Default: one etcd on the router. */
+  readonly store?: (switches: Switches, undo: (() => Promise<unknown>)[]) => Promise<string>;
+  /** The machine outside. Default: a namespace made for it. */
+  readonly outside?: Place;
 }
 
-/** A network namespace that lives as long as the process that waits in it. */
-class Namespace {
-  readonly #process: ChildProcess;
-
-  private constructor(child: ChildProcess) {
-    this.#process = child;
-  }
-
-  static async make(): Promise<Namespace> {
-    const child = spawn("unshare", ["--net", "sh", "-c", "ip link set lo up && echo ready && exec cat"], {
-      stdio: ["pipe", "pipe", "inherit"],
-    });
-    child.stdin.on("error", () => {});
-    await once(child.stdout, "data", { signal: AbortSignal.timeout(READY_MS) });
-    return new Namespace(child);
-  }
-
-  get pid(): number {
-    return this.#process.pid ?? -1;
-  }
-
-  get enter(): string[] {
-    return ["--target", String(this.pid), "--net"];
-  }
-
-  async remove(): Promise<void> {
-    if (this.#process.exitCode !== null) return;
-    const gone = once(this.#process, "exit");
-    this.#process.stdin?.end();
-    await gone;
-  }
+interface HostOptions {
+  readonly name: string;
+  readonly link: number;
+  readonly ip: string;
+  readonly store: string;
+  readonly flags: readonly string[];
+  readonly env: NodeJS.ProcessEnv;
 }
-
-type Place = Pick<Namespace, "pid" | "enter">;
-
-/** Link n has the addresses `192.168.(50 + n).0/24`; .1 is the router, hosts begin at .11, .200 is outside the cluster. */
-const linkAddress = (link: number, host: number) => `192.168.${50 + link}.${host}`;
-
-/** A cable with a new device at each end. */
-async function cable(a: Place & { device: string }, b: Place & { device: string }): Promise<void> {
-  const peer = ["peer", "name", b.device, "netns", String(b.pid)];
-  await runOk("nsenter", [...a.enter, "ip", "link", "add", a.device, "type", "veth", ...peer]);
-  await runOk("nsenter", [...b.enter, "ip", "link", "set", b.device, "up"]);
-  await runOk("nsenter", [...a.enter, "ip", "link", "set", a.device, "up"]);
-}
-
-const inside = (place: Place, command: string, args: readonly string[], o: RunOptions = {}) =>
-  runOk("nsenter", [...place.enter, command, ...args], o);
 
 /** One machine: a Docker daemon and a mini-kube. */
 export class TestHost {
@@ -84,28 +50,32 @@ export class TestHost {
   readonly ip: string;
   readonly home: string;
   readonly env: NodeJS.ProcessEnv;
-  readonly #daemon: DockerDaemon;
+  readonly link: number;
+  readonly docker: DockerDaemon;
   readonly #args: readonly string[];
+  readonly #env: NodeJS.ProcessEnv;
   #process: Running | undefined;
 
-  constructor(daemon: DockerDaemon, o: { name: string; ip: string; store: string; flags: readonly string[] }) {
-    this.#daemon = daemon;
+  constructor(docker: DockerDaemon, o: HostOptions) {
+    this.docker = docker;
+    this.link = o.link;
     this.name = o.name;
     this.ip = o.ip;
     this.home = mkdtempSync(join(tmpdir(), "mk-host-"));
     const { KUBECONFIG: _, ...env } = process.env;
     giveKeys(this.home, SHARED_KEYS);
-    this.env = { ...env, MINI_KUBE_HOME: this.home, DOCKER_HOST: daemon.host, NO_COLOR: "1" };
+    this.env = { ...env, MINI_KUBE_HOME: this.home, DOCKER_HOST: docker.host, NO_COLOR: "1" };
+    this.#env = { ...this.env, ...o.env };
     const flags = ["--node-name", o.name, "--address", o.ip, "--store", o.store, "--port", String(API_PORT)];
     this.#args = [program, "up", ...flags, ...o.flags];
   }
 
   get pid(): number {
-    return this.#daemon.pid;
+    return this.docker.pid;
   }
 
   get enter(): string[] {
-    return this.#daemon.enter;
+    return this.docker.enter;
   }
 
   get clusterId(): string {
@@ -114,7 +84,7 @@ export class TestHost {
 
   /** Starts mini-kube (again) and resolves when its API answers and its Node is ready. */
   async up(): Promise<void> {
-    this.#process = new Running("nsenter", [...this.enter, process.execPath, ...this.#args], { env: this.env });
+    this.#process = new Running("nsenter", [...this.enter, process.execPath, ...this.#args], { env: this.#env });
     await this.#process.until(/is running/, READY_MS).catch((error: unknown) => {
       throw new Error(`${this.name}: ${String(error)}\n${this.log()}`);
     });
@@ -177,9 +147,19 @@ export class TestHost {
     this.#process = undefined;
   }
 
+  /** Every process of it stands still, containers and all; connections stay as they are. */
+  freeze(): void {
+    freezeAll(this.pid);
+  }
+
+  thaw(): void {
+    thawAll(this.pid);
+  }
+
   async remove(): Promise<void> {
+    this.thaw();
     this.#process?.kill("SIGKILL");
-    await this.#daemon.remove();
+    await this.docker.remove();
     rmSync(this.home, { recursive: true, force: true });
   }
 }
@@ -188,7 +168,7 @@ export class TestHosts {
   readonly hosts: TestHost[] = [];
   /** A machine on the first link that is no part of the cluster, and knows nothing of its addresses. */
   outside: Place & { readonly ip: string } = { pid: -1, enter: [], ip: "" };
-  readonly #switches: Namespace[] = [];
+  #switches: Switches | undefined;
   readonly #undo: (() => Promise<unknown>)[] = [];
 
   /** All of them with mini-kube running on one etcd. Takes everything away again when it fails. */
@@ -209,6 +189,11 @@ export class TestHosts {
     return first;
   }
 
+  get switches(): Switches {
+    if (!this.#switches) throw new Error("no switches");
+    return this.#switches;
+  }
+
   /** Runs a program on the machine outside. */
   outsideRun(command: string, args: readonly string[], o: RunOptions = {}): Promise<Finished> {
     return run("nsenter", [...this.outside.enter, command, ...args], o);
@@ -220,12 +205,12 @@ export class TestHosts {
 
   async #start(o: HostsOptions): Promise<void> {
     const links = o.links ?? [2];
-    const router = await this.#namespace();
-    await inside(router, "sysctl", ["-qw", "net.ipv4.ip_forward=1"]);
-    for (const link of links.keys()) await this.#link(link, router);
-    const store = await this.#etcd(router);
-    const outside = await this.#namespace();
-    await this.#join(outside, { link: 0, ip: linkAddress(0, 200) });
+    const switches = await Switches.start(links.length);
+    this.#switches = switches;
+    this.#undo.push(() => switches.remove());
+    const store = await (o.store ?? etcdOnRouter)(switches, this.#undo);
+    const outside = o.outside ?? (await switches.namespace());
+    await switches.join(outside, { link: 0, ip: linkAddress(0, 200) });
     this.outside = { pid: outside.pid, enter: outside.enter, ip: linkAddress(0, 200) };
     const places = links.flatMap((count, link) =>
       Array.from({ length: count }, (_, i) => ({ link, ip: linkAddress(link, 11 + i) })),
@@ -233,7 +218,7 @@ export class TestHosts {
     const images = await savedImages(o.images, this.#undo);
     await Promise.all(
       places.map(async ({ link, ip }, i) => {
-        const host = await this.#host({ name: `node-${i + 1}`, link, ip, store, flags: o.flags ?? [] });
+        const host = await this.#host(switches, hostOptions(o, { name: `node-${i + 1}`, link, ip, store }));
         await host.runOk("docker", ["load", "-qi", images], { deadline: 120_000 });
       }),
     );
@@ -242,73 +227,14 @@ export class TestHosts {
     for (const host of this.hosts) await host.up();
   }
 
-  async #namespace(): Promise<Namespace> {
-    const made = await Namespace.make();
-    this.#undo.push(() => made.remove());
-    return made;
-  }
-
-  async #link(link: number, router: Namespace): Promise<void> {
-    const switched = await this.#namespace();
-    this.#switches.push(switched);
-    await inside(switched, "ip", ["link", "add", "br0", "type", "bridge"]);
-    await inside(switched, "ip", ["link", "set", "br0", "up"]);
-    await this.#plug(router, { link, ip: linkAddress(link, 1), device: `link${link}` });
-  }
-
-  async #plug(place: Place, o: { link: number; ip: string; device: string }): Promise<void> {
-    const at = this.#switches[o.link];
-    if (!at) throw new Error(`no link ${o.link}`);
-    const port = `p${o.ip.split(".")[3]}`;
-    await cable(
-      { pid: at.pid, enter: at.enter, device: port },
-      { pid: place.pid, enter: place.enter, device: o.device },
-    );
-    await inside(at, "ip", ["link", "set", port, "master", "br0"]);
-    await inside(place, "ip", ["addr", "add", `${o.ip}/24`, "dev", o.device]);
-  }
-
-  /** An end device: its way to everything else is the router. */
-  async #join(place: Place, o: { link: number; ip: string }): Promise<void> {
-    await this.#plug(place, { ...o, device: "eth0" });
-    await inside(place, "ip", ["route", "add", "default", "via", linkAddress(o.link, 1)]);
-  }
-
-  async #host(o: {
-    name: string;
-    link: number;
-    ip: string;
-    store: string;
-    flags: readonly string[];
-  }): Promise<TestHost> {
-    const daemon = await DockerDaemon.prepare();
-    const host = new TestHost(daemon, o);
+  async #host(switches: Switches, o: HostOptions): Promise<TestHost> {
+    const docker = await DockerDaemon.prepare();
+    const host = new TestHost(docker, o);
     this.#undo.push(() => host.remove());
     this.hosts.push(host);
-    await this.#join(host, o);
-    await daemon.up();
+    await switches.join(host, o);
+    await docker.up();
     return host;
-  }
-
-  /** On the router, which all of them reach. */
-  async #etcd(router: Namespace): Promise<string> {
-    const dir = mkdtempSync(join(tmpdir(), "mk-hosts-etcd-"));
-    mkdirSync(join(dir, "data"), { mode: 0o700 });
-    const [client, peer] = [`http://${linkAddress(0, 1)}:${ETCD_PORT}`, "http://127.0.0.1:2380"];
-    const urls = [`--listen-client-urls=${client}`, `--advertise-client-urls=${client}`, `--listen-peer-urls=${peer}`];
-    const cluster = [`--initial-advertise-peer-urls=${peer}`, `--initial-cluster=default=${peer}`, "--log-level=warn"];
-    const args = [...router.enter, findInPath("etcd"), `--data-dir=${join(dir, "data")}`, ...urls, ...cluster];
-    const etcd = new Running("nsenter", args);
-    this.#undo.push(async () => {
-      etcd.kill("SIGKILL");
-      await etcd.exited;
-      rmSync(dir, { recursive: true, force: true });
-    });
-    const health = () =>
-      run("nsenter", [...router.enter, findInPath("etcdctl"), `--endpoints=${client}`, "endpoint", "health"]);
-    const end = Date.now() + READY_MS;
-    while ((await health()).code !== 0) if (Date.now() > end) throw new Error(`no etcd: ${etcd.output}`);
-    return client.replace("http://", "etcd://");
   }
 
   /** Takes everything away, the last first. */
@@ -325,4 +251,31 @@ async function savedImages(images: readonly string[], undo: (() => Promise<unkno
   const archive = join(dir, "images.tar");
   await runOk("docker", ["save", "-o", archive, ...images], { deadline: 120_000 });
   return archive;
+}
+
+const hostOptions = (o: HostsOptions, host: Pick<HostOptions, "name" | "link" | "ip" | "store">): HostOptions => ({
+  ...host,
+  flags: o.flags ?? [],
+  env: o.env?.(host.name) ?? {},
+});
+
+/** On the router, which all of them reach. */
+async function etcdOnRouter({ router }: Switches, undo: (() => Promise<unknown>)[]): Promise<string> {
+  const dir = mkdtempSync(join(tmpdir(), "mk-hosts-etcd-"));
+  mkdirSync(join(dir, "data"), { mode: 0o700 });
+  const [client, peer] = [`http://${linkAddress(0, 1)}:${ETCD_PORT}`, "http://127.0.0.1:2380"];
+  const urls = [`--listen-client-urls=${client}`, `--advertise-client-urls=${client}`, `--listen-peer-urls=${peer}`];
+  const cluster = [`--initial-advertise-peer-urls=${peer}`, `--initial-cluster=default=${peer}`, "--log-level=warn"];
+  const args = [...router.enter, findInPath("etcd"), `--data-dir=${join(dir, "data")}`, ...urls, ...cluster];
+  const etcd = new Running("nsenter", args);
+  undo.push(async () => {
+    etcd.kill("SIGKILL");
+    await etcd.exited;
+    rmSync(dir, { recursive: true, force: true });
+  });
+  const health = () =>
+    run("nsenter", [...router.enter, findInPath("etcdctl"), `--endpoints=${client}`, "endpoint", "health"]);
+  const end = Date.now() + READY_MS;
+  while ((await health()).code !== 0) if (Date.now() > end) throw new Error(`no etcd: ${etcd.output}`);
+  return client.replace("http://", "etcd://");
 }

@@ -50,6 +50,7 @@ export class Running {
   #waiters = new Set<() => void>();
   #child;
   readonly exited: Promise<number>;
+  #ended = false;
 
   constructor(command: string, args: readonly string[], o: RunOptions = {}) {
     this.#child = spawn(command, args, { env: o.env ?? process.env, cwd: o.cwd, stdio: ["pipe", "pipe", "pipe"] });
@@ -61,6 +62,7 @@ export class Running {
     this.#child.stderr.on("data", hear);
     this.exited = new Promise((resolve) =>
       this.#child.on("close", (code) => {
+        this.#ended = true;
         resolve(code ?? -1);
         for (const w of this.#waiters) w();
       }),
@@ -69,6 +71,10 @@ export class Running {
 
   get pid(): number {
     return this.#child.pid ?? -1;
+  }
+
+  get running(): boolean {
+    return !this.#ended;
   }
 
   get output(): string {
