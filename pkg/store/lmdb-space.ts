@@ -22,7 +22,7 @@ const ZEROS = Buffer.alloc(256 * 1024);
 
 export interface Trees {
   readonly root: RootDatabase<Buffer, string>;
-  /** `format` and `compacted`. */
+  /** `format`, `compacted`, and how far an upgrade is. */
   readonly meta: Database<string, string>;
   /** Revision → record. */
   readonly records: Database<Buffer, Buffer>;
@@ -80,7 +80,13 @@ export class LmdbSpace implements AsyncDisposable {
     if (size - end < need + kept) size = await this.#grow(size, end + need + kept + STEP_BYTES - size);
     if (size - end >= need + kept) return true;
     // Pages that LMDB has freed will do, too; the blocks behind are then for what does not fit into the gaps.
-    return size - end >= need && this.#freedBytes() >= need;
+    return size - end >= need && freedBytes(this.#trees) >= need;
+  }
+
+  sizes(): { sizeBytes: number; inUseBytes: number } {
+    const { lastPageNumber, pageSize } = statsOf(this.#trees.root);
+    const inUseBytes = (lastPageNumber + 1) * pageSize - freedBytes(this.#trees);
+    return { sizeBytes: fstatSync(this.#file.fd).size, inUseBytes };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -108,12 +114,13 @@ export class LmdbSpace implements AsyncDisposable {
     const { treeBranchPageCount, treeLeafPageCount } = statsOf(this.#trees.records);
     return (treeBranchPageCount + treeLeafPageCount) * pageSize + lastPageNumber * PAGE_NUMBER_BYTES;
   }
+}
 
-  #freedBytes(): number {
-    const stats = statsOf(this.#trees.root);
-    const used = [stats.root, stats.free, statsOf(this.#trees.meta), statsOf(this.#trees.records)].map(pagesOf);
-    return (stats.lastPageNumber + 1 - META_PAGES - used.reduce((a, b) => a + b)) * stats.pageSize;
-  }
+/** Of pages that LMDB will use again before it makes its file longer. */
+export function freedBytes(trees: Trees): number {
+  const stats = statsOf(trees.root);
+  const used = [stats.root, stats.free, statsOf(trees.meta), statsOf(trees.records)].map(pagesOf);
+  return (stats.lastPageNumber + 1 - META_PAGES - used.reduce((a, b) => a + b)) * stats.pageSize;
 }
 
 function statsOf(db: Pick<Database, "getStats">): Stats {

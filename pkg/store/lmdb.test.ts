@@ -84,7 +84,7 @@ describe("opened again", () => {
     const root = open({ path: dir, noSubdir: false });
     await root.openDB({ name: "meta", encoding: "string" }).put("format", "99");
     await root.close();
-    await expect(LmdbStore.open(dir)).rejects.toThrow(/has format 99; .* reads format 1/);
+    await expect(LmdbStore.open(dir)).rejects.toThrow(/has format 99 .* reads format 2/);
   });
 
   test("twice at the same time it is refused", async () => {

@@ -2,15 +2,16 @@ import { existsSync, mkdirSync, realpathSync, statfsSync } from "node:fs";
 import { join } from "node:path";
 import { open, type RootDatabase } from "lmdb";
 import type { WatchLimits } from "./event-queue.ts";
+import { CorruptFileError, checkLmdbFile } from "./lmdb-check.ts";
+import { compactFile } from "./lmdb-compact.ts";
+import { FORMAT, upgradeFormat } from "./lmdb-format.ts";
 import { type Commit, LmdbSpace, MIN_FREE_BYTES, type Trees } from "./lmdb-space.ts";
 import { MvccStore } from "./mvcc.ts";
-import { decodeOps, encodeOps, encodeRevision } from "./record-codec.ts";
+import { CorruptRecordError, checkRecord, decodeOps, encodeOps, encodeRevision } from "./record-codec.ts";
 import type { LogOp, LogRecord, RevisionLog } from "./revision-log.ts";
-import { type Revision, StoreUnavailableError } from "./store.ts";
+import { type Revision, type StoreMaintenance, StoreUnavailableError } from "./store.ts";
 
-/** Written into every new store; an upgrade reads it to know what it finds. */
-const FORMAT = "1";
-
+const DATA = "data.mdb";
 const NO_SPACE = "no space left for the store";
 
 /** Of this process; another one is found through LMDB's reader table. */
@@ -25,26 +26,35 @@ const openDirs = new Set<string>();
  */
 export class LmdbStore extends MvccStore {
   readonly #dir: string;
+  readonly maintenance: StoreMaintenance;
 
   private constructor(dir: string, log: LmdbLog, o: WatchLimits) {
     super(log, o);
     this.#dir = dir;
+    this.maintenance = { status: async () => ({ kind: "lmdb", ...log.sizes(), members: [] }) };
   }
 
-  /** Opens the directory, made if need be (mode 0700). Everything is read once, to rebuild the index. */
+  /**
+   * Opens the directory, made if need be (mode 0700). Everything is read once, to rebuild the index; a file that is not
+   * whole is refused, and left as it is.
+   */
   static async open(dir: string, o: WatchLimits = {}): Promise<LmdbStore> {
     mkdirSync(dir, { recursive: true, mode: 0o700 });
     const path = realpathSync(dir);
-    if (!existsSync(join(path, "data.mdb")) && freeBytes(path) < MIN_FREE_BYTES) {
+    if (!existsSync(join(path, DATA)) && freeBytes(path) < MIN_FREE_BYTES) {
       throw new StoreUnavailableError(`no space left on the device of ${dir}`, { full: true });
     }
     if (openDirs.has(path)) throw new StoreUnavailableError(`the store in ${dir} is already open in this process`);
     openDirs.add(path);
+    let log: LmdbLog | undefined;
     try {
-      return new LmdbStore(path, await LmdbLog.open(path), o);
+      checkLmdbFile(join(path, DATA));
+      log = await LmdbLog.open(path);
+      return new LmdbStore(path, log, o);
     } catch (error) {
+      await log?.close();
       openDirs.delete(path);
-      throw error;
+      throw refusal(dir, error);
     }
   }
 
@@ -74,19 +84,11 @@ class LmdbLog implements RevisionLog {
   }
 
   static async open(path: string): Promise<LmdbLog> {
-    const root = open<Buffer, string>({
-      path,
-      noSubdir: false,
-      maxDbs: 4,
-      overlappingSync: false, // it would let commits resolve before they are on disk
-      eventTurnBatching: false, // we batch ourselves; its own batches leave rejected promises to nobody
-    });
+    let trees = openTrees(path);
     try {
-      const other = otherProcess(root);
+      const other = otherProcess(trees.root);
       if (other) throw new StoreUnavailableError(`the store in ${path} is in use by process ${other}`);
-      const meta = root.openDB<string, string>({ name: "meta", encoding: "string" });
-      const records = root.openDB<Buffer, Buffer>({ name: "records", encoding: "binary", keyEncoding: "binary" });
-      const trees = { root, meta, records };
+      trees = await compactFile(path, trees, () => openTrees(path));
       const log = new LmdbLog(path, trees, await LmdbSpace.open(path, trees));
       await log.#checkFormat().catch(async (error: unknown) => {
         await log.#space[Symbol.asyncDispose]();
@@ -94,9 +96,13 @@ class LmdbLog implements RevisionLog {
       });
       return log;
     } catch (error) {
-      await root.close();
+      await trees.root.close();
       throw error;
     }
+  }
+
+  sizes(): { sizeBytes: number; inUseBytes: number } {
+    return this.#space.sizes();
   }
 
   async append(records: readonly LogRecord[]): Promise<void> {
@@ -116,6 +122,7 @@ class LmdbLog implements RevisionLog {
 
   *scan(from: Revision): Iterable<LogRecord> {
     for (const { key, value } of this.#records.getRange({ start: encodeRevision(from) })) {
+      checkRecord(value);
       yield { revision: key.readBigUInt64BE(), ops: decodeOps(value) };
     }
   }
@@ -159,12 +166,31 @@ class LmdbLog implements RevisionLog {
     const format = this.#meta.get("format");
     if (format === FORMAT) return;
     if (format !== undefined) {
-      throw new Error(
-        `the store in ${this.#path} has format ${format}; this version of mini-kube reads format ${FORMAT}`,
-      );
+      const commit = (write: () => void) => this.#commit({ bytes: 0, makesRoom: false, touchesAll: true }, write);
+      return upgradeFormat({ meta: this.#meta, records: this.#records }, commit);
     }
     await this.#commit({ bytes: 0, makesRoom: false }, () => void this.#meta.put("format", FORMAT));
   }
+}
+
+function openTrees(path: string): Trees {
+  const root = open<Buffer, string>({
+    path,
+    noSubdir: false,
+    maxDbs: 4,
+    overlappingSync: false, // it would let commits resolve before they are on disk
+    eventTurnBatching: false, // we batch ourselves; its own batches leave rejected promises to nobody
+  });
+  const meta = root.openDB<string, string>({ name: "meta", encoding: "string" });
+  const records = root.openDB<Buffer, Buffer>({ name: "records", encoding: "binary", keyEncoding: "binary" });
+  return { root, meta, records };
+}
+
+function refusal(dir: string, error: unknown): unknown {
+  if (!(error instanceof CorruptFileError || error instanceof CorruptRecordError)) return error;
+  const what = `the store in ${dir} is damaged: ${error.message}`;
+  const todo = "move the folder away and restore a backup with: mini-kube restore FILE";
+  return new Error(`${what}; nothing was changed; ${todo}`, { cause: error });
 }
 
 /**
