@@ -4,7 +4,10 @@
  *  - I1: every failure rejects with an ApiError; only an aborted call rejects with its signal's reason.
  *  - I2: nothing hangs: connecting, waiting for an answer and silence on a watch all have deadlines.
  *  - I3: a watch reads no faster than its consumer.
- *  - I4: a call is sent again only if it went out on a kept connection that the server had already closed, and never a POST.
+ *  - I4: a call is sent again only if it went out on a kept connection that the server had already closed, and never a
+ *    POST; or, where there are several servers, to the next one: if it never reached the first, or only reads.
+ *  - I5: of several servers one is asked as long as it answers. A watch on one that no longer does ends within the time of
+ *    two pulses, as if the server had ended it, and goes on where the next one is.
  */
 import http, { type IncomingHttpHeaders, type IncomingMessage } from "node:http";
 import https from "node:https";
@@ -12,9 +15,13 @@ import { Readable } from "node:stream";
 import type { WebSocket } from "ws";
 import type { ApiObject, WatchEvent } from "../api/object.ts";
 import { ApiError, type Status } from "../api/status.ts";
-import { answerError, connectionError } from "./http-error.ts";
+import { type Clock, systemClock } from "../util/clock.ts";
+import { exchange } from "./exchange.ts";
+import { answerError, connectionError, Unreached } from "./http-error.ts";
 import { jsonLines } from "./json-lines.ts";
 import type { Connection } from "./kubeconfig.ts";
+import { Pulse } from "./pulse.ts";
+import { Servers } from "./servers.ts";
 import type { Call, Transport, Verb } from "./transport.ts";
 
 export interface HttpOptions {
@@ -27,6 +34,9 @@ export interface HttpOptions {
   readonly answerTimeoutMs?: number;
   /** Without any event on a watch (ask for bookmarks: the server sends one a minute). Default 5 min. */
   readonly watchIdleMs?: number;
+  /** So often a server is asked whether it lives while a watch hangs on it, and so long it may take. Default: never. */
+  readonly pulseMs?: number;
+  readonly clock?: Clock;
   /** Gets the texts of the answers' `Warning` headers. */
   readonly onWarning?: (text: string) => void;
 }
@@ -40,6 +50,8 @@ export interface RawRequest {
   readonly body?: string | Uint8Array | Readable;
   /** Milliseconds of silence allowed; 0 for ever (`logs -f`). Default {@link HttpOptions.answerTimeoutMs}. */
   readonly idleMs?: number;
+  /** Until the answer begins. Default {@link HttpOptions.answerTimeoutMs}. */
+  readonly answerMs?: number;
 }
 
 /** An answer of success, its body unread: read it to the end or destroy it. */
@@ -61,19 +73,33 @@ const METHODS: Readonly<Record<Verb, string>> = {
 };
 
 export class HttpTransport implements Transport {
-  readonly server: URL;
   readonly #options: HttpOptions;
-  readonly #agent: http.Agent;
+  readonly #servers: Servers;
+  readonly #pulses = new Map<URL, Pulse>();
+  #connection: Connection;
+  #agent: http.Agent;
 
   constructor(options: HttpOptions) {
     const { connection } = options;
     this.#options = options;
-    this.server = new URL(connection.server);
-    const keep = { keepAlive: true, maxSockets: 64, scheduling: "lifo" as const };
-    this.#agent =
-      this.server.protocol === "https:"
-        ? new https.Agent({ ...keep, ...tlsOptions(connection) })
-        : new http.Agent(keep);
+    this.#connection = connection;
+    this.#servers = new Servers([connection.server, ...(connection.others ?? [])].map((s) => new URL(s)));
+    this.#agent = agentFor(connection);
+  }
+
+  /** The one that is asked at the moment. */
+  get server(): URL {
+    return this.#servers.current;
+  }
+
+  /** From now on it shows itself with this; what is under way goes on as it is. */
+  use({ cert, key }: { readonly cert: string; readonly key: string }): void {
+    const before = this.#agent;
+    this.#connection = { ...this.#connection, cert, key };
+    this.#agent = agentFor(this.#connection);
+    // Those in use end with their calls.
+    before.maxFreeSockets = 0;
+    for (const socket of Object.values(before.freeSockets).flatMap((s) => s ?? [])) socket.destroy();
   }
 
   async call(call: Call, signal?: AbortSignal): Promise<unknown> {
@@ -97,9 +123,11 @@ export class HttpTransport implements Transport {
     request: RawRequest,
     signal: AbortSignal,
   ): AsyncGenerator<WatchEvent<ApiObject>, void, undefined> {
+    let established = false;
     try {
       const idleMs = this.#options.watchIdleMs ?? 300_000;
       const { body } = await this.raw("GET", path, { idleMs, ...request }, signal);
+      established = true;
       for await (const event of jsonLines(body as AsyncIterable<Buffer>)) {
         const { type, object } = event as { type: string; object: ApiObject };
         if (type === "ERROR") throw ApiError.fromStatus(object as unknown as Status);
@@ -107,13 +135,16 @@ export class HttpTransport implements Transport {
       }
     } catch (error) {
       if (signal.aborted) return;
-      throw error instanceof ApiError ? error : connectionError(error as NodeJS.ErrnoException, this.server);
+      const known = error instanceof ApiError ? error : connectionError(error as NodeJS.ErrnoException, this.server);
+      // Its reader has lost nothing: it asks the next server for what came after.
+      if (established && known instanceof Unreached && this.#servers.count > 1) return;
+      throw known;
     }
   }
 
   /** Resolves as soon as an answer of success (2xx) begins; any other rejects with its ApiError. */
   async raw(method: string, path: string, request: RawRequest = {}, signal?: AbortSignal): Promise<RawAnswer> {
-    const response = await this.#exchange({ method, path, request, signal });
+    const response = await this.#ask({ method, path, request, signal });
     const status = response.statusCode ?? 500;
     this.#reportWarnings(response);
     if (status >= 200 && status < 300) return { status, headers: response.headers, body: response };
@@ -132,13 +163,13 @@ export class HttpTransport implements Transport {
    */
   async upgrade(path: string, query: Query, protocols: readonly string[]): Promise<WebSocket> {
     const { WebSocket: Socket } = await import("ws");
-    const url = this.#url(path, query);
+    const url = this.#url(this.server, path, query);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     const socket = new Socket(url, [...protocols], {
       headers: this.#headers({}),
       handshakeTimeout: this.#options.connectTimeoutMs ?? 10_000,
       perMessageDeflate: false,
-      ...tlsOptions(this.#options.connection),
+      ...tlsOptions(this.#connection),
     });
     await new Promise<void>((resolve, reject) => {
       socket.once("open", () => {
@@ -156,11 +187,12 @@ export class HttpTransport implements Transport {
 
   /** Lets go of the idle connections, so that the process can end. */
   close(): void {
+    for (const pulse of this.#pulses.values()) pulse[Symbol.dispose]();
     this.#agent.destroy();
   }
 
-  #url(path: string, query: Query = {}): URL {
-    const url = new URL(this.server);
+  #url(server: URL, path: string, query: Query = {}): URL {
+    const url = new URL(server);
     url.pathname = url.pathname.replace(/\/$/, "") + path;
     for (const [key, value] of Object.entries(query)) {
       for (const one of typeof value === "string" ? [value] : value) url.searchParams.append(key, one);
@@ -169,7 +201,7 @@ export class HttpTransport implements Transport {
   }
 
   #headers(own: Readonly<Record<string, string>>): Record<string, string> {
-    const { token } = this.#options.connection;
+    const { token } = this.#connection;
     return {
       accept: "application/json",
       "user-agent": this.#options.userAgent ?? "mini-kube",
@@ -178,41 +210,60 @@ export class HttpTransport implements Transport {
     };
   }
 
-  #exchange(o: Exchange, retried = false): Promise<IncomingMessage> {
-    const { method, path, request, signal } = o;
+  /** One server after the other, each once, as long as the call may be made again. */
+  async #ask(o: Ask): Promise<IncomingMessage> {
+    for (let left = this.#servers.count - 1; ; left--) {
+      const server = this.server;
+      try {
+        const response = await this.#exchange(server, o);
+        if (response.statusCode !== UNAVAILABLE || this.#servers.count === 1) return response;
+        // It lives, but cannot serve: another one may.
+        this.#servers.failed(server);
+        if (left <= 0 || o.method !== "GET") return response;
+        response.destroy();
+      } catch (error) {
+        if (!(error instanceof Unreached)) throw error;
+        this.#servers.failed(server);
+        const again = o.method === "GET" || (!error.sent && !(o.request.body instanceof Readable));
+        if (left <= 0 || !again) throw error;
+      }
+    }
+  }
+
+  async #exchange(server: URL, { method, path, request, signal }: Ask): Promise<IncomingMessage> {
     const { connectTimeoutMs = 10_000, answerTimeoutMs = 60_000 } = this.#options;
-    const start = this.server.protocol === "https:" ? https.request : http.request;
-    return new Promise((resolve, reject) => {
-      if (signal?.aborted) return reject(signal.reason as Error);
-      const sent = start(this.#url(path, request.query), {
-        method,
-        agent: this.#agent,
-        headers: { ...this.#headers(request.headers ?? {}), ...lengthOf(request.body) },
-        ...(signal && { signal }),
-      });
-      // One timer per socket does for all deadlines: it is set anew as the exchange goes on.
-      const deadline = (ms: number, what: string) =>
-        sent.setTimeout(ms, () => sent.destroy(new Error(`${what} within ${ms / 1000} s`)));
-      deadline(connectTimeoutMs, "no connection");
-      sent.once("socket", (socket) => {
-        const connected = () => sent.setTimeout(answerTimeoutMs);
-        socket.setKeepAlive(true, 30_000);
-        if (sent.reusedSocket || !socket.connecting) connected();
-        else socket.once(this.server.protocol === "https:" ? "secureConnect" : "connect", connected);
-      });
-      sent.once("response", (response) => {
-        sent.setTimeout(request.idleMs ?? answerTimeoutMs);
-        resolve(response);
-      });
-      sent.on("error", (error: NodeJS.ErrnoException) => {
-        if (signal?.aborted) return reject(signal.reason as Error);
-        const stale = sent.reusedSocket && error.code === "ECONNRESET" && method !== "POST" && !retried;
-        if (stale) return resolve(this.#exchange(o, true));
-        reject(connectionError(error, this.server));
-      });
-      if (request.body instanceof Readable) upload(request.body, sent);
-      else sent.end(request.body);
+    const response = await exchange({
+      server,
+      url: this.#url(server, path, request.query),
+      method,
+      headers: this.#headers(request.headers ?? {}),
+      body: request.body,
+      agent: this.#agent,
+      connectTimeoutMs,
+      answerTimeoutMs: request.answerMs ?? answerTimeoutMs,
+      idleMs: request.idleMs ?? answerTimeoutMs,
+      signal,
     });
+    response.once("error", () => {
+      if (!signal?.aborted) this.#servers.failed(server);
+    });
+    // It may be silent for long.
+    if (request.idleMs !== undefined) this.#pulse(server)?.watch(response);
+    return response;
+  }
+
+  #pulse(server: URL): Pulse | undefined {
+    const { pulseMs: everyMs, clock = systemClock } = this.#options;
+    const known = this.#pulses.get(server);
+    if (known || everyMs === undefined) return known;
+    const ask = async () => {
+      const request = { answerMs: everyMs };
+      const answer = await this.#exchange(server, { method: "GET", path: "/livez", request, signal: undefined });
+      answer.resume();
+    };
+    const pulse = new Pulse({ ask, everyMs, clock, onDead: () => this.#servers.failed(server) });
+    this.#pulses.set(server, pulse);
+    return pulse;
   }
 
   async #readAll(stream: IncomingMessage, signal?: AbortSignal): Promise<string> {
@@ -234,22 +285,20 @@ export class HttpTransport implements Transport {
   }
 }
 
-interface Exchange {
+interface Ask {
   readonly method: string;
   readonly path: string;
   readonly request: RawRequest;
   readonly signal: AbortSignal | undefined;
 }
 
-/** Node adds it for POST and PUT only, and sends the body of a DELETE without saying how long it is. */
-function lengthOf(body: RawRequest["body"]): Record<string, number> {
-  return body === undefined || body instanceof Readable ? {} : { "content-length": Buffer.byteLength(body) };
-}
+const UNAVAILABLE = 503;
 
-/** What breaks the body breaks the request; the server's answer may come, and end, before all is sent. */
-function upload(body: Readable, sent: http.ClientRequest): void {
-  body.once("error", (error) => sent.destroy(error));
-  body.pipe(sent);
+function agentFor(connection: Connection): http.Agent {
+  const keep = { keepAlive: true, maxSockets: 256, scheduling: "lifo" as const };
+  return connection.server.startsWith("https:")
+    ? new https.Agent({ ...keep, ...tlsOptions(connection) })
+    : new http.Agent(keep);
 }
 
 /** For those that speak to the server by other means than a transport. */

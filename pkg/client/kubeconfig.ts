@@ -3,8 +3,12 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { delimiter, dirname, join, resolve } from "node:path";
 import { parseYamlDocuments, toYaml } from "../util/yaml.ts";
 
+/** Of our own, beside `server`: other API servers of the same cluster. */
+const OTHERS = "mini-kube.io/servers";
+
 export interface ClusterEntry {
   server: string;
+  [OTHERS]?: readonly string[];
   "certificate-authority-data"?: string;
   "certificate-authority"?: string;
   "insecure-skip-tls-verify"?: boolean;
@@ -40,6 +44,8 @@ export interface Kubeconfig {
 export interface Connection {
   /** `https://127.0.0.1:6443` */
   readonly server: string;
+  /** Others of the same cluster, asked when that one does not answer. */
+  readonly others?: readonly string[];
   readonly ca?: string;
   readonly cert?: string;
   readonly key?: string;
@@ -145,11 +151,10 @@ export function writeKubeconfig(file: string, config: Kubeconfig): void {
 
 /** A kubeconfig of one cluster, one user and one context, all called `name`. */
 export function singleKubeconfig(name: string, c: Connection, namespace?: string): Kubeconfig {
-  const data = (text: string | undefined) => Buffer.from(text ?? "").toString("base64");
   return {
     apiVersion: "v1",
     kind: "Config",
-    clusters: [{ name, cluster: { ...(c.ca && { "certificate-authority-data": data(c.ca) }), server: c.server } }],
+    clusters: [{ name, cluster: clusterOf(c) }],
     users: [
       {
         name,
@@ -162,6 +167,22 @@ export function singleKubeconfig(name: string, c: Connection, namespace?: string
     ],
     contexts: [{ name, context: { cluster: name, user: name, ...(namespace && { namespace }) } }],
     "current-context": name,
+  };
+}
+
+/** As {@link singleKubeconfig}, for a user whose certificate and key are in one file and change there. */
+export function fileKubeconfig(name: string, c: Connection, pairFile: string): Kubeconfig {
+  const users = [{ name, user: { "client-certificate": pairFile, "client-key": pairFile } }];
+  return { ...singleKubeconfig(name, c), users };
+}
+
+const data = (text: string | undefined) => Buffer.from(text ?? "").toString("base64");
+
+function clusterOf({ ca, server, others = [] }: Connection): ClusterEntry {
+  return {
+    ...(ca !== undefined && { "certificate-authority-data": data(ca) }),
+    server,
+    ...(others.length > 0 && { [OTHERS]: others }),
   };
 }
 
@@ -189,6 +210,7 @@ export function resolveContext(config: Kubeconfig, wanted?: string): ResolvedCon
     namespace: context.namespace ?? "default",
     connection: {
       server: cluster.server,
+      ...(cluster[OTHERS] && { others: cluster[OTHERS] }),
       ...(ca !== undefined && { ca }),
       ...(cert !== undefined && { cert }),
       ...(key !== undefined && { key }),

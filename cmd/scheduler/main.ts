@@ -1,0 +1,25 @@
+#!/usr/bin/env node
+/** The program `mini-kube-scheduler`: one of any number, of which one acts. */
+import { hostname } from "node:os";
+import { apiCheck, connect, readConnection } from "../component/connection.ts";
+import { newIdentity } from "../component/elected.ts";
+import { runProgram } from "../component/program.ts";
+import { startScheduler } from "../component/scheduler.ts";
+
+interface Flags {
+  readonly kubeconfig?: string;
+}
+
+await runProgram<Flags>({
+  name: "mini-kube-scheduler",
+  summary: "Chooses a node for every Pod. Of several, one acts; when it ends, another goes on.",
+  observeAddress: "127.0.0.1:10259",
+  examples: ["mini-kube-scheduler --kubeconfig /etc/mini-kube/pki/scheduler.kubeconfig"],
+  define: (c) => c.option("--kubeconfig <file>", "where the API servers are, and who this is"),
+  run: async (flags, { signal, log, metrics, observe }) => {
+    const transport = connect(readConnection(flags.kubeconfig), "mini-kube-scheduler");
+    await observe([apiCheck(transport)]);
+    await startScheduler({ transport, identity: newIdentity(hostname()), log, metrics }, signal);
+    transport.close();
+  },
+});

@@ -1,0 +1,76 @@
+/** One request to one server, and the beginning of its answer. */
+import http, { type IncomingMessage } from "node:http";
+import https from "node:https";
+import { Readable } from "node:stream";
+import { connectionError } from "./http-error.ts";
+
+export interface Exchange {
+  readonly server: URL;
+  /** Path and query in it. */
+  readonly url: URL;
+  readonly method: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string | Uint8Array | Readable | undefined;
+  readonly agent: http.Agent;
+  readonly connectTimeoutMs: number;
+  readonly answerTimeoutMs: number;
+  /** Silence allowed in the answer's body; 0: for ever. */
+  readonly idleMs: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+/**
+ * Resolves as soon as an answer begins. Rejects with the signal's reason, with `Unreached`, or as Unauthorized where the
+ * server's certificate is another cluster's. The request is sent again only if it went out on a kept connection that the
+ * server had already closed, and never a POST.
+ */
+export function exchange(o: Exchange, retried = false): Promise<IncomingMessage> {
+  const { server, method, body, signal } = o;
+  const secure = server.protocol === "https:";
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason as Error);
+    const sent = (secure ? https.request : http.request)(o.url, {
+      method,
+      agent: o.agent,
+      headers: { ...o.headers, ...lengthOf(body) },
+      ...(signal && { signal }),
+    });
+    let connected = false;
+    // One timer per socket does for all deadlines: it is set anew as the exchange goes on.
+    const deadline = (ms: number, what: string) =>
+      sent.setTimeout(ms, () => sent.destroy(new Error(`${what} within ${ms / 1000} s`)));
+    deadline(o.connectTimeoutMs, "no connection");
+    sent.once("socket", (socket) => {
+      const ready = () => {
+        connected = true;
+        sent.setTimeout(o.answerTimeoutMs);
+      };
+      socket.setKeepAlive(true, 30_000);
+      if (sent.reusedSocket || !socket.connecting) ready();
+      else socket.once(secure ? "secureConnect" : "connect", ready);
+    });
+    sent.once("response", (response) => {
+      sent.setTimeout(o.idleMs);
+      resolve(response);
+    });
+    sent.on("error", (error: NodeJS.ErrnoException) => {
+      if (signal?.aborted) return reject(signal.reason as Error);
+      const stale = sent.reusedSocket && error.code === "ECONNRESET" && method !== "POST" && !retried;
+      if (stale) return resolve(exchange(o, true));
+      reject(connectionError(error, server, connected));
+    });
+    if (body instanceof Readable) upload(body, sent);
+    else sent.end(body);
+  });
+}
+
+/** Node adds it for POST and PUT only, and sends the body of a DELETE without saying how long it is. */
+function lengthOf(body: Exchange["body"]): Record<string, number> {
+  return body === undefined || body instanceof Readable ? {} : { "content-length": Buffer.byteLength(body) };
+}
+
+/** What breaks the body breaks the request; the server's answer may come, and end, before all is sent. */
+function upload(body: Readable, sent: http.ClientRequest): void {
+  body.once("error", (error) => sent.destroy(error));
+  body.pipe(sent);
+}
