@@ -11,12 +11,13 @@ import { keepEndpoint } from "../../pkg/apiserver/kubernetes-service.ts";
 import { ApiServer } from "../../pkg/apiserver/server.ts";
 import { CLUSTER_DOMAIN } from "../../pkg/network/dns/zone.ts";
 import type { Ranges } from "../../pkg/network/pod/ranges.ts";
-import { openStore } from "../../pkg/store/open.ts";
+import { ensureFormat } from "../../pkg/store/format.ts";
+import { openStore, type TlsFiles } from "../../pkg/store/open.ts";
 import type { Store } from "../../pkg/store/store.ts";
 import { systemClock, systemRandom } from "../../pkg/util/clock.ts";
 import type { Logger } from "../../pkg/util/log.ts";
 import { type CertRequest, ensurePki, ensureSigningKey, type KeyPair, type Pki } from "../../pkg/util/pki.ts";
-import { shareIdentity } from "../mini-kube/shared-identity.ts";
+import { agreeIdentity, refuseOtherCluster } from "../mini-kube/shared-identity.ts";
 import { writeClusterConfig } from "./cluster-config.ts";
 import { agreeNetwork, type ClusterNetwork } from "./cluster-network.ts";
 import { partsOf } from "./parts.ts";
@@ -25,6 +26,8 @@ import { type IdentityOptions, serveApi } from "./serve-api.ts";
 export interface ControlPlaneOptions {
   /** `lmdb`, `memory` or `etcd://host:port,…` */
   readonly store: string;
+  /** For `etcds://…`. */
+  readonly storeTls?: TlsFiles;
   /** Where lmdb keeps its file. */
   readonly dataDir: string;
   /** How objects are encrypted in the store. Default: not at all. */
@@ -111,15 +114,17 @@ export class ControlPlane {
 
   static async #open(o: ControlPlaneOptions, undo: (() => unknown)[]): Promise<ControlPlane> {
     const log = o.log.child({ component: "apiserver" });
-    const plain = await openStore(o.store, { dataDir: o.dataDir, clock: systemClock, log: o.log });
+    const plain = await openStore(o.store, { dataDir: o.dataDir, clock: systemClock, log: o.log, tls: o.storeTls });
     undo.push(() => plain.close());
+    await refuseOtherCluster(plain, o.pkiDir);
     const encryption = await openEncryption(plain, { ...NO_ENCRYPTION, ...o.encryption, machine: hostname(), log });
     undo.push(() => encryption.close());
     const { store } = encryption;
+    await ensureFormat(store, { onStep: ({ to, says }) => log.info({ to, says }, "upgrading the store's format") });
     const network = await agreeNetwork(store, o.ranges);
     undo.push(() => network.close());
     // Whoever shares the store answers for the same cluster.
-    if (isShared(o.store)) await shareIdentity(store, o.pkiDir);
+    await agreeIdentity(store, o.pkiDir, { shared: isShared(o.store) });
     const { serviceCidr, apiServiceIp } = network;
     const [pki, key, api] = await Promise.all([
       ensurePki(o.pkiDir, certRequests(o, apiServiceIp), systemClock),
@@ -147,6 +152,7 @@ export class ControlPlane {
       tls: { ...pairOf(pki, servingName(o)), clientCa: caCert },
       agentTls: { ...pairOf(pki, clientName(o)), ca: caCert },
       ...(o.debug && { debug: o.debug(plain) }),
+      alsoCount: (m) => encryption.metrics(m),
       log,
     });
     undo.push(() => listener.close());

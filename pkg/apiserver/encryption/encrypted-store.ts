@@ -7,6 +7,7 @@ import type {
   Revision,
   Store,
   StoreEvent,
+  StoreMaintenance,
   TxnOp,
   TxnResult,
 } from "../../store/store.ts";
@@ -16,9 +17,11 @@ import type { Ciphers } from "./ciphers.ts";
 export class EncryptedStore implements Store {
   readonly #store: Store;
   #ciphers: Ciphers;
+  readonly maintenance?: StoreMaintenance;
 
   constructor(store: Store, ciphers: Ciphers) {
     this.#store = store;
+    if (store.maintenance) this.maintenance = store.maintenance;
     this.#ciphers = ciphers;
   }
 
