@@ -7,6 +7,7 @@ import { ensurePolicy } from "../../pkg/apiserver/auth/ensure-policy.ts";
 import { openAccess } from "../../pkg/apiserver/auth/open.ts";
 import { tokenFileAuthenticator } from "../../pkg/apiserver/auth/token-file.ts";
 import type { DrainOptions } from "../../pkg/apiserver/drain.ts";
+import { ensureFlowObjects } from "../../pkg/apiserver/flow/ensure.ts";
 import { type HttpListener, type ListenOptions, listen } from "../../pkg/apiserver/http.ts";
 import type { ApiServer } from "../../pkg/apiserver/server.ts";
 import { Client } from "../../pkg/client/client.ts";
@@ -33,7 +34,8 @@ export interface ServeOptions extends IdentityOptions, Omit<ListenOptions, "acce
 export async function serveApi(api: ApiServer, o: ServeOptions): Promise<HttpListener> {
   const tokens = o.tokenFile === undefined ? [] : [read(o.tokenFile, tokenFileAuthenticator)];
   const access = openAccess(api, { key: o.key, random: systemRandom, tokens });
-  await ensurePolicy(new Client(api.transport(), "apiserver"), api.view);
+  const client = new Client(api.transport(), "apiserver");
+  await Promise.all([ensurePolicy(client, api.view), ensureFlowObjects(client, api.view)]);
   const audited = await openAudit(o, o.log);
   try {
     const listener = await listen(api, { ...o, access, ...(audited && { audit: audited.audit }) });

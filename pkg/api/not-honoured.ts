@@ -11,8 +11,6 @@ import { refusedFields, unsupportedFields } from "./unsupported.ts";
 /** `PLURAL` or `PLURAL.GROUP` → what does not happen. */
 export const NOT_HONOURED: Readonly<Record<string, string>> = {
   "volumeattachments.storage.k8s.io": "nothing is attached by it",
-  "flowschemas.flowcontrol.apiserver.k8s.io": "requests are not sorted by it",
-  "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io": "requests are not queued by it",
   "apiservices.apiregistration.k8s.io": "requests are not handed on to other servers",
 };
 

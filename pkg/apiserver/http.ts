@@ -7,13 +7,16 @@ import type { IncomingMessage, RequestListener, Server, ServerResponse } from "n
 import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
+import type { SecureContextOptions } from "node:tls";
 import express from "express";
 import { nameOf } from "../api/object.ts";
-import { onPath } from "../api/rbac/attributes.ts";
+import { type Attributes, onPath } from "../api/rbac/attributes.ts";
 import { ApiError, badRequest } from "../api/status.ts";
+import { Client } from "../client/client.ts";
 import type { Call } from "../client/transport.ts";
 import { type Clock, systemRandom } from "../util/clock.ts";
 import type { Logger } from "../util/log.ts";
+import type { Metrics } from "../util/metrics.ts";
 import { newSigningKey } from "../util/pki.ts";
 import type { Summary } from "../api/stats-summary.ts";
 import { AgentProxy, agentOf, type AgentTls } from "./agent-proxy.ts";
@@ -27,6 +30,10 @@ import { Visit } from "./auth/visit.ts";
 import { answerPage, type DebugPages } from "./debug.ts";
 import { Documents } from "./documents.ts";
 import { Drain, type DrainOptions, endServers } from "./drain.ts";
+import { tellingDangling } from "./flow/dangling.ts";
+import { FlowControl } from "./flow/flow-control.ts";
+import { takeTurn } from "./flow/take-turn.ts";
+import { widthOf } from "./flow/width.ts";
 import { Health } from "./health.ts";
 import { withBody } from "./body.ts";
 import { answerForm } from "./negotiate.ts";
@@ -63,15 +70,24 @@ export interface ListenOptions {
   readonly audit?: Audit;
   /** A client that sends its request more slowly, or leaves an answer unread for longer, is cut off. */
   readonly patienceMs?: number;
+  /** How much may be under way at once; see flow/seats.ts. */
+  readonly seats?: number;
+  /** Adds what else is told with the requests. */
+  readonly alsoCount?: (m: Metrics) => void;
   /** By path; who may ask is the policy's matter. */
   readonly debug?: DebugPages;
 }
+
+/** PEM. */
+type Pair = Readonly<Record<"cert" | "key", string>>;
 
 export interface HttpListener {
   readonly url: string;
   readonly port: number;
   /** At another address of this machine, on the same port. Rejects with the socket's error. */
   listenAlso(host: string, pair: { readonly cert: string; readonly key: string }): Promise<void>;
+  /** For connections from now on; those that stand go on. `serving`: at all addresses. `client`: towards agents. */
+  renew(pairs: { readonly serving: Pair; readonly client: Pair }): void;
   /** From now on requests are counted, and `/metrics` tells. */
   count(metrics: RequestMetrics): void;
   /** Takes nobody any more, ends watches and streams, lets requests end that are under way. */
@@ -91,7 +107,15 @@ export async function listen(api: ApiServer, o: ListenOptions): Promise<HttpList
     port,
     listenAlso: async (host, pair) =>
       void servers.push(await serve(front, { ...o, host, port, tls: { ...o.tls, ...pair } })),
-    count: (metrics) => void (front.metrics = metrics),
+    renew: ({ serving, client }) => {
+      for (const server of servers) server.setSecureContext(secureContext({ ...o.tls, ...serving }));
+      proxy.renew(client);
+    },
+    count: (metrics) => {
+      front.metrics = metrics;
+      front.flow.metrics(metrics.metrics);
+      o.alsoCount?.(metrics.metrics);
+    },
     close: async (drain = {}) => {
       await endServers(servers, front.drain, api.clock, drain, () => front.endUpgraded());
       proxy.close();
@@ -99,15 +123,15 @@ export async function listen(api: ApiServer, o: ListenOptions): Promise<HttpList
   };
 }
 
+function secureContext({ cert, key, clientCa: ca }: ListenOptions["tls"]): SecureContextOptions {
+  return { cert, key, ca, minVersion: "TLSv1.2" };
+}
+
 async function serve(front: Front, o: ListenOptions): Promise<Server> {
-  const { cert, key, clientCa: ca } = o.tls;
   const server = createServer({
-    cert,
-    key,
-    ca,
+    ...secureContext(o.tls),
     requestCert: true,
     rejectUnauthorized: false,
-    minVersion: "TLSv1.2",
     ...patience(o.patienceMs ?? PATIENCE_MS),
   });
   cutOffStalled(server, o.patienceMs ?? PATIENCE_MS);
@@ -170,6 +194,7 @@ class Front {
   /** Counts, as soon as it is there. */
   metrics: RequestMetrics | undefined;
   readonly drain = new Drain();
+  readonly flow: FlowControl;
   readonly #health: Health;
   readonly #access: Access;
   readonly #visits = new WeakMap<IncomingMessage, Visit>();
@@ -191,6 +216,12 @@ class Front {
       ],
       api.clock,
     );
+    this.flow = new FlowControl({
+      view: api.view,
+      clock: api.clock,
+      ...(o.seats !== undefined && { seats: o.seats }),
+      changed: tellingDangling(new Client(api.transport(), "apiserver"), api, o.log),
+    });
     this.#documents = new Documents(api.resources, this.#address);
     this.#access = o.access ?? openAccess(api, { key: newSigningKey(), random: systemRandom });
   }
@@ -311,10 +342,14 @@ class Front {
     const url = urlOf(req);
     const request = parseRequest(req.method ?? "GET", url, req.headers["content-type"]);
     if (!request) {
-      await visit.authorize(onPath(visit.user, (req.method ?? "GET").toLowerCase(), url.pathname));
+      const path = onPath(visit.user, (req.method ?? "GET").toLowerCase(), url.pathname);
+      await takeTurn(this.flow, res, path, () => 1);
+      await visit.authorize(path);
       return this.#document(req, res);
     }
-    await visit.authorize(attributesOf(visit.user, request.call), request.call.version);
+    const asked = attributesOf(visit.user, request.call);
+    const turn = await takeTurn(this.flow, res, asked, () => this.#widthOf(asked, request.call));
+    await visit.authorize(asked, request.call.version);
     this.#checkPlace(request.call);
     const connect = this.#connect(request.call);
     if (connect) {
@@ -333,6 +368,7 @@ class Front {
       const watcher = await this.#api.watch(request.call);
       if (!def) throw new ApiError("NotFound", "the server could not find the requested resource");
       this.drain.watches(watcher, res);
+      turn?.leave(); // only its beginning costs
       return streamWatch(res, { def, watcher, view }, this.#api.clock);
     }
     const warnings: string[] = [];
@@ -349,6 +385,11 @@ class Front {
     const body = bodyOf(answer, view);
     visit.answers(body);
     await send(req, res, body, { code, form: view.form, warnings });
+  }
+
+  #widthOf(a: Attributes, call: Call): number {
+    const limit = Number(call.params?.["limit"] ?? 0);
+    return widthOf(a, { stored: this.#api.sizeOf(call), limit: limit > 0 ? limit : 0 });
   }
 
   /** A connection changes things too. */

@@ -25,7 +25,8 @@ const SECONDS = [0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3
 const LABELS = ["verb", "group", "version", "resource", "subresource", "scope", "component"];
 
 export class RequestMetrics {
-  readonly #metrics: Metrics;
+  /** Where it counts. */
+  readonly metrics: Metrics;
   readonly #clock: Clock;
   readonly #total: ReturnType<Metrics["counter"]>;
   readonly #seconds: ReturnType<Metrics["histogram"]>;
@@ -34,7 +35,7 @@ export class RequestMetrics {
 
   constructor(o: RequestMetricsOptions) {
     this.#clock = o.clock;
-    const m = (this.#metrics = o.metrics ?? new Metrics());
+    const m = (this.metrics = o.metrics ?? new Metrics());
     this.#total = m.counter({
       name: "apiserver_request_total",
       help: "Counter of apiserver requests broken out for each verb, group, version, resource, scope, component, and HTTP response code.",
@@ -87,7 +88,7 @@ export class RequestMetrics {
   }
 
   text(): Promise<string> {
-    return this.#metrics.text();
+    return this.metrics.text();
   }
 }
 

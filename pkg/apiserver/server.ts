@@ -28,6 +28,7 @@ import { type Address, Registry, refuseName } from "./registry.ts";
 import { ResourceTable } from "./resource-table.ts";
 import { Storage, apiErrorOf } from "./storage.ts";
 import type { CallHandler, VirtualHandler } from "./virtual.ts";
+import { policyOf } from "./view.ts";
 import { WatchCache } from "./watchcache.ts";
 import type { Watcher } from "./watcher.ts";
 import { writeContext } from "./write-context.ts";
@@ -186,6 +187,13 @@ export class ApiServer implements Handler {
     } catch (error) {
       throw apiErrorOf(error);
     }
+  }
+
+  /** How many objects of the kind are stored, in all namespaces. */
+  sizeOf({ group, version, resource }: Pick<Call, "group" | "version" | "resource">): number {
+    const def = this.find(group, version, resource);
+    const stored = def && policyOf(def);
+    return stored && this.cache.has(stored) ? this.cache.resource(stored).size : 0;
   }
 
   find(group: string, version: string, plural: string): ResourceDef | undefined {

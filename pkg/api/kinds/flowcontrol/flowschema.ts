@@ -1,4 +1,4 @@
-/** Accepted and kept, so that tools which bring their own find their place; requests here are not queued by it. */
+/** Which requests are one flow, and at which level they are served (pkg/apiserver/flow). */
 import { keep } from "../../equal.ts";
 import type { FlowSchema, PolicyRulesWithSubjects } from "../../generated/types.ts";
 import { dnsSubdomain } from "../../names.ts";

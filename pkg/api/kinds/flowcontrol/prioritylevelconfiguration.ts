@@ -1,4 +1,4 @@
-/** Accepted and kept, like FlowSchemas. */
+/** How many requests are served at once, and how others wait (pkg/apiserver/flow). */
 import { keep } from "../../equal.ts";
 import type { PriorityLevelConfiguration } from "../../generated/types.ts";
 import type { ResourceDef } from "../../resource.ts";
