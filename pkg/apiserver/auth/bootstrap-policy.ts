@@ -7,7 +7,7 @@ import { DEFAULT_TOKEN_GROUP } from "../../api/bootstrap-token.ts";
 import { AUTHENTICATED, MASTERS, UNAUTHENTICATED } from "../../api/rbac/attributes.ts";
 import { clusterRoleRows } from "./cluster-role-rows.ts";
 import { controllerRoleRows } from "./controller-role-rows.ts";
-import { CONTROLLER_MANAGER, namespacedRoleRows } from "./namespaced-role-rows.ts";
+import { CONTROLLER_MANAGER, namespacedRoleRows, NODES } from "./namespaced-role-rows.ts";
 import { pathsRule, ruleOf } from "./rule-rows.ts";
 
 const GROUP = "rbac.authorization.k8s.io";
@@ -51,6 +51,9 @@ const partOf: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   "system:aggregate-to-view": aggregate("view"),
 };
 
+/** What an agent that is a program of its own does as the node itself. */
+const nodesAct: ReadonlySet<string> = new Set(["node-network"]);
+
 /** Role → who has it everywhere: `Group:`, `User:` or `ServiceAccount:` with its name. */
 const boundTo: Readonly<Record<string, readonly string[]>> = {
   "cluster-admin": [`Group:${MASTERS}`],
@@ -63,7 +66,7 @@ const boundTo: Readonly<Record<string, readonly string[]>> = {
   // Who shows a token asks for a node's first certificate, and nodes for their next ones.
   "system:node-bootstrapper": [`Group:${DEFAULT_TOKEN_GROUP}`],
   "system:certificates.k8s.io:certificatesigningrequests:nodeclient": [`Group:${DEFAULT_TOKEN_GROUP}`],
-  "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient": ["Group:system:nodes"],
+  "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient": [NODES],
   // Nobody: the node authorizer decides for nodes.
   "system:node": [],
   "system:node-proxier": ["User:system:kube-proxy"],
@@ -121,7 +124,11 @@ export const clusterRoleBindings: readonly ClusterRoleBinding[] = [
   ...Object.entries(boundTo).map(([role, subjects]) => clusterBinding(role, subjects)),
   // One program runs all controllers here, under one name.
   ...Object.keys(controllerRoleRows).map((name) =>
-    clusterBinding(`system:controller:${name}`, [`ServiceAccount:${name}`, CONTROLLER_MANAGER]),
+    clusterBinding(`system:controller:${name}`, [
+      `ServiceAccount:${name}`,
+      CONTROLLER_MANAGER,
+      ...(nodesAct.has(name) ? [NODES] : []),
+    ]),
   ),
 ];
 

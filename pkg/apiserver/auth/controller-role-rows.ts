@@ -125,7 +125,7 @@ export const controllerRoleRows: Readonly<Record<string, readonly Row[]>> = {
   "node-network": [
     ["list watch", "core", "namespaces nodes pods"],
     ["create get list watch", "core", "services"],
-    ["list watch", "core", "configmaps"],
+    ["list watch", "core", "configmaps", "mini-kube-dns"],
     ["create get list patch update watch", "discovery.k8s.io", "endpointslices"],
     ["list watch", "networking.k8s.io", "networkpolicies"],
     ["create get list patch watch", "coordination.k8s.io", "leases"],

@@ -14,6 +14,7 @@ export interface NamespacedRow {
 }
 
 export const CONTROLLER_MANAGER = "User:system:kube-controller-manager";
+export const NODES = "Group:system:nodes";
 const SCHEDULER = "User:system:kube-scheduler";
 const SYSTEM = "kube-system";
 
@@ -48,6 +49,13 @@ export const namespacedRoleRows: readonly NamespacedRow[] = [
     role: "system::leader-locking-kube-scheduler",
     rules: leaderRows,
     subjects: [SCHEDULER, "ServiceAccount:kube-scheduler"],
+  },
+  {
+    // What a node must know of its cluster.
+    namespace: SYSTEM,
+    role: "mini-kube:node-config",
+    rules: [[READ, "core", "configmaps", "mini-kube-config"]],
+    subjects: [NODES, CONTROLLER_MANAGER],
   },
   { ...signer, namespace: SYSTEM, rules: [[READ, "core", "secrets"]], subjects: signerSubjects },
   {
