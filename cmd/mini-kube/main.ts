@@ -24,8 +24,26 @@ const extra: readonly CommandEntry[] = [
   {
     name: "status",
     group: GROUP,
-    summary: "Show whether and where the cluster runs",
-    load: () => import("./cluster-commands.ts").then((m) => ({ command: m.statusCommand })),
+    summary: "Show how the cluster is, and what to do about it",
+    load: () => import("./operations-commands.ts").then((m) => ({ command: m.statusCommand })),
+  },
+  {
+    name: "log-level",
+    group: GROUP,
+    summary: "Show or change what the running cluster logs",
+    load: () => import("./operations-commands.ts").then((m) => ({ command: m.logLevelCommand })),
+  },
+  {
+    name: "backup",
+    group: GROUP,
+    summary: "Save a cluster's objects in a file",
+    load: () => import("./backup-commands.ts").then((m) => ({ command: m.backupCommand })),
+  },
+  {
+    name: "restore",
+    group: GROUP,
+    summary: "Bring a saved cluster's objects back, into any store",
+    load: () => import("./backup-commands.ts").then((m) => ({ command: m.restoreCommand })),
   },
   {
     name: "pki",

@@ -38,6 +38,10 @@ export async function lmdbSnapshot(dir: string): Promise<Snapshot> {
     const compacted = BigInt(meta.get("compacted", { transaction }) ?? 0);
     return {
       revision: offset + (compacted > last ? compacted : last),
+      find: async (key) => {
+        const at = keys.get(key);
+        return at === undefined ? undefined : read(key, at).value;
+      },
       *records() {
         const sorted = [...keys].toSorted(([a], [b]) => compareKeys(a, b));
         for (const [key, at] of sorted) if (key.startsWith(ROOT)) yield read(key, at);

@@ -13,7 +13,8 @@ export interface SnapshotRecord {
 export interface Snapshot {
   /** As clients know it. */
   readonly revision: Revision;
-  /** May be walked once, until `close`. */
+  find(key: string): Promise<Uint8Array | undefined>;
+  /** May be walked again, until `close`. */
   records(): AsyncIterable<SnapshotRecord> | Iterable<SnapshotRecord>;
   close(): Promise<void>;
 }
@@ -29,5 +30,6 @@ export async function snapshotOf(store: Store): Promise<Snapshot> {
       if (!page.more || after === "") return;
     }
   };
-  return { revision, records, close: () => store.close() };
+  const find = async (key: string) => (await store.get(key, revision)).kv?.value;
+  return { revision, find, records, close: () => store.close() };
 }
