@@ -5,6 +5,7 @@
  *  P2  It exits with 0 exactly if it was asked to stop, and did. What hinders it is one line, with what to do.
  */
 import { setMaxListeners } from "node:events";
+import { MessageChannel } from "node:worker_threads";
 import { Command, CommanderError } from "commander";
 import type { Check } from "../../pkg/apiserver/health.ts";
 import { UsageError } from "../../pkg/cli/io.ts";
@@ -84,6 +85,7 @@ async function run<Flags extends object>(p: Program<Flags>, flags: Flags & Commo
   const metrics = new Metrics();
   processMetrics(metrics, performance.timeOrigin / 1000);
   const stop = new AbortController();
+  using _alive = stayAlive();
   using _signals = stopBySignals(stop, log);
   using _levels = levelBySignals(level, log);
   const observe = async (checks: readonly Check[]) => {
@@ -98,6 +100,13 @@ async function run<Flags extends object>(p: Program<Flags>, flags: Flags & Commo
     log.debug({ err: error }, "cut short");
   }
   log.info({ program: p.name }, "stopped");
+}
+
+/** One that waits to lead may hold nothing but timers, and those of a Clock keep no process alive. */
+function stayAlive(): Disposable {
+  const { port1 } = new MessageChannel();
+  port1.ref();
+  return { [Symbol.dispose]: () => port1.close() };
 }
 
 function stopBySignals(stop: AbortController, log: Logger): Disposable {
