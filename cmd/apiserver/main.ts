@@ -86,7 +86,7 @@ await runProgram<Flags>({
       ips: [advertised, ...names.filter((n) => isIP(n) !== 0)],
       names: names.filter((n) => isIP(n) === 0),
       tolerationSeconds: flags.defaultTolerationSeconds,
-      debug: (store) => debugPages(level, store),
+      debug: (store) => debugPages({ level, store }),
       log,
     });
     const { requestMetrics } = await import("../component/request-metrics.ts");

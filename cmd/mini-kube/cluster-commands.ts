@@ -1,5 +1,5 @@
 /** The commands that start, stop and look at the cluster of this machine; the work is up.ts's, loaded when used. */
-import { CliError, UsageError } from "../../pkg/cli/io.ts";
+import { UsageError } from "../../pkg/cli/io.ts";
 import { type CommandModule, examples } from "../../pkg/cli/command.ts";
 import { parseIpv4 } from "../../pkg/util/ipv4.ts";
 import { defineNodeFlags, type NodeFlags } from "./node-flags.ts";
@@ -123,14 +123,4 @@ export const downCommand: CommandModule = {
           await down({ ...flags, ...surroundings(session) });
         }),
       ),
-};
-
-export const statusCommand: CommandModule = {
-  define: (c, run) =>
-    c.addHelpText("after", examples("mini-kube status     exit code 1 when nothing runs")).action(
-      run(async (session) => {
-        const { status } = await import("./up.ts");
-        if (!(await status(surroundings(session)))) throw new CliError("");
-      }),
-    ),
 };

@@ -58,6 +58,9 @@ setMaxListeners(0);
 /** Requests under way have so long to be answered when it stops. */
 const DRAIN_MS = 2_000;
 
+/** What acts without a Lease where nobody else could. */
+const ALONE = ["kube-scheduler", "kube-controller-manager"];
+
 /** In the kubeconfig. */
 const CONTEXT = "mini-kube";
 
@@ -292,7 +295,7 @@ function openControlPlane(
     port: o.port,
     ips,
     tolerationSeconds: o.nodes?.tolerationSeconds,
-    debug: (store) => debugPages(levels, store),
+    debug: (store) => debugPages({ level: levels, store, components: isShared(o.store) ? [] : ALONE }),
     log,
   });
 }

@@ -204,25 +204,7 @@ async function removeLeftovers(home: Home, env: NodeJS.ProcessEnv): Promise<numb
   }
 }
 
-export interface StatusOptions {
-  readonly dataDir?: string | undefined;
-  readonly env: NodeJS.ProcessEnv;
-  readonly say: (line: string) => void;
-}
-
-/** Prints what runs; false when nothing does. */
-export async function status(o: StatusOptions): Promise<boolean> {
-  const home = openHome(o);
-  const running = await askStatus(home);
-  if (!running) {
-    o.say("mini-kube is not running; start it with: mini-kube up --detach");
-    return false;
-  }
-  o.say(describeRunning(running, home));
-  return true;
-}
-
-function describeRunning(c: RunningCluster, home: Home): string {
+export function describeRunning(c: RunningCluster, home: Home): string {
   return [
     `mini-kube ${c.version} is running (pid ${c.pid})`,
     `  API         ${c.server}  (ready ${Math.round(c.readyAfterMs)} ms after the process started)`,

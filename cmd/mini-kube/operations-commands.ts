@@ -1,0 +1,51 @@
+/** The commands of whoever runs a cluster: how it is, and how much it logs; the work is loaded when used. */
+import { Option } from "commander";
+import { type CommandModule, examples } from "../../pkg/cli/command.ts";
+import { CliError } from "../../pkg/cli/io.ts";
+import type { StatusFlags } from "./status.ts";
+
+export const statusCommand: CommandModule = {
+  define: (c, run) =>
+    c
+      .addOption(new Option("-o, --output <format>", "all that was found").choices(["json", "yaml"]))
+      .option("-w, --watch", "again every 5 s, until Ctrl-C")
+      .addHelpText(
+        "after",
+        examples(
+          "mini-kube status                                 the cluster of this machine; exit code 1 when something is wrong",
+          "mini-kube status --kubeconfig admin.kubeconfig   any other one",
+          "mini-kube status -o json                         for programs",
+        ),
+      )
+      .action(
+        run(async (session, flags: StatusFlags) => {
+          const { status } = await import("./status.ts");
+          await status(session, flags);
+        }),
+      ),
+};
+
+export const logLevelCommand: CommandModule = {
+  define: (c, run) =>
+    c
+      .argument("[changes...]", "LEVEL, or NAME=LEVEL of one component or controller; NAME= takes that back")
+      .addHelpText(
+        "after",
+        examples(
+          "mini-kube log-level                            what is logged, and what has a level of its own",
+          "mini-kube log-level debug                      more of everything (levels: debug, info, warn, error, silent)",
+          "mini-kube log-level scheduler=debug            more of one component",
+          "mini-kube log-level info scheduler= deployment=debug",
+        ),
+      )
+      .action(
+        run(async (session, changes: string[]) => {
+          const { askLogLevel, openHome } = await import("./home.ts");
+          const home = openHome({ env: session.io.env as NodeJS.ProcessEnv });
+          const levels = await askLogLevel(home, changes.length > 0 ? changes.join(",") : undefined);
+          if (!levels) throw new CliError("mini-kube is not running here; start it with: mini-kube up --detach");
+          const own = Object.entries(levels.components).map(([name, level]) => `  ${name}: ${level}`);
+          await session.say([levels.default, ...own, `log  ${home.log}`].join("\n"));
+        }),
+      ),
+};
