@@ -1,6 +1,5 @@
 #!/usr/bin/env node
 /** The program `mini-kube-apiserver`: one of any number on one store. */
-import { isIP } from "node:net";
 import { join, resolve } from "node:path";
 import { UsageError } from "../../pkg/cli/io.ts";
 import { ControlPlane } from "../component/control-plane.ts";
@@ -8,6 +7,7 @@ import { debugPages } from "../component/debug-pages.ts";
 import { address, list, port, seconds } from "../component/flags.ts";
 import { firstAddress } from "../component/machine.ts";
 import { runProgram } from "../component/program.ts";
+import { apiServerNames, hostNames } from "../mini-kube/pki.ts";
 
 interface Flags {
   readonly store: string;
@@ -65,12 +65,13 @@ await runProgram<Flags>({
       .option("--default-toleration-seconds <seconds>", "so long Pods stay on a lost node (default: 5)", seconds),
   run: async (flags, { signal, log, level, metrics, observe }) => {
     const advertised = flags.advertiseAddress ?? ownAddress(flags.bindAddress);
-    const names = flags.certSan ?? [];
+    const pkiDir = resolve(flags.pkiDir ?? join(flags.dataDir, "pki"));
+    const { ips, dnsNames } = hostNames([...(flags.certSan ?? []), ...(await apiServerNames(pkiDir))]);
     const plane = await ControlPlane.open({
       store: flags.store,
       storeTls: { caFile: flags.storeCaFile, certFile: flags.storeCertFile, keyFile: flags.storeKeyFile },
       dataDir: resolve(flags.dataDir),
-      pkiDir: resolve(flags.pkiDir ?? join(flags.dataDir, "pki")),
+      pkiDir,
       certSuffix: `${advertised}-${flags.port}`,
       ...(flags.encryptionProviderConfig !== undefined && {
         encryption: { file: resolve(flags.encryptionProviderConfig), create: false },
@@ -83,8 +84,8 @@ await runProgram<Flags>({
       identity: { auditLog: flags.auditLog, auditPolicy: flags.auditPolicy, tokenFile: flags.tokenFile },
       host: flags.bindAddress,
       port: flags.port,
-      ips: [advertised, ...names.filter((n) => isIP(n) !== 0)],
-      names: names.filter((n) => isIP(n) === 0),
+      ips: [advertised, ...ips],
+      names: dnsNames,
       tolerationSeconds: flags.defaultTolerationSeconds,
       debug: (store) => debugPages({ level, store }),
       log,
@@ -93,7 +94,7 @@ await runProgram<Flags>({
     plane.listener.count(requestMetrics(plane.api, metrics));
     await observe([{ name: "store", run: () => plane.api.reachStore(), readyOnly: true }]);
     log.info({ url: plane.listener.url, advertised }, "the API is served");
-    await Promise.all([plane.publish(advertised, signal), plane.writeConfig(signal)]);
+    await Promise.all([plane.publish(advertised, signal), plane.writeConfig(signal), plane.keepCertificates(signal)]);
     await plane.close(DRAIN);
   },
 });
