@@ -3,6 +3,7 @@
  * controllers read.
  */
 import type { ConfigMap } from "../../pkg/api/generated/types.ts";
+import { publishClusterInfo } from "../../pkg/apiserver/cluster-info.ts";
 import { configMaps } from "../../pkg/api/kinds/core/configmap.ts";
 import { isReason } from "../../pkg/api/status.ts";
 import { deepEqual } from "../../pkg/api/equal.ts";
@@ -30,12 +31,18 @@ interface Waiter {
   readonly log: Logger;
 }
 
+export interface PublishedConfig extends ClusterConfig {
+  /** For everybody. */
+  readonly info: Parameters<typeof publishClusterInfo>[1];
+}
+
 /** Tries until it stands or the signal aborts. Never rejects. */
-export async function writeClusterConfig(c: ClusterConfig, o: Waiter, signal: AbortSignal): Promise<void> {
+export async function writeClusterConfig(c: PublishedConfig, o: Waiter, signal: AbortSignal): Promise<void> {
   const { podCidr, serviceCidr, clusterDomain } = c;
-  await patiently(o, signal, "the cluster's settings are not written, will retry", () =>
-    ensure(o.client, { podCidr, serviceCidr, clusterDomain }),
-  );
+  await patiently(o, signal, "the cluster's settings are not written, will retry", async () => {
+    await ensure(o.client, { podCidr, serviceCidr, clusterDomain });
+    await publishClusterInfo(o.client, c.info);
+  });
 }
 
 async function ensure(client: Client, data: Readonly<Record<string, string>>): Promise<void> {

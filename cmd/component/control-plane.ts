@@ -21,6 +21,7 @@ import { agreeIdentity, refuseOtherCluster } from "../mini-kube/shared-identity.
 import { writeClusterConfig } from "./cluster-config.ts";
 import { agreeNetwork, type ClusterNetwork } from "./cluster-network.ts";
 import { partsOf } from "./parts.ts";
+import { daily } from "./renewal.ts";
 import { type IdentityOptions, serveApi } from "./serve-api.ts";
 
 export interface ControlPlaneOptions {
@@ -56,6 +57,7 @@ export interface ControlPlaneOptions {
 
 const NO_ENCRYPTION = { file: undefined, create: false };
 const LOOPBACK = "127.0.0.1";
+const ANYWHERE = "0.0.0.0";
 export const MASTERS = "system:masters";
 const API_NAMES = ["kubernetes", "kubernetes.default", "kubernetes.default.svc"];
 
@@ -75,6 +77,8 @@ interface Opened {
 
 export class ControlPlane {
   readonly #parts: Opened;
+  /** Where it listens by now, beside where its options say. */
+  readonly #addresses = new Set<string>();
 
   private constructor(parts: Opened) {
     this.#parts = parts;
@@ -159,11 +163,33 @@ export class ControlPlane {
     return new ControlPlane({ options: o, log, store, encryption, network, pki, api, listener });
   }
 
+  /** By which it is reached, beside the host's. */
+  get addresses(): readonly string[] {
+    return [...new Set([...this.#parts.options.ips, ...this.#addresses])];
+  }
+
   /** Listens at another address of this machine, too, with a certificate that says so. */
   async listenAlso(address: string): Promise<void> {
-    const { options: o, network, listener } = this.#parts;
-    const requests = certRequests({ ...o, ips: [address] }, network.apiServiceIp);
-    await listener.listenAlso(address, pairOf(await ensurePki(o.pkiDir, requests, systemClock), servingName(o)));
+    this.#addresses.add(address);
+    const { options: o, listener } = this.#parts;
+    await listener.listenAlso(address, pairOf(await this.#ensureCertificates(), servingName(o)));
+  }
+
+  /** What is near its end is issued anew, and served from now on. */
+  async renewCertificates(): Promise<void> {
+    const { options: o, listener } = this.#parts;
+    const pki = await this.#ensureCertificates();
+    listener.renew({ serving: pairOf(pki, servingName(o)), client: pairOf(pki, clientName(o)) });
+  }
+
+  /** Day by day, until the signal aborts. Never rejects. */
+  keepCertificates(signal: AbortSignal): Promise<void> {
+    return daily(() => this.renewCertificates(), { clock: systemClock, log: this.#parts.log }, signal);
+  }
+
+  #ensureCertificates(): Promise<Pki<string>> {
+    const { options: o, network } = this.#parts;
+    return ensurePki(o.pkiDir, certRequests({ ...o, ips: this.addresses }, network.apiServiceIp), systemClock);
   }
 
   /** Tells Pods that the API is at this address, until the signal aborts. Never rejects. */
@@ -172,10 +198,16 @@ export class ControlPlane {
     return keepEndpoint({ ...partsOf("apiserver", api.transport(), log), address, port: listener.port }, signal);
   }
 
-  /** Tells nodes what they must know. Never rejects. */
+  /** Tells nodes what they must know, and those that are none yet how to find the cluster. Never rejects. */
   writeConfig(signal: AbortSignal): Promise<void> {
-    const { api, log, network, options } = this.#parts;
-    const config = { ...network, clusterDomain: options.clusterDomain ?? CLUSTER_DOMAIN };
+    const { api, log, network, listener, options, pki } = this.#parts;
+    const { host, ips } = options;
+    const own = ips[0] ?? (host === ANYWHERE ? LOOPBACK : host);
+    const config = {
+      ...network,
+      clusterDomain: options.clusterDomain ?? CLUSTER_DOMAIN,
+      info: { server: `https://${own}:${listener.port}`, caCert: pki.caCert },
+    };
     return writeClusterConfig(config, partsOf("apiserver", api.transport(), log), signal);
   }
 
@@ -197,7 +229,7 @@ const clientName = (o: ControlPlaneOptions) => suffixed("apiserver-agent-client"
 
 function certRequests(o: ControlPlaneOptions, apiServiceIp: string): Record<string, CertRequest> {
   const domain = o.clusterDomain ?? CLUSTER_DOMAIN;
-  const anywhere = o.host === "0.0.0.0";
+  const anywhere = o.host === ANYWHERE;
   return {
     [servingName(o)]: {
       commonName: "kube-apiserver",

@@ -10,6 +10,7 @@ import type { ContainerRuntime } from "../../pkg/runtime/runtime.ts";
 import { rfc3339, systemClock } from "../../pkg/util/clock.ts";
 import type { Logger } from "../../pkg/util/log.ts";
 import { type CertRequest, ensurePki, type KeyPair, type Pki } from "../../pkg/util/pki.ts";
+import { RenewedPair } from "../../pkg/util/renewed-pair.ts";
 import { nodeRangesOf } from "../component/cluster-network.ts";
 import { ControlPlane, isShared, MASTERS } from "../component/control-plane.ts";
 import { dockerSocket } from "../component/docker-socket.ts";
@@ -17,6 +18,7 @@ import type { IngressSettings } from "../component/ingress.ts";
 import { debugPages } from "../component/debug-pages.ts";
 import { levelBySignals, LogLevels } from "../component/log-levels.ts";
 import { openLog } from "../component/log.ts";
+import { daily } from "../component/renewal.ts";
 import type { IdentityOptions } from "../component/serve-api.ts";
 import { type Home, type RunningCluster, serveControl, type StopRequest } from "./home.ts";
 import type { NodeSettings as NodeResources } from "./node-flags.ts";
@@ -91,6 +93,8 @@ export class Cluster {
   readonly #components: Promise<void>;
   /** What ends with the cluster and never breaks. */
   readonly #beside: Promise<void>[] = [];
+  /** By which the agent is known: renewed as the cluster runs. */
+  readonly #agentPair: RenewedPair;
   /** Once the components are loaded. */
   #runtime: ContainerRuntime | undefined;
   readonly #readyAfterMs: number;
@@ -142,6 +146,7 @@ export class Cluster {
 
   private constructor(parts: Parts, pki: ClusterPki, control: { close(): void }) {
     this.#parts = parts;
+    this.#agentPair = new RenewedPair(pki.certs.agent);
     this.#readyAfterMs = systemClock.now() - parts.options.startedAt;
     this.stopped = new Promise((resolve) => {
       this.#hasStopped = () => {
@@ -170,7 +175,7 @@ export class Cluster {
     // One process, one page: what scheduler and controllers count stands beside the API's.
     const metrics = new Metrics();
     plane.listener.count(requestMetrics(api, metrics));
-    this.#beside.push(plane.writeConfig(this.#abort.signal));
+    this.#beside.push(plane.writeConfig(this.#abort.signal), this.#keepCertificates());
     this.#runtime = openRuntime(options.clusterId, options.nodeName, options.env);
     const running = startComponents(
       {
@@ -186,7 +191,7 @@ export class Cluster {
           onGateway: (address) => this.#serveGateway(address),
         },
         dataDir: home.data,
-        agentCert: pki.certs.agent,
+        agentPair: this.#agentPair,
         caCert: pki.caCert,
         node: options.node ?? {},
         controllers: {
@@ -203,10 +208,22 @@ export class Cluster {
     await Promise.all(Object.entries(running).map(([name, done]) => this.#guard(name, done)));
   }
 
+  /** Day by day: a cluster may run for years. */
+  #keepCertificates(): Promise<void> {
+    const { plane, options, home, log } = this.#parts;
+    const renew = async () => {
+      await plane.renewCertificates();
+      const pki = await ensurePki(home.pki, certRequests(plane.addresses), systemClock);
+      if (pki.certs.agent.cert !== this.#agentPair.current?.cert) this.#agentPair.replace(pki.certs.agent);
+      writeOwnKubeconfig(options, pki);
+    };
+    return daily(renew, { clock: systemClock, log }, this.#abort.signal);
+  }
+
   /** Pods reach the API at the bridge of their node: nothing beyond this machine does. With what the agent is to serve there. */
   async #serveGateway(address: string): Promise<KeyPair> {
     const { home, log, plane } = this.#parts;
-    const { certs } = await ensurePki(home.pki, certRequests([address]), systemClock);
+    const { certs } = await ensurePki(home.pki, certRequests([...plane.addresses, address]), systemClock);
     try {
       await plane.listenAlso(address);
       this.#publish(address);

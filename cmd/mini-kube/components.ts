@@ -8,7 +8,7 @@ import type { ControllerSettings } from "../../pkg/controllers/parts.ts";
 import type { ContainerRuntime } from "../../pkg/runtime/runtime.ts";
 import type { Logger } from "../../pkg/util/log.ts";
 import type { Metrics } from "../../pkg/util/metrics.ts";
-import type { KeyPair } from "../../pkg/util/pki.ts";
+import type { RenewedPair } from "../../pkg/util/renewed-pair.ts";
 import { CONTROLLER_MANAGER_USER, startControllerManager } from "../component/controller-manager.ts";
 import { newIdentity } from "../component/elected.ts";
 import { type IngressSettings, startIngress } from "../component/ingress.ts";
@@ -33,7 +33,7 @@ export interface ComponentsOptions {
   /** Where the agent keeps the volumes of Pods. */
   readonly dataDir: string;
   /** The agent's, and the CA of whoever may call it. */
-  readonly agentCert: KeyPair;
+  readonly agentPair: RenewedPair;
   readonly caCert: string;
   readonly controllers: ControllerSettings;
   /** What is said of this machine's resources. */
@@ -59,7 +59,7 @@ export function startComponents(o: ComponentsOptions, signal: AbortSignal): Read
       transport: as(nodeUser(nodeName), [NODES_GROUP]),
       networkTransport: as(`${SERVICE_ACCOUNT}:node-network`, SERVICE_ACCOUNTS),
       settings: o.node,
-      serve: { host: o.host, port: 0, ...o.agentCert, clientCa: o.caCert },
+      serve: { host: o.host, port: 0, pair: o.agentPair, clientCa: o.caCert },
     },
     signal,
   );

@@ -1,10 +1,13 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
+import { X509Certificate } from "node:crypto";
+import { once } from "node:events";
 import { request } from "node:https";
 import type { Duplex } from "node:stream";
 import { text } from "node:stream/consumers";
 import spdy from "spdy-transport";
 import { WebSocket } from "ws";
 import { mkdtempSync, rmSync } from "node:fs";
+import { connect } from "node:tls";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { KeptLogEntry } from "../api/kept-logs.ts";
@@ -13,6 +16,7 @@ import type { Summary } from "../api/stats-summary.ts";
 import { RuntimeError } from "../runtime/runtime.ts";
 import { systemClock } from "../util/clock.ts";
 import { createCa, issueCert, type KeyPair } from "../util/pki.ts";
+import { RenewedPair } from "../util/renewed-pair.ts";
 import { Harness } from "./testing/harness.ts";
 
 let ca: KeyPair;
@@ -37,15 +41,17 @@ describe("the agent's endpoint", () => {
   let h: Harness;
   let dataDir: string;
   let port: number;
+  let pair: RenewedPair;
 
   beforeEach(async () => {
     let listening: (port: number) => void = () => {};
     const ready = new Promise<number>((resolve) => (listening = resolve));
     dataDir = mkdtempSync(join(tmpdir(), "agent-"));
+    pair = new RenewedPair(serverCert);
     h = new Harness({
       agent: {
         dataDir,
-        serve: { host: "127.0.0.1", port: 0, ...serverCert, clientCa: ca.cert, onListening: (p) => listening(p) },
+        serve: { host: "127.0.0.1", port: 0, pair, clientCa: ca.cert, onListening: (p) => listening(p) },
       },
     });
     h.start();
@@ -69,6 +75,41 @@ describe("the agent's endpoint", () => {
       req.on("error", reject).end();
     });
   }
+
+  const served = () =>
+    new Promise<string>((resolve, reject) => {
+      const socket = connect({ host: "127.0.0.1", port, ca: ca.cert, ...apiserver }, () => {
+        resolve(socket.getPeerX509Certificate()?.toString() ?? "");
+        socket.destroy();
+      }).on("error", reject);
+    });
+
+  test("H3: a renewed certificate is served from then on, and the sessions of the one before go on", async () => {
+    expect(await served()).toBe(new X509Certificate(serverCert.cert).toString());
+    const before = connect({ host: "127.0.0.1", port, ca: ca.cert, ...apiserver });
+    await once(before, "secureConnect");
+    const names = { commonName: "node", ips: ["127.0.0.1"], usages: ["server"] } as const;
+    const next = await issueCert(ca, names, systemClock.now());
+    pair.replace(next);
+    expect(await served()).toBe(new X509Certificate(next.cert).toString());
+    before.write("GET /pods HTTP/1.1\r\nHost: node\r\n\r\n");
+    expect(String(await once(before, "data"))).toContain("200 OK");
+    before.destroy();
+  });
+
+  test("while there is no certificate yet, a handshake fails", async () => {
+    const silent = new RenewedPair();
+    await h[Symbol.asyncDispose]();
+    let listening: (port: number) => void = () => {};
+    const ready = new Promise<number>((resolve) => (listening = resolve));
+    const serve = { host: "127.0.0.1", port: 0, pair: silent, clientCa: ca.cert, onListening: listening };
+    h = new Harness({ agent: { dataDir, serve } });
+    h.start();
+    port = await ready;
+    await expect(served()).rejects.toThrow(/handshake failure/);
+    silent.replace(serverCert);
+    expect(await served()).toBe(new X509Certificate(serverCert.cert).toString());
+  });
 
   function open(path: string, protocols: string[]): WebSocket {
     return new WebSocket(`wss://127.0.0.1:${port}${path}`, protocols, { ca: ca.cert, ...apiserver });

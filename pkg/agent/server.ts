@@ -3,17 +3,19 @@
  *
  *  H1  Only a client certificate of the cluster's CA gets in, and only the API server's or an administrator's.
  *  H2  Every refusal is a Status, also of an upgrade.
- *  H3  Closing the server closes its sessions.
+ *  H3  Closing the server closes its sessions; a renewed certificate closes none.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
-import type { TLSSocket } from "node:tls";
+import type { SecureContextOptions, TLSSocket } from "node:tls";
 import { ApiError } from "../api/status.ts";
 import type { ContainerRuntime, ExecSession } from "../runtime/runtime.ts";
 import type { Clock } from "../util/clock.ts";
 import type { Logger } from "../util/log.ts";
+import type { KeyPair } from "../util/pki.ts";
+import type { RenewedPair } from "../util/renewed-pair.ts";
 import type { Fleet } from "./fleet.ts";
 import { sendJson, toApiError } from "./answers.ts";
 import { serveImages } from "./image-requests.ts";
@@ -30,9 +32,8 @@ export interface ServeOptions {
   readonly host?: string;
   /** 0: any free one. */
   readonly port: number;
-  /** PEM. */
-  readonly cert: string;
-  readonly key: string;
+  /** What it shows itself by, renewed while it runs. Before the first is there, nobody gets in. */
+  readonly pair: RenewedPair;
   /** PEM of the CA that signs clients. */
   readonly clientCa: string;
   readonly onListening?: (port: number) => void;
@@ -50,30 +51,39 @@ export interface ServerContext {
 export interface AgentServer extends AsyncDisposable {
   readonly port: number;
   /** At another address of this machine, on the same port. */
-  listenAlso(host: string, pair: { readonly cert: string; readonly key: string }): Promise<void>;
+  listenAlso(host: string, pair: KeyPair): Promise<void>;
 }
 
 /** Resolves when it listens. */
 export async function serveAgent(o: ServeOptions, ctx: ServerContext): Promise<AgentServer> {
   const upgrades = new Upgrades(ctx.clock, (err, req) => ctx.log.warn({ err, url: req.url }, "session broke"));
   const endpoint = new Endpoint(ctx, upgrades);
-  const first = await listen(o, endpoint);
+  const first = await listen(o, o.pair.current, endpoint);
   const servers = [first];
+  const renewals = o.pair.onChange((pair) => {
+    for (const server of servers) server.setSecureContext(secureContext(o, pair));
+  });
   const { port } = first.address() as AddressInfo;
   o.onListening?.(port);
   return {
     port,
-    listenAlso: async (host, pair) => void servers.push(await listen({ ...o, ...pair, host, port }, endpoint)),
+    listenAlso: async (host, pair) => void servers.push(await listen({ ...o, host, port }, pair, endpoint)),
     async [Symbol.asyncDispose]() {
+      renewals[Symbol.dispose]();
       upgrades[Symbol.dispose]();
       await Promise.all(servers.map(close));
     },
   };
 }
 
-async function listen(o: ServeOptions, endpoint: Endpoint): Promise<Server> {
-  const { cert, key, clientCa: ca } = o;
-  const server = createServer({ cert, key, ca, requestCert: true, rejectUnauthorized: true, minVersion: "TLSv1.2" });
+const secureContext = (o: ServeOptions, pair: KeyPair | undefined): SecureContextOptions => ({
+  ...pair,
+  ca: o.clientCa,
+  minVersion: "TLSv1.2",
+});
+
+async function listen(o: ServeOptions, pair: KeyPair | undefined, endpoint: Endpoint): Promise<Server> {
+  const server = createServer({ ...secureContext(o, pair), requestCert: true, rejectUnauthorized: true });
   server.requestTimeout = 0; // an image may be large and the way to it slow
   server.on("request", (req, res) => void endpoint.request(req, res));
   server.on("upgrade", (req, socket, head) => void endpoint.upgrade({ req, socket, head }));

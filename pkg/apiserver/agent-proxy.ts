@@ -105,12 +105,17 @@ export interface AgentTls {
 }
 
 export class AgentProxy {
-  readonly #tls: AgentTls;
+  #tls: AgentTls;
   readonly #agent: Agent;
 
   constructor(tls: AgentTls) {
     this.#tls = tls;
     this.#agent = new Agent({ keepAlive: true, maxFreeSockets: 4 });
+  }
+
+  /** For connections from now on. */
+  renew(pair: Pick<AgentTls, "cert" | "key">): void {
+    this.#tls = { ...this.#tls, ...pair };
   }
 
   close(): void {

@@ -3,8 +3,8 @@
  *
  * Every failure is answered with a Status. What is served follows from the table of kinds; there is no route per kind.
  */
-import type { IncomingMessage, RequestListener, Server, ServerResponse } from "node:http";
-import { createServer } from "node:https";
+import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
+import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import type { SecureContextOptions } from "node:tls";
@@ -71,7 +71,7 @@ export interface ListenOptions {
   /** A client that sends its request more slowly, or leaves an answer unread for longer, is cut off. */
   readonly patienceMs?: number;
   /** How much may be under way at once; see flow/seats.ts. */
-  readonly seats?: number;
+  readonly seats?: number | undefined;
   /** Adds what else is told with the requests. */
   readonly alsoCount?: (m: Metrics) => void;
   /** By path; who may ask is the policy's matter. */
@@ -219,7 +219,7 @@ class Front {
     this.flow = new FlowControl({
       view: api.view,
       clock: api.clock,
-      ...(o.seats !== undefined && { seats: o.seats }),
+      seats: o.seats,
       changed: tellingDangling(new Client(api.transport(), "apiserver"), api, o.log),
     });
     this.#documents = new Documents(api.resources, this.#address);
@@ -242,6 +242,7 @@ class Front {
   #pages(): express.Express {
     const app = express();
     app.disable("x-powered-by").disable("etag");
+    if (!this.#access.anonymous) app.use((req, _res, next) => this.#visit(req).identify().then(() => next(), next));
     app.get(
       ["/healthz", "/livez", "/readyz", "/healthz/*check", "/livez/*check", "/readyz/*check"],
       (req, res, next) => {

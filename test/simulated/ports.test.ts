@@ -18,6 +18,7 @@ import { promisify } from "node:util";
 import { KubeConfig, PortForward } from "client-node-1";
 import { WebSocket, WebSocketServer } from "ws";
 import { Harness } from "../../pkg/agent/testing/harness.ts";
+import { RenewedPair } from "../../pkg/util/renewed-pair.ts";
 import { TestApi } from "../harness/https.ts";
 
 /**
@@ -48,7 +49,15 @@ beforeAll(async () => {
   const serving = await api.serving("node-1");
   agent = new Harness({
     port: (_, n) => (n === 8080 ? connect({ port: port(web), host: "127.0.0.1", allowHalfOpen: true }) : undefined),
-    agent: { serve: { host: "127.0.0.1", port: 0, ...serving, clientCa: api.ca, onListening: (p) => listening(p) } },
+    agent: {
+      serve: {
+        host: "127.0.0.1",
+        port: 0,
+        pair: new RenewedPair(serving),
+        clientCa: api.ca,
+        onListening: (p) => listening(p),
+      },
+    },
   });
   agent.start();
   agent.create("web", [{ name: "app", command: ["run"] }]);
