@@ -36,6 +36,18 @@ export class Child {
     });
   }
 
+  get pid(): number {
+    return this.#process.pid ?? -1;
+  }
+
+  /** SIGKILL: it does nothing more. */
+  async kill(): Promise<void> {
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
+    const gone = new Promise((resolve) => this.#process.once("exit", resolve));
+    this.#process.kill("SIGKILL");
+    await gone;
+  }
+
   async end(): Promise<void> {
     if (!this.#process.connected) return;
     const gone = new Promise((resolve) => this.#process.once("exit", resolve));

@@ -2,13 +2,15 @@
  * The headline figures, each beside a yardstick measured in the same run. Medians and ratios; nothing here passes or fails.
  *
  *   npm run bench                            everything
- *   npm run bench -- api [--json FILE]       only the named part: api | scheduler | pods | network | services | agent | dns | ingress | store
+ *   npm run bench -- api [--json FILE]       only the named part: api | scheduler | pods | network | services | agent | dns | ingress | store | failover | memory
  */
 import { writeFileSync } from "node:fs";
 import { benchAgent } from "./agent.ts";
 import { benchApi } from "./api.ts";
 import { benchDns } from "./dns.ts";
+import { benchFailover } from "./failover.ts";
 import { benchIngress } from "./ingress.ts";
+import { benchMemory } from "./memory.ts";
 import { benchNetwork } from "./network.ts";
 import { benchPods } from "./pods.ts";
 import type { Report } from "./report.ts";
@@ -26,6 +28,8 @@ const parts: Readonly<Record<string, () => Promise<Report>>> = {
   dns: benchDns,
   ingress: benchIngress,
   store: benchStore,
+  failover: benchFailover,
+  memory: benchMemory,
 };
 
 const args = process.argv.slice(2);

@@ -11,7 +11,7 @@ const POLL_MS = 25;
 
 interface Status {
   readonly leader?: string;
-  readonly header: { readonly member_id: string };
+  readonly header: { readonly member_id: string; readonly revision: string };
 }
 
 export class EtcdCluster {
@@ -68,6 +68,15 @@ export class EtcdCluster {
   async restart(member: number): Promise<void> {
     this.#spawn(member);
     await this.leader();
+  }
+
+  /** The newest one that any member knows. */
+  async revision(): Promise<bigint> {
+    const said = await Promise.all([...this.#processes.keys()].map((i) => this.#status(i)));
+    return said.reduce(
+      (newest, s) => (s && BigInt(s.header.revision) > newest ? BigInt(s.header.revision) : newest),
+      0n,
+    );
   }
 
   pid(member: number): number {
