@@ -69,9 +69,9 @@ export class EtcdMember {
     return this.#process?.pid ?? -1;
   }
 
-  /** Whether its process has ended by itself. */
-  get running(): boolean {
-    return this.#process !== undefined && this.#process.running;
+  /** Whether its process lives. */
+  get alive(): boolean {
+    return this.#process?.running ?? false;
   }
 
   async kill9(): Promise<void> {

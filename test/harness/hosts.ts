@@ -27,8 +27,10 @@ export interface HostsOptions {
   readonly images: readonly string[];
   /** More flags for `mini-kube up`. */
   readonly flags?: readonly string[];
-  /** More of the environment of `mini-kube up` on the host of that name. */
-  readonly env?: (host: string) => NodeJS.ProcessEnv;
+  /** More of the environment of `mini-kube up` on the host with that home. */
+  readonly env?: (home: string) => NodeJS.ProcessEnv;
+  /** A host is there with its Docker, and nothing of mini-kube yet. */
+  readonly beforeUp?: (host: TestHost) => Promise<void>;
   /** Starts what they share, for `--store`; `undo` gets what ends it. Default: one etcd on the router. */
   readonly store?: (switches: Switches, undo: (() => Promise<unknown>)[]) => Promise<string>;
   /** The machine outside. Default: a namespace made for it. */
@@ -41,7 +43,7 @@ interface HostOptions {
   readonly ip: string;
   readonly store: string;
   readonly flags: readonly string[];
-  readonly env: NodeJS.ProcessEnv;
+  readonly env: (home: string) => NodeJS.ProcessEnv;
 }
 
 /** One machine: a Docker daemon and a mini-kube. */
@@ -65,7 +67,7 @@ export class TestHost {
     const { KUBECONFIG: _, ...env } = process.env;
     giveKeys(this.home, SHARED_KEYS);
     this.env = { ...env, MINI_KUBE_HOME: this.home, DOCKER_HOST: docker.host, NO_COLOR: "1" };
-    this.#env = { ...this.env, ...o.env };
+    this.#env = { ...this.env, ...o.env(this.home) };
     const flags = ["--node-name", o.name, "--address", o.ip, "--store", o.store, "--port", String(API_PORT)];
     this.#args = [program, "up", ...flags, ...o.flags];
   }
@@ -82,10 +84,21 @@ export class TestHost {
     return readFileSync(join(this.home, "cluster-id"), "utf8").trim();
   }
 
+  /** Whether the process of mini-kube lives. */
+  get alive(): boolean {
+    return this.#process?.running ?? false;
+  }
+
+  /** Starts mini-kube (again), and waits for nothing. */
+  start(): Running {
+    this.#process = new Running("nsenter", [...this.enter, process.execPath, ...this.#args], { env: this.#env });
+    return this.#process;
+  }
+
   /** Starts mini-kube (again) and resolves when its API answers and its Node is ready. */
   async up(): Promise<void> {
-    this.#process = new Running("nsenter", [...this.enter, process.execPath, ...this.#args], { env: this.#env });
-    await this.#process.until(/is running/, READY_MS).catch((error: unknown) => {
+    const started = this.start();
+    await started.until(/is running/, READY_MS).catch((error: unknown) => {
       throw new Error(`${this.name}: ${String(error)}\n${this.log()}`);
     });
     const node = ["node", this.name];
@@ -224,7 +237,10 @@ export class TestHosts {
     );
     this.hosts.sort((a, b) => (a.name < b.name ? -1 : 1));
     // One after the other: the first makes what the others find.
-    for (const host of this.hosts) await host.up();
+    for (const host of this.hosts) {
+      await o.beforeUp?.(host);
+      await host.up();
+    }
   }
 
   async #host(switches: Switches, o: HostOptions): Promise<TestHost> {
@@ -256,7 +272,7 @@ async function savedImages(images: readonly string[], undo: (() => Promise<unkno
 const hostOptions = (o: HostsOptions, host: Pick<HostOptions, "name" | "link" | "ip" | "store">): HostOptions => ({
   ...host,
   flags: o.flags ?? [],
-  env: o.env?.(host.name) ?? {},
+  env: o.env ?? (() => ({})),
 });
 
 /** On the router, which all of them reach. */

@@ -1,0 +1,174 @@
+/**
+ * What the faults strike: three machines with Docker and mini-kube (API server, scheduler, controllers and agent each; one
+ * scheduler and one controller manager act), three etcd members on machines and disks of their own, and the machine outside,
+ * which is the one of this process. What ends by itself is started again, as systemd does.
+ */
+import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { HttpTransport } from "../../pkg/client/http.ts";
+import { Client } from "../../pkg/client/client.ts";
+import { loadKubeconfig, resolveContext } from "../../pkg/client/kubeconfig.ts";
+import { type EtcdMember, EtcdMembers } from "../harness/etcd-members.ts";
+import { type TestHost, TestHosts } from "../harness/hosts.ts";
+import type { Pause } from "./invariants.ts";
+import { LeaderTerms } from "./leader-terms.ts";
+import { leftOn, type Leftovers } from "./leftovers.ts";
+import type { Server } from "./workload.ts";
+
+const API_PORT = 6443;
+const SUPERVISE_MS = 1_000;
+const FAKETIME = [
+  "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
+  "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
+];
+/** A lost machine counts as lost after 6 s, and its Pods leave it after 3 s more. */
+const FLAGS = ["--node-monitor-grace-period", "6", "--default-toleration-seconds", "3"];
+
+export class Machines {
+  readonly hosts: TestHosts;
+  readonly etcd: EtcdMembers;
+  readonly leaders: LeaderTerms;
+  readonly pauses: Pause[] = [];
+  /** What had to be started again, for it had ended by itself. */
+  restarts: string[] = [];
+  /** So far. */
+  trials = 0;
+  readonly #transports: HttpTransport[] = [];
+  readonly #before: ReadonlyMap<string, Leftovers>;
+  /** What ended on purpose. */
+  readonly #down = new Set<TestHost | EtcdMember>();
+  readonly #supervisor: NodeJS.Timeout;
+
+  private constructor(hosts: TestHosts, etcd: EtcdMembers, before: ReadonlyMap<string, Leftovers>) {
+    this.hosts = hosts;
+    this.etcd = etcd;
+    this.#before = before;
+    this.leaders = new LeaderTerms(new Map(hosts.hosts.map((h) => [h.name, join(h.home, "mini-kube.log")])));
+    this.#supervisor = setInterval(() => this.#supervise(), SUPERVISE_MS);
+  }
+
+  /** `images`: what the Pods run. */
+  static async start(images: readonly string[]): Promise<Machines> {
+    let etcd: EtcdMembers | undefined;
+    const before = new Map<string, Leftovers>();
+    const library = FAKETIME.find((path) => existsSync(path));
+    const hosts = await TestHosts.start({
+      links: [3],
+      images,
+      flags: FLAGS,
+      outside: { pid: process.pid, enter: ["--target", String(process.pid), "--net"] },
+      store: async (switches, undo) => {
+        const members = await EtcdMembers.start(switches);
+        undo.push(() => members.remove());
+        etcd = members;
+        return members.store;
+      },
+      beforeUp: async (host) => {
+        before.set(host.name, await leftOn(host));
+        writeFileSync(clockFile(host), "+0");
+      },
+      env: (home) =>
+        library === undefined
+          ? {}
+          : {
+              LD_PRELOAD: library,
+              FAKETIME_TIMESTAMP_FILE: clockFile({ home }),
+              FAKETIME_CACHE_DURATION: "1",
+              FAKETIME_DONT_FAKE_MONOTONIC: "1",
+            },
+    });
+    if (!etcd) throw new Error("no etcd");
+    return new Machines(hosts, etcd, before);
+  }
+
+  get all(): readonly TestHost[] {
+    return this.hosts.hosts;
+  }
+
+  /** Each API server by itself, as the administrator. */
+  servers(): Server[] {
+    return this.all.map((host) => {
+      const { connection } = resolveContext(loadKubeconfig({ files: [join(host.home, "kubeconfig")], required: true }));
+      const server = `https://${host.ip}:${API_PORT}`;
+      const limits = { connectTimeoutMs: 3_000, answerTimeoutMs: 8_000, watchIdleMs: 70_000 };
+      const transport = new HttpTransport({ connection: { ...connection, server }, ...limits });
+      this.#transports.push(transport);
+      return { name: host.name, client: new Client(transport, "faults") };
+    });
+  }
+
+  /** The machine whose replica of that component leads. */
+  leader(component: "kube-scheduler" | "kube-controller-manager"): TestHost {
+    const name = this.leaders.leader(component);
+    const found = this.all.find((h) => h.name === name);
+    if (!found) throw new Error(`nobody leads as ${component}`);
+    return found;
+  }
+
+  async kill(what: TestHost | EtcdMember): Promise<void> {
+    this.#down.add(what);
+    await what.kill9();
+    this.leaders.killed(what.name);
+  }
+
+  /** After {@link kill}. */
+  revive(what: TestHost | EtcdMember): void {
+    start(what);
+    this.#down.delete(what);
+  }
+
+  freeze(host: TestHost): { readonly thaw: () => void } {
+    const start = performance.now();
+    host.freeze();
+    return {
+      thaw: () => {
+        host.thaw();
+        this.pauses.push({ replica: host.name, start, end: performance.now() });
+      },
+    };
+  }
+
+  /** How far the clock of its mini-kube is off. */
+  setClock(host: TestHost, offsetSeconds: number): void {
+    writeFileSync(clockFile(host), `${offsetSeconds < 0 ? "" : "+"}${offsetSeconds}`);
+  }
+
+  /** Takes the cluster down as its owner would, and tells what is left of it on each machine. */
+  async down(): Promise<string[]> {
+    clearInterval(this.#supervisor);
+    const done = await Promise.all(this.all.map((host) => host.down()));
+    const failed = done.flatMap((d, i) => (d.code === 0 ? [] : [`${this.all[i]?.name}: down: ${d.stderr.trim()}`]));
+    const left = await Promise.all(
+      this.all.map(async (host) => {
+        const before = this.#before.get(host.name) ?? {};
+        return Object.entries(await leftOn(host)).flatMap(([what, now]) =>
+          now.filter((line) => !before[what]?.includes(line)).map((line) => `${host.name}: ${what}: ${line}`),
+        );
+      }),
+    );
+    return [...failed, ...left.flat()];
+  }
+
+  async remove(): Promise<void> {
+    clearInterval(this.#supervisor);
+    this.leaders.close();
+    for (const transport of this.#transports) transport.close();
+    await this.hosts.remove();
+  }
+
+  #supervise(): void {
+    for (const what of [...this.all, ...this.etcd.all]) {
+      if (what.alive || this.#down.has(what)) continue;
+      this.restarts.push(what.name);
+      this.leaders.killed(what.name);
+      start(what);
+    }
+  }
+}
+
+const clockFile = ({ home }: { home: string }) => join(home, "clock");
+
+function start(what: TestHost | EtcdMember): void {
+  if ("start" in what) what.start();
+  else what.up();
+}
