@@ -86,6 +86,8 @@ export const clusterRoleRows: Readonly<Record<string, readonly Row[]>> = {
     ["create", "authorization.k8s.io", "subjectaccessreviews"],
     ["list watch", "*", "*"],
     ["create", "core", "serviceaccounts/token"],
+    // The kinds that every cluster has: see cmd/component/definitions.ts.
+    ["create patch", "apiextensions.k8s.io", "customresourcedefinitions"],
   ],
   "system:kube-dns": [["list watch", "core", "endpoints services"]],
   "system:kube-scheduler": [
