@@ -68,7 +68,8 @@ export async function writeBackup(file: string, o: BackupContents): Promise<Back
     for await (const { key, value } of snapshot.records()) {
       if (without?.has(key)) continue;
       yield recordLine(key, value);
-      onProgress?.(++end.records);
+      end.records++;
+      onProgress?.(end.records);
     }
     yield* files;
   };

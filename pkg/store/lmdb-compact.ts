@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, statfsSync } from "node:fs";
+import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, statfsSync } from "node:fs";
 import { join } from "node:path";
 import { freedBytes, MIN_FREE_BYTES, type Trees } from "./lmdb-space.ts";
 
@@ -16,6 +16,7 @@ export async function compactFile(path: string, trees: Trees, reopen: () => Tree
   const { bavail, bsize } = statfsSync(path);
   const worth = size - used >= WORTH_BYTES && used < size / 2;
   if (!worth || bavail * bsize < used + MIN_FREE_BYTES) return trees;
+  mkdirSync(copy, { mode: 0o700 });
   await trees.root.backup(copy, true);
   sync(join(copy, "data.mdb"));
   await trees.root.close();
