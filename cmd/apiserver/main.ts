@@ -4,7 +4,7 @@ import { join, resolve } from "node:path";
 import { UsageError } from "../../pkg/cli/io.ts";
 import { ControlPlane } from "../component/control-plane.ts";
 import { debugPages } from "../component/debug-pages.ts";
-import { address, list, port, seconds } from "../component/flags.ts";
+import { address, bool, list, port, positive, seconds } from "../component/flags.ts";
 import { firstAddress } from "../component/machine.ts";
 import { runProgram } from "../component/program.ts";
 import { apiServerNames, hostNames } from "../mini-kube/pki.ts";
@@ -27,6 +27,8 @@ interface Flags {
   readonly auditLog?: string;
   readonly auditPolicy?: string;
   readonly tokenFile?: string;
+  readonly anonymousAuth?: boolean;
+  readonly maxRequestsInflight?: number;
   readonly defaultTolerationSeconds?: number;
 }
 
@@ -62,6 +64,12 @@ await runProgram<Flags>({
       .option("--audit-log <file>", "write down every request: who, what, when, with what success")
       .option("--audit-policy <file>", "which requests, and how much of them (a Policy of audit.k8s.io/v1)")
       .option("--token-file <file>", 'bearer tokens of other users: lines of token,user,uid,"group1,group2"')
+      .option("--anonymous-auth <bool>", "whether anybody is told of health, version and how to join", bool, true)
+      .option(
+        "--max-requests-inflight <n>",
+        "seats for requests that run at once; others wait (default: 100)",
+        positive,
+      )
       .option("--default-toleration-seconds <seconds>", "so long Pods stay on a lost node (default: 5)", seconds),
   run: async (flags, { signal, log, level, metrics, observe }) => {
     const advertised = flags.advertiseAddress ?? ownAddress(flags.bindAddress);
@@ -81,7 +89,13 @@ await runProgram<Flags>({
         ...(flags.serviceCidr !== undefined && { serviceCidr: flags.serviceCidr }),
       },
       clusterDomain: flags.clusterDomain,
-      identity: { auditLog: flags.auditLog, auditPolicy: flags.auditPolicy, tokenFile: flags.tokenFile },
+      identity: {
+        auditLog: flags.auditLog,
+        auditPolicy: flags.auditPolicy,
+        tokenFile: flags.tokenFile,
+        anonymousAuth: flags.anonymousAuth,
+        seats: flags.maxRequestsInflight,
+      },
       host: flags.bindAddress,
       port: flags.port,
       ips: [advertised, ...ips],

@@ -30,6 +30,17 @@ export function seconds(value: string): number {
   return n;
 }
 
+export function bool(value: string): boolean {
+  if (value !== "true" && value !== "false") throw new UsageError(`${value}: true or false is needed`);
+  return value === "true";
+}
+
+export function positive(value: string): number {
+  const n = Number(value);
+  if (!Number.isInteger(n) || n < 1) throw new UsageError(`${value}: a whole number from 1 on is needed`);
+  return n;
+}
+
 export function list(value: string): string[] {
   return value
     .split(",")

@@ -23,9 +23,13 @@ export interface IdentityOptions {
   readonly auditPolicy?: string | undefined;
   /** Who else is known: lines of `token,user,uid,"group1,group2"`. */
   readonly tokenFile?: string | undefined;
+  /** Whether who shows no credentials is told of health, version and how to join. Default: yes. */
+  readonly anonymousAuth?: boolean | undefined;
+  /** For how much there is room at once. Default 100. */
+  readonly seats?: number | undefined;
 }
 
-export interface ServeOptions extends IdentityOptions, Omit<ListenOptions, "access" | "audit"> {
+export interface ServeOptions extends IdentityOptions, Omit<ListenOptions, "access" | "audit" | "seats"> {
   /** PEM: signs the tokens of ServiceAccounts. */
   readonly key: string;
 }
@@ -33,7 +37,7 @@ export interface ServeOptions extends IdentityOptions, Omit<ListenOptions, "acce
 /** Rejects with what hinders it: a port in use, a file that cannot be read or understood. */
 export async function serveApi(api: ApiServer, o: ServeOptions): Promise<HttpListener> {
   const tokens = o.tokenFile === undefined ? [] : [read(o.tokenFile, tokenFileAuthenticator)];
-  const access = openAccess(api, { key: o.key, random: systemRandom, tokens });
+  const access = openAccess(api, { key: o.key, random: systemRandom, tokens, anonymous: o.anonymousAuth });
   const client = new Client(api.transport(), "apiserver");
   await Promise.all([ensurePolicy(client, api.view), ensureFlowObjects(client, api.view)]);
   const audited = await openAudit(o, o.log);

@@ -2,6 +2,7 @@
 import { UsageError } from "../../pkg/cli/io.ts";
 import { type CommandModule, examples } from "../../pkg/cli/command.ts";
 import { parseIpv4 } from "../../pkg/util/ipv4.ts";
+import { bool } from "../component/flags.ts";
 import { defineNodeFlags, type NodeFlags } from "./node-flags.ts";
 import type { Session } from "../../pkg/cli/session.ts";
 
@@ -17,6 +18,7 @@ interface UpFlags extends NodeFlags {
   auditLog?: string;
   auditPolicy?: string;
   tokenFile?: string;
+  anonymousAuth?: boolean;
   nodeMonitorGracePeriod?: number;
   defaultTolerationSeconds?: number;
   horizontalPodAutoscalerSyncPeriod?: number;
@@ -76,6 +78,11 @@ export const upCommand: CommandModule = {
       .option("--audit-log <file>", "write down every request to the API: who, what, when, with what success")
       .option("--audit-policy <file>", "which requests, and how much of them (a Policy of audit.k8s.io/v1)")
       .option("--token-file <file>", 'bearer tokens of other users: lines of token,user,uid,"group1,group2"')
+      .option(
+        "--anonymous-auth <bool>",
+        "whether anybody is told of health, version and how to join (default: true)",
+        bool,
+      )
       .option("--node-monitor-grace-period <seconds>", "a node silent for this long is lost (default: 6)", seconds)
       .option("--default-toleration-seconds <seconds>", "so long Pods stay on a lost node (default: 5)", seconds)
       .option(

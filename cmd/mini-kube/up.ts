@@ -25,6 +25,7 @@ export interface UpOptions extends NodeFlags {
   readonly auditLog?: string | undefined;
   readonly auditPolicy?: string | undefined;
   readonly tokenFile?: string | undefined;
+  readonly anonymousAuth?: boolean | undefined;
   /** In seconds. */
   readonly nodeMonitorGracePeriod?: number | undefined;
   readonly defaultTolerationSeconds?: number | undefined;
@@ -79,7 +80,12 @@ export function clusterOptions(home: Home, o: UpOptions) {
       ...(o.podCidr !== undefined && { podCidr: o.podCidr }),
       ...(o.serviceCidr !== undefined && { serviceCidr: o.serviceCidr }),
     },
-    identity: { auditLog: o.auditLog, auditPolicy: o.auditPolicy, tokenFile: o.tokenFile },
+    identity: {
+      auditLog: o.auditLog,
+      auditPolicy: o.auditPolicy,
+      tokenFile: o.tokenFile,
+      anonymousAuth: o.anonymousAuth,
+    },
     autoscalerSyncSeconds: o.horizontalPodAutoscalerSyncPeriod,
     ingress: {
       httpPort: o.ingressHttpPort,
@@ -118,6 +124,7 @@ async function upDetached(home: Home, o: UpOptions): Promise<void> {
     ...(o.auditLog ? ["--audit-log", o.auditLog] : []),
     ...(o.auditPolicy ? ["--audit-policy", o.auditPolicy] : []),
     ...(o.tokenFile ? ["--token-file", o.tokenFile] : []),
+    ...(o.anonymousAuth === false ? ["--anonymous-auth", "false"] : []),
     ...nodeFlagsAgain(o),
     ...given("--node-monitor-grace-period", o.nodeMonitorGracePeriod),
     ...given("--default-toleration-seconds", o.defaultTolerationSeconds),

@@ -242,7 +242,12 @@ class Front {
   #pages(): express.Express {
     const app = express();
     app.disable("x-powered-by").disable("etag");
-    if (!this.#access.anonymous) app.use((req, _res, next) => this.#visit(req).identify().then(() => next(), next));
+    if (!this.#access.anonymous)
+      app.use((req, _res, next) =>
+        this.#visit(req)
+          .identify()
+          .then(() => next(), next),
+      );
     app.get(
       ["/healthz", "/livez", "/readyz", "/healthz/*check", "/livez/*check", "/readyz/*check"],
       (req, res, next) => {

@@ -1,5 +1,6 @@
 /** The door of the server: who a request comes from, and whether it may in. http.ts asks here, and reviews do. */
 import type { IncomingMessage } from "node:http";
+import { CLUSTER_INFO } from "../../api/bootstrap-token.ts";
 import type { Attributes, User } from "../../api/rbac/attributes.ts";
 import type { Verdict } from "../../api/rbac/policy.ts";
 import { ApiError } from "../../api/status.ts";
@@ -14,6 +15,7 @@ import {
   tokenOwner,
 } from "./authentication.ts";
 import { type UserRules, decide, forbidden, rulesFor } from "./authorization.ts";
+import { refuseRemoved } from "./removed-nodes.ts";
 import { impersonationOf } from "./impersonation.ts";
 import type { JwtKey } from "./jwt.ts";
 import { ISSUER } from "./service-account-tokens.ts";
@@ -27,9 +29,15 @@ export interface AccessOptions {
   readonly caughtUp: () => Promise<unknown>;
   /** Tried in order, after client certificates. */
   readonly tokens?: readonly TokenAuthenticator[];
+  /** Who shows no credentials is told of health and version, and of what a machine must know that joins. Default: yes. */
+  readonly anonymous?: boolean | undefined;
   /** By which others can check the tokens of ServiceAccounts. */
   readonly key?: JwtKey;
 }
+
+/** Whoever joins reads it before anybody can know it; that it may is a matter of roles besides. */
+const PUBLISHED = `/api/v1/namespaces/${CLUSTER_INFO.namespace}/configmaps/${CLUSTER_INFO.name}`;
+const isPublished = ({ method, url = "" }: IncomingMessage) => method === "GET" && url.split("?")[0] === PUBLISHED;
 
 /** Who acts, and as whom. */
 export interface Identity {
@@ -46,10 +54,15 @@ export class Access {
     this.#o = o;
   }
 
+  get anonymous(): boolean {
+    return this.#o.anonymous ?? true;
+  }
+
   /** Rejects with Unauthorized, or Forbidden when the caller may not be whom it says it is. */
   async identify(req: IncomingMessage): Promise<Identity> {
     const caller = certificateUser(req) ?? (await this.#byToken(req));
-    if (caller === ANONYMOUS) throw unauthorized();
+    refuseRemoved(req, caller, this.#o.view);
+    if (caller === ANONYMOUS && !(this.anonymous && isPublished(req))) throw unauthorized();
     const impersonation = impersonationOf(req.headersDistinct, caller);
     for (const need of impersonation?.needs ?? []) await this.authorize(need);
     return { caller, user: impersonation?.user ?? caller };

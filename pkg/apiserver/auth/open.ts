@@ -13,6 +13,8 @@ export interface OpenAccessOptions {
   /** PEM: signs the tokens of ServiceAccounts. */
   readonly key: string;
   readonly random: Random;
+  /** See {@link AccessOptions.anonymous}. */
+  readonly anonymous?: boolean | undefined;
   /** Tokens of other kinds. */
   readonly tokens?: readonly TokenAuthenticator[];
 }
@@ -24,6 +26,7 @@ export function openAccess(api: ApiServer, o: OpenAccessOptions): Access {
   const access = new Access({
     view,
     key,
+    anonymous: o.anonymous,
     caughtUp: () => cache.fresh(),
     tokens: [
       (token, audiences) => accounts.authenticate(token, audiences),

@@ -33,7 +33,7 @@ export interface FlowControlOptions {
   readonly view: Pick<ClusterView, "list" | "changedAt">;
   readonly clock: Clock;
   /** Default 100. */
-  readonly seats?: number;
+  readonly seats?: number | undefined;
   /** Levels or schemas are others now. */
   readonly changed?: () => void;
 }
