@@ -34,6 +34,18 @@ const extra: readonly CommandEntry[] = [
     load: () => import("./operations-commands.ts").then((m) => ({ command: m.logLevelCommand })),
   },
   {
+    name: "install",
+    group: GROUP,
+    summary: "Run a program as a service of this machine (systemd)",
+    load: () => import("./operations-commands.ts").then((m) => ({ command: m.installCommand })),
+  },
+  {
+    name: "uninstall",
+    group: GROUP,
+    summary: "Take such services away again",
+    load: () => import("./operations-commands.ts").then((m) => ({ command: m.uninstallCommand })),
+  },
+  {
     name: "backup",
     group: GROUP,
     summary: "Save a cluster's objects in a file",

@@ -49,3 +49,47 @@ export const logLevelCommand: CommandModule = {
         }),
       ),
 };
+
+export const installCommand: CommandModule = {
+  define: (c, run) =>
+    c
+      .argument("<program>", "up, apiserver, scheduler, controller-manager or agent")
+      .argument("[flags...]", "for the program, as on its own command line")
+      .option("--dry-run", "print the unit, change nothing")
+      .option("--no-start", "from the next start of the machine on")
+      .passThroughOptions()
+      .addHelpText(
+        "after",
+        examples(
+          "mini-kube install up --store etcd://127.0.0.1:2379      this machine's cluster, whenever the machine runs",
+          "mini-kube install --dry-run scheduler --kubeconfig /etc/mini-kube/pki/scheduler.kubeconfig",
+          "mini-kube uninstall                                     take all of them away again",
+        ),
+      )
+      .action(
+        run(async (session, program: string, flags: string[], o: { dryRun?: boolean; start: boolean }) => {
+          const { install } = await import("./install.ts");
+          await install({
+            program,
+            flags,
+            dryRun: o.dryRun === true,
+            start: o.start,
+            env: session.io.env as NodeJS.ProcessEnv,
+            say: (line) => session.say(line),
+          });
+        }),
+      ),
+};
+
+export const uninstallCommand: CommandModule = {
+  define: (c, run) =>
+    c
+      .argument("[program]", "up, apiserver, scheduler, controller-manager or agent (default: all)")
+      .addHelpText("after", examples("mini-kube uninstall agent     containers go on; the data stay"))
+      .action(
+        run(async (session, program: string | undefined) => {
+          const { uninstall } = await import("./install.ts");
+          await uninstall({ program, say: (line) => session.say(line) });
+        }),
+      ),
+};
