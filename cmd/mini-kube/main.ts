@@ -63,6 +63,24 @@ const extra: readonly CommandEntry[] = [
     summary: "Make the keys and certificates of a cluster of separate programs",
     load: () => import("./pki-command.ts"),
   },
+  {
+    name: "token",
+    group: GROUP,
+    summary: "Make, show and take back the tokens by which machines join",
+    load: () => import("./token-command.ts"),
+  },
+  {
+    name: "join",
+    group: GROUP,
+    summary: "Make a node of this machine",
+    load: () => import("./join-command.ts"),
+  },
+  {
+    name: "node",
+    group: GROUP,
+    summary: "Take a machine out of the cluster",
+    load: () => import("./node-command.ts"),
+  },
 ];
 
 const interrupt = new AbortController();

@@ -1,0 +1,151 @@
+/**
+ * How a machine that joins finds out that it talks to the right cluster, and that the two can work together.
+ *
+ * The first question goes out without knowing who answers. The answer is believed when the token's secret has signed it
+ * and the CA in it has the hash that was given; from then on only who has a certificate of that CA is spoken to. The
+ * token itself is shown to nobody before that.
+ */
+import { request } from "node:https";
+import { type TokenParts, SIGNATURE_PREFIX } from "../../pkg/api/bootstrap-token.ts";
+import type { ConfigMap } from "../../pkg/api/generated/types.ts";
+import { type ClusterInfo, parseClusterInfo } from "../../pkg/apiserver/cluster-info.ts";
+import { CliError } from "../../pkg/cli/io.ts";
+import type { Clock } from "../../pkg/util/clock.ts";
+import { isSignedBy } from "../../pkg/util/detached-jws.ts";
+import { publicKeyHash } from "../../pkg/util/pki-request.ts";
+import { SKEW_MS } from "../../pkg/util/pki.ts";
+
+export interface DiscoverOptions {
+  /** `https://10.0.0.1:6443` */
+  readonly server: string;
+  readonly token: TokenParts;
+  /** `sha256:HEX` */
+  readonly caHash: string;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+}
+
+const PATH = "/api/v1/namespaces/kube-public/configmaps/cluster-info";
+const ANSWER_MS = 10_000;
+/** A token that was made a moment ago has not signed yet. */
+const SIGNED_WITHIN_MS = 5_000;
+const AGAIN_MS = 500;
+const NEW_COMMAND = "get a new command on the cluster with: mini-kube token create --print-join-command";
+
+/** Rejects with CliError: what is wrong, and what to do. */
+export async function discover(o: DiscoverOptions): Promise<ClusterInfo> {
+  const { text, date } = await signedText(o);
+  const info = parseClusterInfo(text);
+  if (!info) throw new CliError(`${o.server} publishes no kubeconfig by which a machine could join`);
+  checkHash(info.caCert, o);
+  checkClock(date, o.clock.now());
+  await ask(o, info.caCert);
+  return info;
+}
+
+async function signedText(o: DiscoverOptions): Promise<{ text: string; date: number }> {
+  const until = o.clock.now() + SIGNED_WITHIN_MS;
+  for (;;) {
+    const { data, date } = await ask(o, undefined);
+    const { kubeconfig: text = "" } = data;
+    const signature = data[`${SIGNATURE_PREFIX}${o.token.id}`];
+    if (signature !== undefined) {
+      if (await isSignedBy(signature, text, o.token)) return { text, date };
+      throw new CliError(`the cluster at ${o.server} knows another secret of the token ${o.token.id}; ${NEW_COMMAND}`);
+    }
+    if (o.clock.now() >= until)
+      throw new CliError(
+        `the token ${o.token.id} has expired, or is not one of the cluster at ${o.server}; ${NEW_COMMAND}`,
+      );
+    await o.clock.sleep(AGAIN_MS, o.signal);
+  }
+}
+
+function checkHash(caCert: string, { caHash, server }: DiscoverOptions): void {
+  const found = publicKeyHash(caCert);
+  if (found === caHash) return;
+  throw new CliError(
+    `the CA of the cluster at ${server} has the hash ${found}, not ${caHash}: it is another cluster, or somebody is in between; ${NEW_COMMAND}`,
+  );
+}
+
+/** Certificates hold from {@link SKEW_MS} before they are issued: a clock further behind would refuse them. */
+export function checkClock(theirs: number, ours: number): void {
+  const aheadMs = ours - theirs;
+  if (Number.isNaN(theirs) || Math.abs(aheadMs) < SKEW_MS) return;
+  const minutes = Math.round(Math.abs(aheadMs) / 60_000);
+  throw new CliError(
+    `this machine's clock is ${minutes} min ${aheadMs > 0 ? "ahead of" : "behind"} the cluster's; set one of them right (timedatectl set-ntp true) and join again`,
+  );
+}
+
+interface Answer {
+  readonly data: Readonly<Record<string, string>>;
+  /** The server's time, in milliseconds since the epoch; NaN: it has not said. */
+  readonly date: number;
+}
+
+/** `ca`: believe nobody else; undefined: whoever answers. */
+function ask({ server, signal }: DiscoverOptions, ca: string | undefined): Promise<Answer> {
+  const url = new URL(PATH, server);
+  return new Promise((resolve, reject) => {
+    const tls = ca === undefined ? { rejectUnauthorized: false } : { ca };
+    const sent = request(url, { ...tls, agent: false, signal, timeout: ANSWER_MS }, (response) => {
+      let text = "";
+      response.setEncoding("utf8").on("data", (d: string) => (text += d));
+      response.once("error", (error) => reject(unreachable(error, server)));
+      response.once("end", () => {
+        const why = refusal(response.statusCode ?? 0, server);
+        if (why !== undefined) return reject(new CliError(why));
+        try {
+          const { data = {} } = JSON.parse(text) as ConfigMap;
+          resolve({ data, date: Date.parse(response.headers.date ?? "") });
+        } catch {
+          reject(new CliError(`what answers at ${server} is no API server of a cluster; check the address`));
+        }
+      });
+    });
+    sent.once("timeout", () => sent.destroy(Object.assign(new Error("no answer"), { code: "ETIMEDOUT" })));
+    sent.once("error", (error) => reject(signal.aborted ? signal.reason : unreachable(error, server)));
+    sent.end();
+  });
+}
+
+function refusal(status: number, server: string): string | undefined {
+  if (status === 200) return undefined;
+  if (status === 401 || status === 403)
+    return `${server} tells nobody how to join it; start its API server without --anonymous-auth=false`;
+  return `what answers at ${server} is no mini-kube cluster (it said ${status}); check the address`;
+}
+
+/** By error code: what it means, and what to do. */
+const MEANINGS: Readonly<Record<string, (host: string, hostname: string) => string>> = {
+  ECONNREFUSED: (host) =>
+    `nothing listens at ${host}; is the API server up, and told to listen there (mini-kube up --address IP)?`,
+  EHOSTUNREACH: (host) => `there is no way from this machine to ${host}; check its network and firewalls`,
+  ENETUNREACH: (host) => `there is no way from this machine to ${host}; check its network and routes`,
+  ETIMEDOUT: (host) => `${host} does not answer; check the address, and that no firewall drops port and host`,
+  ENOTFOUND: (_, hostname) => `no such host: ${hostname}; check the name, or join by the address`,
+  EAI_AGAIN: (_, hostname) => `the name ${hostname} cannot be looked up now; check this machine's DNS`,
+  ERR_TLS_CERT_ALTNAME_INVALID: (_, hostname) =>
+    `the API server's certificate does not name ${hostname}; join by a name that it has, or add this one with --cert-san`,
+  CERT_HAS_EXPIRED: (host) =>
+    `the certificate of ${host} has expired, or this machine's clock is ahead; restart the API server, it renews it`,
+  CERT_NOT_YET_VALID: (host) =>
+    `the certificate of ${host} does not hold yet: this machine's clock is behind; set it right (timedatectl set-ntp true)`,
+};
+const FOREIGN = /^(UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|CERT_SIGNATURE)/;
+
+export function unreachable(error: NodeJS.ErrnoException, server: string): CliError {
+  const { host, hostname } = new URL(server);
+  const first = error instanceof AggregateError ? ((error.errors as unknown[])[0] as NodeJS.ErrnoException) : error;
+  const code = first.code ?? error.code ?? "";
+  const meaning = MEANINGS[code]?.(host, hostname);
+  if (meaning !== undefined) return new CliError(meaning);
+  if (FOREIGN.test(code)) {
+    return new CliError(
+      `${host} has no certificate of the cluster it speaks of: somebody is in between; ${NEW_COMMAND}`,
+    );
+  }
+  return new CliError(`${host} cannot be reached: ${first.message}; check the address`);
+}

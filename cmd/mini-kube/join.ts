@@ -1,0 +1,173 @@
+/**
+ * `mini-kube join`: makes a node of this machine. Finds the cluster, writes down what the agent needs to get its first
+ * certificate, and runs the agent. Idempotent: a machine that has joined goes on as the node that it is.
+ */
+import { spawn } from "node:child_process";
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, statSync } from "node:fs";
+import { hostname } from "node:os";
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseToken } from "../../pkg/api/bootstrap-token.ts";
+import type { Node } from "../../pkg/api/generated/types.ts";
+import { nodes } from "../../pkg/api/kinds/core/node.ts";
+import { condition } from "../../pkg/api/pod.ts";
+import type { ClusterInfo } from "../../pkg/apiserver/cluster-info.ts";
+import { CliError, UsageError } from "../../pkg/cli/io.ts";
+import { Client } from "../../pkg/client/client.ts";
+import { HttpTransport } from "../../pkg/client/http.ts";
+import {
+  type Connection,
+  readKubeconfig,
+  resolveContext,
+  singleKubeconfig,
+  writeKubeconfig,
+} from "../../pkg/client/kubeconfig.ts";
+import type { Clock } from "../../pkg/util/clock.ts";
+import { discover } from "./discover.ts";
+import { askStatus, openHome } from "./home.ts";
+
+export interface JoinOptions {
+  readonly server: string;
+  readonly token?: string | undefined;
+  readonly caHash?: string | undefined;
+  readonly nodeName?: string | undefined;
+  readonly dataDir: string;
+  readonly detach: boolean;
+  /** Flags of the agent, as they were given. */
+  readonly agentArgs: readonly string[];
+  readonly env: NodeJS.ProcessEnv;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  readonly say: (line: string) => unknown;
+}
+
+const READY_MS = 60_000;
+const LOOK_MS = 250;
+const LOG = "agent.log";
+
+/** Resolves when the agent has ended, or with `detach` when the node is ready. */
+export async function joinCluster(o: JoinOptions): Promise<void> {
+  const dataDir = resolve(o.dataDir);
+  const nodeName = (o.nodeName ?? hostname()).toLowerCase();
+  await refuseUp(o.env);
+  const args = await prepare(o, dataDir);
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  const agent = [...args, "--data-dir", dataDir, "--node-name", nodeName, ...o.agentArgs];
+  if (!o.detach) {
+    o.say(`this machine joins ${o.server} as the node ${nodeName}; stop it with Ctrl-C`);
+    return runAgent(agent, o);
+  }
+  await startAgent(agent, { ...o, nodeName, dataDir });
+  o.say(`this machine is the node ${nodeName} of ${o.server}; its agent's log is ${join(dataDir, LOG)}`);
+}
+
+/** One machine's Docker and addresses are one cluster's. */
+async function refuseUp(env: NodeJS.ProcessEnv): Promise<void> {
+  if ((await askStatus(openHome({ env }))) === undefined) return;
+  throw new CliError("this machine runs mini-kube up already, and is a node of that; stop it with: mini-kube down");
+}
+
+/** Which kubeconfigs the agent is to use. */
+async function prepare(o: JoinOptions, dataDir: string): Promise<string[]> {
+  const known = connectionIn(join(dataDir, "kubeconfig"));
+  if (known && o.token === undefined) return []; // it has joined: its certificates tell who it is
+  const token = parseToken(o.token ?? "");
+  if (!token) throw new UsageError(`--token ${o.token ?? ""}: a token is needed like abcdef.0123456789abcdef`);
+  const caHash = o.caHash?.toLowerCase() ?? "";
+  if (!/^sha256:[0-9a-f]{64}$/.test(caHash)) {
+    throw new UsageError(
+      `--ca-hash ${o.caHash ?? ""}: the hash of the cluster's CA is needed, as token create --print-join-command prints it`,
+    );
+  }
+  const info = await discover({ ...o, token, caHash });
+  refuseOther(known, info, dataDir);
+  const file = join(dataDir, "bootstrap.kubeconfig");
+  writeKubeconfig(file, bootstrapKubeconfig(o.server, info, `${token.id}.${token.secret}`));
+  return ["--bootstrap-kubeconfig", file];
+}
+
+function connectionIn(file: string): Connection | undefined {
+  const config = readKubeconfig(file);
+  return config && resolveContext(config).connection;
+}
+
+function refuseOther(known: Connection | undefined, info: ClusterInfo, dataDir: string): void {
+  if (!known || known.ca === undefined || known.ca.trim() === info.caCert.trim()) return;
+  throw new CliError(
+    `${dataDir} is of a node of another cluster, ${known.server}; give another --data-dir, or remove it to leave that cluster`,
+  );
+}
+
+function bootstrapKubeconfig(server: string, info: ClusterInfo, token: string) {
+  const config = singleKubeconfig("bootstrap", { server, ca: info.caCert, token });
+  const others = [info.server, ...info.others].filter((s) => s !== server && !/\/\/(127\.|localhost)/.test(s));
+  const more = others.length > 0 ? { "mini-kube.io/servers": others } : {};
+  return {
+    ...config,
+    clusters: (config.clusters ?? []).map((c) => ({ ...c, cluster: { ...c.cluster, ...more } })),
+  };
+}
+
+function agentProgram(): string[] {
+  const name = import.meta.url.endsWith(".ts") ? "../agent/main.ts" : "../agent/main.js";
+  return [...process.execArgv, fileURLToPath(new URL(name, import.meta.url))];
+}
+
+/** In this terminal. A signal reaches it as it reaches us; it ends in good order, and we after it. */
+async function runAgent(args: readonly string[], { env, signal }: JoinOptions): Promise<void> {
+  const child = spawn(process.execPath, [...agentProgram(), ...args], { stdio: "inherit", env });
+  const end = () => child.kill("SIGTERM");
+  process.once("SIGTERM", end);
+  const code = await new Promise<number>((done) => child.once("exit", (c, s) => done(c ?? (s ? 1 : 0))));
+  process.off("SIGTERM", end);
+  // It has said why.
+  if (code !== 0 && !signal.aborted) throw new CliError("", code);
+}
+
+type Started = JoinOptions & { readonly nodeName: string; readonly dataDir: string };
+
+async function startAgent(args: readonly string[], o: Started): Promise<void> {
+  const file = join(o.dataDir, LOG);
+  const before = existsSync(file) ? statSync(file).size : 0;
+  const log = openSync(file, "a", 0o600);
+  const child = spawn(process.execPath, [...agentProgram(), ...args], {
+    detached: true,
+    stdio: ["ignore", log, log],
+    env: o.env,
+  });
+  closeSync(log);
+  let ended = false;
+  child.once("exit", () => (ended = true));
+  const deadline = o.clock.now() + READY_MS;
+  while (!(await isReady(o))) {
+    if (ended) throw new CliError(`the agent did not start: ${lastWords(file, before)}`);
+    if (o.clock.now() >= deadline) {
+      child.kill("SIGTERM");
+      throw new CliError(`the node ${o.nodeName} was not ready within ${READY_MS / 1000} s; see ${file}`);
+    }
+    await o.clock.sleep(LOOK_MS, o.signal);
+  }
+  child.unref();
+}
+
+/** As the node itself sees it in the API. */
+async function isReady({ dataDir, nodeName, signal }: Started): Promise<boolean> {
+  const connection = connectionIn(join(dataDir, "kubeconfig"));
+  if (!connection) return false;
+  const transport = new HttpTransport({ connection, userAgent: "mini-kube-join" });
+  try {
+    const node = await new Client(transport, "join").resource<Node>(nodes).get(nodeName, signal);
+    return condition(node.status?.conditions, "Ready")?.status === "True";
+  } catch {
+    return false; // its agent tries, too, and says why it cannot
+  } finally {
+    transport.close();
+  }
+}
+
+/** What it said on its error output: the lines of the log that are not JSON. */
+function lastWords(file: string, from: number): string {
+  const lines = readFileSync(file, "utf8").slice(from).split("\n");
+  const words = lines.filter((line) => line.trim() && !line.startsWith("{")).slice(-3);
+  return words.join("\n").replace(/^error: /i, "") || `see ${file}`;
+}
