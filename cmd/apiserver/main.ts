@@ -54,7 +54,11 @@ await runProgram<Flags>({
       .option("--data-dir <dir>", "where lmdb keeps its file", "/var/lib/mini-kube")
       .option("--bind-address <ip>", "where it listens", address("--bind-address"), "0.0.0.0")
       .option("--port <port>", "and on which port", port, 6443)
-      .option("--advertise-address <ip>", "where Pods and nodes reach it (default: this machine's first address)")
+      .option(
+        "--advertise-address <ip>",
+        "where Pods and nodes reach it (default: this machine's first address)",
+        address("--advertise-address"),
+      )
       .option("--cert-san <names>", "other names and addresses that clients know it by, for its certificate", list)
       .option("--pki-dir <dir>", "the cluster's CA and keys; its certificates are issued into it (default: DATA/pki)")
       .option("--encryption-provider-config <file>", "by which keys Secrets are encrypted in the store")

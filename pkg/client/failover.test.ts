@@ -3,6 +3,7 @@ import { once } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import https from "node:https";
 import type { AddressInfo, Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
 import { FakeClock } from "../util/fake-clock.ts";
 import { createCa, issueCert, type KeyPair } from "../util/pki.ts";
 import { systemClock } from "../util/clock.ts";
@@ -135,7 +136,7 @@ describe("calls", () => {
     const { a, transport } = await twoServers();
     const names: unknown[] = [];
     a.answer = (request, response) => {
-      names.push((request.socket as unknown as import("node:tls").TLSSocket).getPeerCertificate().subject?.CN);
+      names.push((request.socket as unknown as TLSSocket).getPeerCertificate().subject?.CN);
       response.end("{}");
     };
     for (const commonName of ["one", "two"]) {

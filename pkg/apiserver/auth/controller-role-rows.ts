@@ -194,6 +194,9 @@ export const controllerRoleRows: Readonly<Record<string, readonly Row[]>> = {
     [READ, "*", "*"],
     ["create update", "core", "configmaps secrets"],
     ["update", "mini-kube.io", "templates/status"],
+    // The definition of Templates itself.
+    ["create", "apiextensions.k8s.io", "customresourcedefinitions"],
+    ["patch", "apiextensions.k8s.io", "customresourcedefinitions", "templates.mini-kube.io"],
     EVENTS,
   ],
   "ttl-after-finished-controller": [["delete get list watch", "batch", "jobs"], EVENTS],

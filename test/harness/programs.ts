@@ -1,0 +1,205 @@
+/**
+ * A cluster of separate programs on this machine: etcd, two API servers, two schedulers, two controller-managers, and one
+ * agent on the machine's Docker daemon, each a process of its own. Whatever happens, {@link Programs.remove} takes all of
+ * it away again.
+ */
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { openRuntime, removeAll } from "../../cmd/component/containers.ts";
+import { initPki } from "../../cmd/mini-kube/pki.ts";
+import type { Secret } from "../../pkg/api/generated/types.ts";
+import { secrets } from "../../pkg/api/kinds/core/secret.ts";
+import { Client } from "../../pkg/client/client.ts";
+import { HttpTransport } from "../../pkg/client/http.ts";
+import {
+  type Connection,
+  loadKubeconfig,
+  resolveContext,
+  singleKubeconfig,
+  writeKubeconfig,
+} from "../../pkg/client/kubeconfig.ts";
+import { systemClock } from "../../pkg/util/clock.ts";
+import { freePort, root } from "./cluster.ts";
+import { EtcdServer } from "./etcd.ts";
+import { eventually, type RunOptions, Running, runOk } from "./process.ts";
+
+export type ProgramName = "apiserver" | "scheduler" | "controller-manager" | "agent";
+/** `scheduler-1`: a program, and which of them. */
+export type Instance = `${ProgramName}-${number}`;
+
+export const programFile = (name: ProgramName) => join(root, `dist/cmd/${name}/main.js`);
+
+const READY_MS = 60_000;
+const TOKEN = { id: "abcdef", secret: "0123456789abcdef" };
+const LIMITS = { connectTimeoutMs: 3_000, answerTimeoutMs: 10_000, pulseMs: 4_000 };
+
+export class Programs {
+  readonly nodeName = "w1";
+  /** As an administrator, at whichever API server answers. */
+  readonly client: Client;
+  readonly #dir: string;
+  readonly #etcd: EtcdServer;
+  readonly #ports: readonly number[];
+  readonly #running = new Map<Instance, Running>();
+  readonly #transport: HttpTransport;
+  readonly #admin: Connection;
+
+  private constructor(dir: string, etcd: EtcdServer, ports: readonly number[]) {
+    this.#dir = dir;
+    this.#etcd = etcd;
+    this.#ports = ports;
+    const file = join(dir, "pki/admin.kubeconfig");
+    this.#admin = resolveContext(loadKubeconfig({ files: [file], required: true })).connection;
+    this.#transport = new HttpTransport({ connection: this.#admin, ...LIMITS });
+    this.client = new Client(this.#transport, "scenario");
+  }
+
+  /** Resolves when the node is registered. */
+  static async start(): Promise<Programs> {
+    const dir = mkdtempSync(join(tmpdir(), "mk-programs-"));
+    const etcd = await EtcdServer.start();
+    const ports = [await freePort(), await freePort()];
+    const servers = ports.map((port) => `https://127.0.0.1:${port}`);
+    await initPki(join(dir, "pki"), { servers, clock: systemClock });
+    const programs = new Programs(dir, etcd, ports);
+    try {
+      await programs.#startAll();
+    } catch (error) {
+      const logs = programs.logs();
+      await programs.remove();
+      throw new Error(`${String(error)}\n${logs}`, { cause: error });
+    }
+    return programs;
+  }
+
+  async #startAll(): Promise<void> {
+    for (const i of [0, 1]) this.spawn(`apiserver-${i}`);
+    for (const i of [0, 1]) await this.#of(`apiserver-${i}`).until(/the API is served/, READY_MS);
+    for (const i of [0, 1]) {
+      this.spawn(`scheduler-${i}`);
+      this.spawn(`controller-manager-${i}`);
+    }
+    await this.#makeToken();
+    await this.startAgent();
+  }
+
+  async startAgent(): Promise<void> {
+    await this.spawn("agent-0").until(/node registered/, READY_MS);
+  }
+
+  /** Once more, after {@link kill} or {@link stop}. */
+  spawn(name: Instance): Running {
+    const dash = name.lastIndexOf("-");
+    const [program, i] = [name.slice(0, dash) as ProgramName, Number(name.slice(dash + 1))];
+    const args = [programFile(program), ...this.#flags(program, i), "--observe-address", "127.0.0.1:0"];
+    const process_ = new Running(process.execPath, args, { env: { ...process.env, NO_COLOR: "1" } });
+    this.#running.set(name, process_);
+    return process_;
+  }
+
+  #flags(program: ProgramName, i: number): string[] {
+    const pki = join(this.#dir, "pki");
+    const kubeconfig = ["--kubeconfig", join(pki, `${program}.kubeconfig`)];
+    switch (program) {
+      case "apiserver": {
+        const store = this.#etcd.endpoint.replace("http://", "etcd://");
+        const keys = ["--pki-dir", pki, "--encryption-provider-config", join(pki, "encryption.yaml")];
+        return ["--store", store, "--port", String(this.#ports[i]), ...keys];
+      }
+      case "scheduler":
+        return kubeconfig;
+      case "controller-manager":
+        return [...kubeconfig, "--pki-dir", pki];
+      case "agent": {
+        const bootstrap = ["--bootstrap-kubeconfig", join(this.#dir, "bootstrap.kubeconfig")];
+        return ["--node-name", this.nodeName, "--data-dir", this.#agentDir, "--port", "0", ...bootstrap];
+      }
+    }
+  }
+
+  async #makeToken(): Promise<void> {
+    const stringData = {
+      "token-id": TOKEN.id,
+      "token-secret": TOKEN.secret,
+      "usage-bootstrap-authentication": "true",
+      "auth-extra-groups": "system:bootstrappers:mini-kube:default-node-token",
+    };
+    const metadata = { name: `bootstrap-token-${TOKEN.id}`, namespace: "kube-system" };
+    const type = "bootstrap.kubernetes.io/token";
+    await this.client.resource<Secret>(secrets, "kube-system").create({ metadata, type, stringData });
+    const { cert: _cert, key: _key, ...cluster } = this.#admin;
+    const connection = { ...cluster, token: `${TOKEN.id}.${TOKEN.secret}` };
+    writeKubeconfig(join(this.#dir, "bootstrap.kubeconfig"), singleKubeconfig("bootstrap", connection));
+  }
+
+  get #agentDir(): string {
+    return join(this.#dir, "agent");
+  }
+
+  #of(name: Instance): Running {
+    const found = this.#running.get(name);
+    if (!found) throw new Error(`${name} was not started`);
+    return found;
+  }
+
+  /** At one API server, as kubectl knows but one. */
+  async kubectl(server: number, args: readonly string[], o: RunOptions = {}): Promise<string> {
+    const kubeconfig = join(this.#dir, `admin-${server}.kubeconfig`);
+    const { others: _, ...connection } = this.#admin;
+    const server_ = `https://127.0.0.1:${this.#ports[server]}`;
+    writeKubeconfig(kubeconfig, singleKubeconfig("admin", { ...connection, server: server_ }));
+    return runOk("kubectl", ["--kubeconfig", kubeconfig, ...args], o);
+  }
+
+  /** Which of the two acts, as their own logs tell. */
+  async leader(program: "scheduler" | "controller-manager"): Promise<Instance> {
+    const both: Instance[] = [`${program}-0`, `${program}-1`];
+    const leads = (name: Instance) => /"msg":"leads(?! no more)[^]*$/.exec(this.#of(name).output)?.[0];
+    const find = () => both.find((name) => leads(name)?.includes("leads no more") === false);
+    const found = await eventually(
+      () => Promise.resolve(find()),
+      (name) => name !== undefined,
+    );
+    if (!found) throw new Error(`no ${program} leads`);
+    return found;
+  }
+
+  signal(name: Instance, signal: NodeJS.Signals): void {
+    this.#of(name).kill(signal);
+  }
+
+  async kill(name: Instance): Promise<void> {
+    this.signal(name, "SIGKILL");
+    await this.#of(name).exited;
+  }
+
+  /** In good order; the exit code. */
+  async stop(name: Instance): Promise<number> {
+    this.signal(name, "SIGTERM");
+    return this.#of(name).exited;
+  }
+
+  logs(): string {
+    const lines = (r: Running) => r.output.split("\n").slice(-8).join("\n");
+    return [...this.#running].map(([name, r]) => `--- ${name}\n${lines(r)}`).join("\n");
+  }
+
+  async remove(): Promise<void> {
+    this.#transport.close();
+    for (const name of this.#running.keys()) await this.kill(name);
+    const file = join(this.#agentDir, "cluster-id");
+    const clusterId = readIfThere(file);
+    if (clusterId !== undefined) await removeAll(openRuntime(clusterId, this.nodeName, process.env), clusterId);
+    await this.#etcd.stop();
+    rmSync(this.#dir, { recursive: true, force: true });
+  }
+}
+
+function readIfThere(file: string): string | undefined {
+  try {
+    return readFileSync(file, "utf8").trim();
+  } catch {
+    return undefined; // it never came so far
+  }
+}
