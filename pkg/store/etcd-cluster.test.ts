@@ -63,22 +63,27 @@ async function writeEventually(store: Store, value: string, deadline: number): P
   }
 }
 
-async function during(
-  fault: () => Promise<void> | void,
-  heal: () => Promise<void> | void,
-  member: number,
-): Promise<void> {
+interface Fault {
+  /** Whose fault it is, counted from the leader. */
+  readonly offset: number;
+  readonly begin: (member: number) => Promise<void> | void;
+  readonly end: (member: number) => Promise<void> | void;
+}
+
+/** The values that a watcher saw, each once; it and all calls began at the member that has the fault. */
+async function during({ offset, begin, end }: Fault): Promise<unknown[]> {
+  const member = ((await cluster.leader()) + offset) % 3;
   const store = openAt(member);
   const base = await write(store, put("/key", "before"));
   const watch = follow(store, base);
   await watch.until("before", LEFT_MS);
-  await fault();
+  await begin(member);
   try {
     const [read] = await Promise.all([store.get("/key"), writeEventually(store, "during", LEFT_MS)]);
     expect(["before", "during"]).toContain(text(read.kv?.value));
     await watch.until("during", LEFT_MS);
   } finally {
-    await heal();
+    await end(member);
   }
   await writeEventually(store, "after", LEFT_MS);
   await watch.until("after", LEFT_MS);
@@ -86,46 +91,24 @@ async function during(
   expect(revisions).toEqual([...new Set(revisions)].toSorted((a, b) => Number(a - b)));
   await watch.end();
   await store.close();
+  return [...new Set(watch.seen.map((event) => event.type === "put" && text(event.kv.value)))];
 }
 
+const signal = (name: NodeJS.Signals) => (member: number) => void process.kill(cluster.pid(member), name);
+const kill = (member: number) => cluster.kill(member);
+const restart = (member: number) => cluster.restart(member);
+const FAULTS: readonly (Fault & { readonly what: string })[] = [
+  { what: "the follower in use is killed", offset: 1, begin: kill, end: restart },
+  { what: "the leader is killed", offset: 0, begin: kill, end: restart },
+  { what: "the follower in use freezes", offset: 1, begin: signal("SIGSTOP"), end: signal("SIGCONT") },
+  { what: "the leader freezes", offset: 0, begin: signal("SIGSTOP"), end: signal("SIGCONT") },
+];
+
 describe("of three members", () => {
-  test(
-    "the follower in use is killed",
-    async () => {
-      const member = ((await cluster.leader()) + 1) % 3;
-      await during(
-        () => cluster.kill(member),
-        () => cluster.restart(member),
-        member,
-      );
-    },
-    LIMIT,
-  );
-
-  test(
-    "the leader is killed",
-    async () => {
-      const member = await cluster.leader();
-      await during(
-        () => cluster.kill(member),
-        () => cluster.restart(member),
-        member,
-      );
-    },
-    LIMIT,
-  );
-
-  test.each([0, 1])(
-    "the leader (+%d) freezes: calls and watches leave it within seconds",
-    async (offset) => {
-      const member = ((await cluster.leader()) + offset) % 3;
-      const signal = (name: NodeJS.Signals) => void process.kill(cluster.pid(member), name);
-      await during(
-        () => signal("SIGSTOP"),
-        () => signal("SIGCONT"),
-        member,
-      );
-      await cluster.leader();
+  test.each(FAULTS)(
+    "$what: calls and watches go on with another within seconds",
+    async (fault) => {
+      expect(await during(fault)).toEqual(["before", "during", "after"]);
     },
     LIMIT,
   );
@@ -142,7 +125,7 @@ describe("of three members", () => {
         await expect(store.get("/key")).rejects.toThrow(StoreUnavailableError);
         await expect(write(store, put("/key", "lost"))).rejects.toThrow(/no leader|timed out|Deadline/);
         const { members } = await store.maintenance.status();
-        expect(members).toEqual([expect.objectContaining({ healthy: false, error: "it knows of no leader" })]);
+        expect(members[0]).toMatchObject({ healthy: false, error: "it knows of no leader" });
       } finally {
         await Promise.all([cluster.restart(other), cluster.restart(third)]);
       }
@@ -185,8 +168,11 @@ describe("of three members", () => {
       for (let i = 0; i < 30; i++) await write(store, put("/large", value));
       const { revision } = await store.get("/large");
       await store.compact(revision);
-      const before = await store.maintenance.status();
-      const steps = planDefragment(before, { minFreeBytes: 10_000_000, minFreeShare: 0.5 });
+      const lax = { minFreeBytes: 10_000_000, minFreeShare: 0.5 };
+      // etcd frees the pages some time after it has compacted.
+      let before = await store.maintenance.status();
+      while (planDefragment(before, lax).length < 3) before = await store.maintenance.status();
+      const steps = planDefragment(before, lax);
       const leader = before.members.find((m) => m.leader);
       expect(steps).toHaveLength(3);
       expect(steps.at(-1)).toEqual({ do: "defragment", endpoint: leader?.endpoint, name: leader?.name });

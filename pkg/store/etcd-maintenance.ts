@@ -80,6 +80,7 @@ export function etcdStatus(
   });
   const unnamed = members
     .filter((m) => !seen.has(m.ID))
+    .toSorted((a, b) => (a.name < b.name ? -1 : 1))
     .map(({ name, clientURLs }): StoreMember => {
       const error = "it is not among the endpoints of --store";
       return { name, endpoint: clientURLs[0] ?? "", ...nobody, error };

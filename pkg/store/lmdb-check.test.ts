@@ -115,9 +115,9 @@ describe("the file's format", () => {
     const root = open({ path: dir, noSubdir: false, maxDbs: 4 });
     const meta = root.openDB<string, string>({ name: "meta", encoding: "string" });
     const records = root.openDB<Buffer, Buffer>({ name: "records", encoding: "binary", keyEncoding: "binary" });
+    const before = [...records.getRange({})];
     root.transactionSync(() => {
-      for (const { key, value } of records.getRange({}).asArray)
-        void records.put(Buffer.from(key), Buffer.from(value).subarray(4));
+      for (const { key, value } of before) void records.put(Buffer.from(key), Buffer.from(value).subarray(4));
       void meta.put("format", "1");
     });
     void root.close();
