@@ -15,9 +15,10 @@ export interface Election {
 
 /**
  * Longer than a busy machine keeps an API server from answering, or the lead would go to and fro; and short enough that
- * nobody waits for long when the leader has died.
+ * nobody waits for long when the leader has died. Renewals are most of what an idle cluster writes, each on every etcd
+ * member's disk: no more of them than that takes.
  */
-const TIMES = { leaseMs: 5_000, renewMs: 4_000, retryMs: 500 };
+const TIMES = { leaseMs: 5_000, renewMs: 4_000, retryMs: 1_000 };
 
 /** Runs `lead` until the signal aborts, while this replica is the leader. Rejects when `lead` broke. */
 export function elected(
