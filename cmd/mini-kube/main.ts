@@ -34,6 +34,12 @@ const extra: readonly CommandEntry[] = [
     load: () => import("./operations-commands.ts").then((m) => ({ command: m.logLevelCommand })),
   },
   {
+    name: "support-bundle",
+    group: GROUP,
+    summary: "Collect in one file what somebody needs who is to help",
+    load: () => import("./operations-commands.ts").then((m) => ({ command: m.supportBundleCommand })),
+  },
+  {
     name: "install",
     group: GROUP,
     summary: "Run a program as a service of this machine (systemd)",

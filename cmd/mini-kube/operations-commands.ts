@@ -3,6 +3,7 @@ import { Option } from "commander";
 import { type CommandModule, examples } from "../../pkg/cli/command.ts";
 import { CliError } from "../../pkg/cli/io.ts";
 import type { StatusFlags } from "./status.ts";
+import type { BundleFlags } from "./support/bundle.ts";
 
 export const statusCommand: CommandModule = {
   define: (c, run) =>
@@ -90,6 +91,25 @@ export const uninstallCommand: CommandModule = {
         run(async (session, program: string | undefined) => {
           const { uninstall } = await import("./install.ts");
           await uninstall({ program, say: (line) => session.say(line) });
+        }),
+      ),
+};
+
+export const supportBundleCommand: CommandModule = {
+  define: (c, run) =>
+    c
+      .option("-o, --output <file>", "where to (default: mini-kube-support-TIME.tar.gz here)")
+      .addHelpText(
+        "after",
+        examples(
+          "mini-kube support-bundle                               of this machine and its cluster",
+          "mini-kube support-bundle --kubeconfig admin.kubeconfig -o bundle.tar.gz",
+        ),
+      )
+      .action(
+        run(async (session, flags: BundleFlags) => {
+          const { supportBundle } = await import("./support/bundle.ts");
+          await supportBundle(session, flags);
         }),
       ),
 };

@@ -214,14 +214,14 @@ async function removeLeftovers(home: Home, env: NodeJS.ProcessEnv): Promise<numb
 export function describeRunning(c: RunningCluster, home: Home): string {
   return [
     `mini-kube ${c.version} is running (pid ${c.pid})`,
-    `  API         ${c.server}  (ready ${Math.round(c.readyAfterMs)} ms after the process started)`,
-    `  node        ${c.nodeName}`,
-    `  store       ${c.store}`,
-    `  network     Pods ${c.podCidr}, Services ${c.serviceCidr}`,
-    ...(c.networkLacks === undefined ? [] : [`              ${c.networkLacks}`]),
-    `  memory      ${Math.round(c.rssBytes / 1e6)} MB resident`,
-    `  kubeconfig  ${home.kubeconfig}`,
-    `  log         ${home.log}`,
+    `  API           ${c.server}  (ready ${Math.round(c.readyAfterMs)} ms after the process started)`,
+    `  node          ${c.nodeName}`,
+    `  store         ${c.store}`,
+    `  network       Pods ${c.podCidr}, Services ${c.serviceCidr}`,
+    ...(c.networkLacks === undefined ? [] : [`                ${c.networkLacks}`]),
+    `  memory        ${Math.round(c.rssBytes / 1e6)} MB resident`,
+    `  kubeconfig    ${home.kubeconfig}`,
+    `  log           ${home.log}`,
   ].join("\n");
 }
 

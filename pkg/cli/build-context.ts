@@ -3,7 +3,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { dirname, join, relative, sep } from "node:path";
 import { PassThrough, type Readable } from "node:stream";
 import dockerignore from "@balena/dockerignore";
-import { pack } from "tar-fs";
+import { type Headers, type Pack, pack } from "tar-fs";
 import { CliError } from "./io.ts";
 
 /** It exports the function itself, whatever its types say. */
@@ -21,8 +21,19 @@ export async function buildContext(directory: string, dockerfile: string): Promi
   const archive = pack(directory, {
     ignore: (path) => !wanted.has(relative(directory, path).split(sep).join("/")),
     // Whoever sends it: in the image it is root's, as with Docker's own client.
-    map: (header) => ({ ...header, uid: 0, gid: 0 }),
+    map: asRoot,
   });
+  return plainStream(archive);
+}
+
+/** All of a directory, as a tar. */
+export function packDirectory(directory: string): Readable {
+  return plainStream(pack(directory, { map: asRoot }));
+}
+
+const asRoot = (header: Headers): Headers => ({ ...header, uid: 0, gid: 0 });
+
+function plainStream(archive: Pack): Readable {
   // Its streams are of a library of their own, which the rest of the program does not know as streams.
   const body = new PassThrough();
   archive.on("error", (error: Error) => body.destroy(error));

@@ -5,7 +5,7 @@ import type { Paint } from "../io.ts";
 import type { Certificate, ClusterFacts, NodeFacts, StoreFacts } from "./facts.ts";
 import type { Verdict } from "./verdicts.ts";
 
-const LABEL = 12;
+const LABEL = 14;
 /** More are counted. */
 const MAX_NODES = 20;
 const NO_PAINT: Paint = (_, text) => text;
@@ -58,7 +58,7 @@ export function factLines(f: ClusterFacts): readonly string[] {
       ...(hidden > 0 ? [`and ${hidden} more that are ready`] : []),
     ]),
     ...section("Pods", [`${counted(f.pods)}; ${f.images} ${f.images === 1 ? "image" : "images"} on the nodes`]),
-    ...section("trust until", columns(certificateRows(f.certificates, now))),
+    ...section("certificates", certificateLines(f.certificates, now)),
   ];
 }
 
@@ -94,13 +94,13 @@ function counted(pods: ClusterFacts["pods"]): string {
   return all.length === 0 ? "none" : all.map(([phase, n]) => `${n} ${phase}`).join(", ");
 }
 
-/** The earliest to end first; what lasts is enough in one line. */
-function certificateRows(certificates: readonly Certificate[], now: number): string[][] {
-  const sorted = certificates.toSorted((a, b) => (a.until < b.until ? -1 : 1));
-  const rows = sorted.map((c) => [c.until.slice(0, 10), c.of, humanDuration(Math.max(0, Date.parse(c.until) - now))]);
-  const first = rows.slice(0, 5);
-  const rest = rows.length - first.length;
-  return rest > 0 ? [...first, ["later", `${rest} more`]] : first;
+/** Those that are nearly over are told by verdicts; of the others the first to end is enough. */
+function certificateLines(certificates: readonly Certificate[], now: number): string[] {
+  const [first] = certificates.toSorted((a, b) => (a.until < b.until ? -1 : 1));
+  if (!first) return [];
+  const left = Date.parse(first.until) - now;
+  const how = left > 0 ? `in ${humanDuration(left)}` : "over";
+  return [`${certificates.length}, the first to end on ${first.until.slice(0, 10)} (${how}): ${first.of}`];
 }
 
 /** One line if all is well. */

@@ -209,24 +209,24 @@ describe("what is shown", () => {
   test("a cluster of several machines", () => {
     const nodes = [node(), node({ name: "w2", ready: "Unknown", heardAt: time(-40_000), pods: 1 })];
     expect(`\n${factLines(facts({ nodes, pods: { Running: 12, Pending: 1 } })).join("\n")}\n`).toBe(`
-  API servers 10.0.0.1:6443  ready  v1.36.0  up 24h
-  leaders     kube-scheduler           m1_4711  renewed 1s ago
-              kube-controller-manager  m1_4711  renewed 1s ago
-  state       etcd, 25MB of which 12MB are in use
-              e1  e1:2379  leader   3.5.16  25MB
-              e2  e2:2379  follows  3.5.16  25MB
-              e3  e3:2379  follows  3.5.16  25MB
-  nodes       w2  silent  heard of 40s ago  v1.36.0  1 Pod
-              w1  ready   heard of 2s ago   v1.36.0  3 Pods
-  Pods        12 Running, 1 Pending; 2 images on the nodes
-  trust until 2027-03-28  node w1's agent  300d
+  API servers   10.0.0.1:6443  ready  v1.36.0  up 24h
+  leaders       kube-scheduler           m1_4711  renewed 1s ago
+                kube-controller-manager  m1_4711  renewed 1s ago
+  state         etcd, 25MB of which 12MB are in use
+                e1  e1:2379  leader   3.5.16  25MB
+                e2  e2:2379  follows  3.5.16  25MB
+                e3  e3:2379  follows  3.5.16  25MB
+  nodes         w2  silent  heard of 40s ago  v1.36.0  1 Pod
+                w1  ready   heard of 2s ago   v1.36.0  3 Pods
+  Pods          12 Running, 1 Pending; 2 images on the nodes
+  certificates  1, the first to end on 2027-03-28 (in 300d): node w1's agent
 `);
   });
 
   test("of very many nodes those first that one should look at", () => {
     const nodes = Array.from({ length: 100 }, (_, i) => node({ name: `n${i}`, ready: i === 77 ? "False" : "True" }));
     const lines = factLines(facts({ nodes }));
-    expect(lines.find((l) => l.includes("nodes"))).toMatch(/nodes {7}n77 +not ready/);
+    expect(lines.find((l) => l.includes("nodes"))).toMatch(/nodes {9}n77 +not ready/);
     expect(lines.some((l) => l.includes("and 80 more that are ready"))).toBe(true);
   });
 });
