@@ -50,8 +50,8 @@ export async function joinCluster(o: JoinOptions): Promise<void> {
   const dataDir = resolve(o.dataDir);
   const nodeName = (o.nodeName ?? hostname()).toLowerCase();
   await refuseUp(o.env);
-  const args = await prepare(o, dataDir);
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  const args = await prepare(o, dataDir);
   const agent = [...args, "--data-dir", dataDir, "--node-name", nodeName, ...o.agentArgs];
   if (!o.detach) {
     o.say(`this machine joins ${o.server} as the node ${nodeName}; stop it with Ctrl-C`);

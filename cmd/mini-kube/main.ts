@@ -112,5 +112,9 @@ if (process.argv[2] !== "up") {
   });
 }
 
+// A clock keeps no process alive: a command that waits for a moment would end in the middle.
+const { port1: alive } = new MessageChannel();
+alive.ref();
 const code = await runCli(process.argv.slice(2), { io, extra });
+alive.close();
 process.exitCode = interrupt.signal.aborted ? EXIT_INTERRUPTED : code;
