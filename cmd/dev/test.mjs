@@ -11,6 +11,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { spawnSync } from "node:child_process";
 import * as machine from "./machine.mjs";
+import { ensureFaultTools } from "./own-network.mjs";
 
 const [only, ...patterns] = process.argv.slice(2);
 const total = { passed: 0, failed: 0 };
@@ -73,6 +74,7 @@ async function main() {
     await machine.ensurePackages(["kubernetes-client"], ["kubectl"], "the scenarios are driven by a real kubectl");
     await machine.ensurePackages(["iproute2"], ["ip"], "a test runs a Docker engine of its own in a network namespace");
     await machine.ensureNetworkTools();
+    await ensureFaultTools();
     const docker = await machine.ensureDocker();
     machine.say(`Docker ${docker.version} at ${docker.socket}`);
   }

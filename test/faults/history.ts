@@ -42,8 +42,11 @@ export type Operation = ReadCall | WriteCall;
 export interface Watched {
   readonly watcher: string;
   readonly events: readonly { readonly key: string; readonly value: string; readonly revision: bigint }[];
-  /** Set when it could not go on where it was: it missed something by the server's own word. */
-  readonly gap?: string | undefined;
+  /**
+   * Where the server could not go on (it was started anew, say, and knows nothing so old) and the watcher listed again, as
+   * every client must: of what was written within, `from` < revision ≤ `to`, it was told the last of each register only.
+   */
+  readonly gaps: readonly { readonly from: bigint; readonly to: bigint }[];
 }
 
 export const isWrite = (o: Operation): o is WriteCall => o.op === "write";

@@ -130,9 +130,11 @@ describe("what was acknowledged", () => {
     ["out of order", { events: all.toReversed() }, /at 5 came after 7/],
     ["at another revision", { events: [event("a", 5n), event("b", 8n)] }, /saw at 8 what was written at 7/],
     ["what failed", { events: [...all, event("d", 8n)] }, /saw what failed/],
-    ["a gap", { events: all, gap: "too old resource version" }, /could not go on: too old/],
+    ["the last of those it skipped", { events: all.slice(1), gaps: [{ from: 4n, to: 7n }] }, /^$/],
+    ["none of those it skipped", { gaps: [{ from: 4n, to: 7n }] }, /never saw undefined → a.*\n.*never saw a → b/],
+    ["less than it skipped", { events: all.slice(1), gaps: [{ from: 5n, to: 7n }] }, /never saw undefined → a/],
   ])("F4: a watcher is told %s", (_, told, problem) => {
-    expect(incomplete({ watcher: "w", events: [], ...told }, history).join("\n")).toMatch(problem);
+    expect(incomplete({ watcher: "w", events: [], gaps: [], ...told }, history).join("\n")).toMatch(problem);
   });
 
   test("F3: who asks later sees nothing older, who asks at the same time may", () => {
@@ -142,7 +144,11 @@ describe("what was acknowledged", () => {
 
   test("one call gives all violations, each by its name", () => {
     const lost = [...history, read("a", 10, 11, 5n)];
-    const found = violations({ history: lost, watched: [{ watcher: "w", events: all }], final: new Map([["k", "a"]]) });
+    const found = violations({
+      history: lost,
+      watched: [{ watcher: "w", events: all, gaps: [] }],
+      final: new Map([["k", "a"]]),
+    });
     expect(found.map((v) => v.split(":")[0])).toEqual(["not linearizable", "lost", "went back"]);
   });
 });

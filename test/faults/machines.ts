@@ -13,10 +13,13 @@ import { type TestHost, TestHosts } from "../harness/hosts.ts";
 import type { Pause } from "./invariants.ts";
 import { LeaderTerms } from "./leader-terms.ts";
 import { leftOn, type Leftovers } from "./leftovers.ts";
-import type { Server } from "./workload.ts";
+import { pause, type Server } from "./workload.ts";
 
 const API_PORT = 6443;
 const SUPERVISE_MS = 1_000;
+/** Until a changed clock shows. */
+const CLOCK_MS = 10_000;
+const CLOCK_TOLERANCE_S = 5;
 const FAKETIME = [
   "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
   "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
@@ -33,7 +36,7 @@ export class Machines {
   restarts: string[] = [];
   /** So far. */
   trials = 0;
-  readonly #transports: HttpTransport[] = [];
+  readonly #transports = new Map<string, HttpTransport>();
   readonly #before: ReadonlyMap<string, Leftovers>;
   /** What ended on purpose. */
   readonly #down = new Set<TestHost | EtcdMember>();
@@ -52,6 +55,7 @@ export class Machines {
     let etcd: EtcdMembers | undefined;
     const before = new Map<string, Leftovers>();
     const library = FAKETIME.find((path) => existsSync(path));
+    if (library === undefined) throw new Error("libfaketime is missing: apt-get install faketime");
     const hosts = await TestHosts.start({
       links: [3],
       images,
@@ -67,15 +71,12 @@ export class Machines {
         before.set(host.name, await leftOn(host));
         writeFileSync(clockFile(host), "+0");
       },
-      env: (home) =>
-        library === undefined
-          ? {}
-          : {
-              LD_PRELOAD: library,
-              FAKETIME_TIMESTAMP_FILE: clockFile({ home }),
-              FAKETIME_CACHE_DURATION: "1",
-              FAKETIME_DONT_FAKE_MONOTONIC: "1",
-            },
+      env: (home) => ({
+        LD_PRELOAD: library,
+        FAKETIME_TIMESTAMP_FILE: clockFile({ home }),
+        FAKETIME_CACHE_DURATION: "1",
+        FAKETIME_DONT_FAKE_MONOTONIC: "1",
+      }),
     });
     if (!etcd) throw new Error("no etcd");
     return new Machines(hosts, etcd, before);
@@ -92,7 +93,8 @@ export class Machines {
       const server = `https://${host.ip}:${API_PORT}`;
       const limits = { connectTimeoutMs: 3_000, answerTimeoutMs: 8_000, watchIdleMs: 70_000 };
       const transport = new HttpTransport({ connection: { ...connection, server }, ...limits });
-      this.#transports.push(transport);
+      this.#transports.get(host.name)?.close();
+      this.#transports.set(host.name, transport);
       return { name: host.name, client: new Client(transport, "faults") };
     });
   }
@@ -128,9 +130,17 @@ export class Machines {
     };
   }
 
-  /** How far the clock of its mini-kube is off. */
-  setClock(host: TestHost, offsetSeconds: number): void {
+  /** From when this resolves on, the clock of its mini-kube is so far off, as its clients see. */
+  async setClock(host: TestHost, offsetSeconds: number): Promise<void> {
     writeFileSync(clockFile(host), `${offsetSeconds < 0 ? "" : "+"}${offsetSeconds}`);
+    const transport = this.#transports.get(host.name);
+    for (const end = performance.now() + CLOCK_MS; ;) {
+      const date = (await transport?.raw("GET", "/version"))?.headers.date ?? "";
+      const off = (Date.parse(date) - Date.now()) / 1000 - offsetSeconds;
+      if (Math.abs(off) < CLOCK_TOLERANCE_S) return;
+      if (performance.now() > end) throw new Error(`the clock of ${host.name} cannot be changed: it says ${date}`);
+      await pause(100);
+    }
   }
 
   /** Takes the cluster down as its owner would, and tells what is left of it on each machine. */
@@ -152,7 +162,7 @@ export class Machines {
   async remove(): Promise<void> {
     clearInterval(this.#supervisor);
     this.leaders.close();
-    for (const transport of this.#transports) transport.close();
+    for (const transport of this.#transports.values()) transport.close();
     await this.hosts.remove();
   }
 

@@ -81,9 +81,8 @@ async function missingAt(server: Server): Promise<string[]> {
 export async function untilWhole(m: Machines, servers: readonly Server[], limitMs: number): Promise<number> {
   const end = performance.now() + limitMs;
   for (;;) {
-    const began = performance.now();
     const problems = await missing(m, servers);
-    if (problems.length === 0) return began;
+    if (problems.length === 0) return performance.now();
     if (performance.now() > end) throw new Error(`not whole after ${limitMs / 1000} s: ${problems.join("; ")}`);
     await pause(100);
   }

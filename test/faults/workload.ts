@@ -79,7 +79,7 @@ export class Workload {
 
   async #untilSeen(revision: bigint): Promise<void> {
     const end = performance.now() + CATCH_UP_MS;
-    while (this.#watched.some((w) => w.gap === undefined && (w.events.at(-1)?.revision ?? 0n) < revision)) {
+    while (this.#watched.some((w) => (w.events.at(-1)?.revision ?? 0n) < revision)) {
       // Who has not seen all by then is told of as incomplete.
       if (performance.now() > end) return;
       await pause(50);
@@ -129,12 +129,12 @@ export class Workload {
   }
 
   #watch(server: Server, from: bigint): void {
-    const watched: MutableWatched = { watcher: `a watch at ${server.name}`, events: [] };
+    const watched: MutableWatched = { watcher: `a watch at ${server.name}`, events: [], gaps: [] };
     this.#watched.push(watched);
     this.#watching.push(this.#watchOn(server, watched, from));
   }
 
-  /** Goes on where it was whenever it is cut. */
+  /** Goes on where it was whenever it is cut; lists again where the server cannot. */
   async #watchOn(server: Server, watched: MutableWatched, from: bigint): Promise<void> {
     const { signal } = this.#stopWatching;
     let at = from;
@@ -143,25 +143,39 @@ export class Workload {
         const o = { resourceVersion: String(at), allowWatchBookmarks: true };
         for await (const { type, object } of this.#configMaps(server).watch(o, signal)) {
           at = BigInt(object.metadata.resourceVersion ?? 0);
-          if (type === "BOOKMARK") continue;
-          const value = object.data?.["value"] ?? "";
-          watched.events.push({ key: object.metadata.name ?? "", value, revision: at });
+          if (type !== "BOOKMARK") watched.events.push(eventOf(object));
         }
       } catch (error) {
-        if (isReason(error, "Expired", "Gone")) {
-          watched.gap = String(error);
-          return;
-        }
+        if (isReason(error, "Expired", "Gone")) at = await this.#listAgain(server, watched, at);
       }
       await pause(PAUSE_MS);
     }
+  }
+
+  /** From where to go on. */
+  async #listAgain(server: Server, watched: MutableWatched, from: bigint): Promise<bigint> {
+    const found = await this.#configMaps(server)
+      .list()
+      .catch(() => undefined);
+    if (!found) return from;
+    const to = BigInt(found.metadata.resourceVersion ?? 0);
+    const news = found.items.map(eventOf).filter((e) => e.revision > from);
+    watched.events.push(...news.toSorted((a, b) => Number(a.revision - b.revision)));
+    watched.gaps.push({ from, to });
+    return to;
   }
 }
 
 interface MutableWatched extends Watched {
   readonly events: { key: string; value: string; revision: bigint }[];
-  gap?: string | undefined;
+  readonly gaps: { from: bigint; to: bigint }[];
 }
+
+const eventOf = ({ metadata, data }: DeepReadonly<ConfigMap>) => ({
+  key: metadata.name ?? "",
+  value: data?.["value"] ?? "",
+  revision: BigInt(metadata.resourceVersion ?? 0),
+});
 
 interface Timed<T> {
   readonly start: number;

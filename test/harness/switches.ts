@@ -109,8 +109,9 @@ export class Switches {
       `ip saddr ${set(from)} ${to ? `ip daddr ${set(to)} ` : ""}drop`,
       `ip daddr ${set(from)} ${to ? `ip saddr ${set(to)} ` : ""}drop`,
     ]);
-    const chain = `chain forward { type filter hook forward priority 0; ${rules.join("; ")} }`;
-    const input = `table bridge cut\ndelete table bridge cut\ntable bridge cut { ${rules.length > 0 ? chain : ""} }\n`;
+    const chain = ["chain forward {", "type filter hook forward priority 0", ...rules, "}"];
+    const table = ["table bridge cut {", ...(rules.length > 0 ? chain : []), "}"];
+    const input = ["table bridge cut", "delete table bridge cut", ...table, ""].join("\n");
     await inside(this.#at(link), "nft", ["-f", "-"], { input });
   }
 

@@ -11,7 +11,7 @@ const clock = (name: string, what: string, offset: number): Fault => ({
   limit: 30,
   inject: async (m, dice) => {
     const host = dice.pick(m.all);
-    m.setClock(host, offset);
+    await m.setClock(host, offset);
     return { detail: host.name, heal: () => m.setClock(host, 0) };
   },
 });

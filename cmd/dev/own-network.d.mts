@@ -1,0 +1,2 @@
+export function inOwnNetwork(args: readonly string[]): string[];
+export function ensureFaultTools(): Promise<void>;

@@ -1,0 +1,18 @@
+/** For the fault tests: what they need of the machine, and a network namespace to run in. */
+import * as machine from "./machine.mjs";
+
+/** A command that runs Node with these arguments in a network namespace of its own, which ends with it. */
+export function inOwnNetwork(args) {
+  return ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh", process.execPath, ...args];
+}
+
+export async function ensureFaultTools() {
+  const why = "the fault tests need it";
+  await machine.ensurePackages(["etcd-server"], ["etcd"], why);
+  await machine.ensurePackages(["etcd-client"], ["etcdctl"], why);
+  await machine.ensurePackages(["busybox-static"], ["busybox"], "the tests make their images from it");
+  await machine.ensurePackages(["kubernetes-client"], ["kubectl"], why);
+  await machine.ensurePackages(["e2fsprogs"], ["mkfs.ext4"], "the fault tests stop and fill disks of their own");
+  await machine.ensurePackages(["faketime"], ["faketime"], "the fault tests change the clock of single programs");
+  await machine.ensureNetworkTools();
+}
