@@ -14,10 +14,9 @@ mkdir -p "$home/docker" "$home/agent"
 exec 9> "$home.lock"
 flock -n 9 || { say "another container is $name already"; exit 1; }
 
-# What the container may see of /sys it may change, too: limits of Pods are made there.
-mount -o remount,bind,rw /sys
-for hierarchy in /sys/fs/cgroup /sys/fs/cgroup/*; do
-  if mountpoint -q "$hierarchy"; then mount -o remount,bind,rw "$hierarchy"; fi
+# What the container sees of /proc and /sys it may change, too: networks are set up there, and limits of Pods.
+findmnt -rno TARGET,OPTIONS | while read -r path options; do
+  case "$path,$options," in /proc/*,ro,* | /sys,ro,* | /sys/fs/cgroup*,ro,*) mount -o remount,bind,rw "$path" ;; esac
 done
 # Version 2 divides a group only when no process is in it itself.
 if [ -f /sys/fs/cgroup/cgroup.controllers ]; then

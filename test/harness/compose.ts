@@ -110,8 +110,8 @@ export class ComposeCluster {
   }
 
   cli(args: readonly string[]): Promise<string> {
-    return runOk(process.execPath, [program, "--kubeconfig", this.kubeconfig, ...args], {
-      env: { ...this.#env, MINI_KUBE_HOME: this.#dir },
+    return runOk(process.execPath, [program, ...args], {
+      env: { ...this.#env, KUBECONFIG: this.kubeconfig },
       deadline: 90_000,
     });
   }
