@@ -11,6 +11,7 @@ import { type Snapshot, snapshotOf } from "../../pkg/store/snapshot.ts";
 import { rfc3339, systemClock } from "../../pkg/util/clock.ts";
 import { silent } from "../../pkg/util/log.ts";
 import { replaceFile } from "../../pkg/util/pki.ts";
+import { isShared } from "../component/control-plane.ts";
 import { askStatus, type Home, openHome } from "./home.ts";
 import { type ClusterRecord, IDENTITY_FILES } from "./shared-identity.ts";
 
@@ -84,12 +85,14 @@ export async function restoreBackup(file: string, o: RestoreOptions): Promise<vo
   if (running !== undefined) throw new Error("the cluster of this home is running: stop it first, with mini-kube down");
   const summary = await checkBackup(file);
   const hasKeys = summary.files > 0;
-  const store = await openBackend(o.store ?? "lmdb", await settings(home, o));
+  const spec = o.store ?? "lmdb";
+  const store = await openBackend(spec, await settings(home, o));
   try {
     const restored = await restore({
       store,
       file,
       summary,
+      shared: isShared(spec),
       force: o.force ?? false,
       now: systemClock.now(),
       record: (key, value) => (key === OWN_KEYS.cluster && !hasKeys ? withoutCa(value) : value),

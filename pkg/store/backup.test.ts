@@ -48,6 +48,7 @@ async function load(file: string, store: Store, force = false) {
     store,
     file,
     summary: await checkBackup(file),
+    shared: true,
     force,
     now: NOW,
     record: (key, value) => (key === OWN_KEYS.offset ? undefined : value),

@@ -50,8 +50,12 @@ function failing(store: Store, after: number, happens: boolean): Store {
 describe("ensureFormat", () => {
   test("an empty store gets this program's format, and nothing else", async () => {
     const store = new MemoryStore();
-    await ensureFormat(store);
-    expect(await contents(store)).toEqual({ [OWN_KEYS.format]: JSON.stringify({ version: STEPS.at(-1)?.to }) });
+    await write(store, put(OWN_KEYS.cluster, "{}"));
+    await ensureFormat(store, { onStep: () => expect("an upgrade").toBe("nothing to upgrade") });
+    expect(await contents(store)).toEqual({
+      [OWN_KEYS.cluster]: "{}",
+      [OWN_KEYS.format]: JSON.stringify({ version: STEPS.at(-1)?.to }),
+    });
   });
 
   test("v0 → v1 → v2: step by step, each record once, what is not the cluster's untouched", async () => {

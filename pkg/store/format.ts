@@ -5,7 +5,7 @@
  * place reached is written in the same transaction: a crash at any point goes on where it was, no record is changed
  * twice, and of several processes that start at once each transaction is done by one.
  */
-import { ROOT, OWN_KEYS } from "./own-keys.ts";
+import { OWN, OWN_KEYS, ROOT } from "./own-keys.ts";
 import type { KeyValue, Revision, Store, TxnOp } from "./store.ts";
 import { MAX_TXN_BYTES } from "./txn-limits.ts";
 
@@ -29,6 +29,9 @@ export interface StoredFormat {
   /** While the records are being changed to `version + 1`: all up to this key are. */
   readonly upgradedTo?: string;
 }
+
+/** More than there are under {@link OWN}. */
+const OWN_RECORDS = 50;
 
 /** Records of one transaction; with what a record may hold at most, below the limits. */
 const BATCH = 50;
@@ -68,8 +71,10 @@ export async function ensureFormat(store: Store, o: FormatOptions = {}): Promise
 async function stored(store: Store, newest: number): Promise<{ format: StoredFormat; at: Revision }> {
   const { kv } = await store.get(OWN_KEYS.format);
   if (kv) return { format: JSON.parse(new TextDecoder().decode(kv.value)) as StoredFormat, at: kv.modRevision };
-  const { kvs } = await store.list(ROOT, { limit: 1 });
-  return { format: { version: kvs.length > 0 ? 0 : newest }, at: 0n };
+  // What is about the store itself is written first, and is none of the records of old.
+  const { kvs } = await store.list(ROOT, { limit: OWN_RECORDS + 1 });
+  const isOld = kvs.some(({ key }) => !key.startsWith(OWN));
+  return { format: { version: isOld ? 0 : newest }, at: 0n };
 }
 
 /** One transaction further. Where somebody else was quicker nothing is done, and the next look shows what they did. */

@@ -1,7 +1,7 @@
 /** What is the cluster's in a store, and what of it is about the store itself instead of being an object. */
 export const ROOT = "/registry/";
 
-const OWN = `${ROOT}mini-kube/`;
+export const OWN = `${ROOT}mini-kube/`;
 
 export const OWN_KEYS = {
   /** {@link import("./format.ts").StoredFormat} */

@@ -26,6 +26,8 @@ export interface RestoreOptions {
   readonly file: string;
   /** As `checkBackup` found it. */
   readonly summary: BackupSummary;
+  /** Others may have it open, too. */
+  readonly shared: boolean;
   /** What is there already goes. */
   readonly force: boolean;
   /** Milliseconds since the epoch. */
@@ -48,7 +50,7 @@ export interface Restored {
  */
 export async function restore(o: RestoreOptions): Promise<Restored> {
   const { store } = o;
-  await refuseInUse(store, o.now);
+  if (o.shared) await refuseInUse(store, o.now);
   const before = await store.list(ROOT, { limit: 1 });
   const count = before.kvs.length + before.remaining;
   if (count > 0 && !o.force) {
