@@ -64,6 +64,12 @@ const extra: readonly CommandEntry[] = [
     load: () => import("./backup-commands.ts").then((m) => ({ command: m.restoreCommand })),
   },
   {
+    name: "encryption",
+    group: GROUP,
+    summary: "Change the keys by which Secrets are encrypted in the store",
+    load: () => import("./encryption-command.ts"),
+  },
+  {
     name: "pki",
     group: GROUP,
     summary: "Make the keys and certificates of a cluster of separate programs",

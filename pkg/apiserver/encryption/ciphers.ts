@@ -110,7 +110,7 @@ export class Ciphers {
 }
 
 /** `resource`: PLURAL.GROUP, where the core group is empty. */
-function covers(name: string, resource: string): boolean {
+export function covers(name: string, resource: string): boolean {
   if (name === "*.*") return true;
   if (name.startsWith("*.")) return resource.slice(resource.indexOf(".") + 1) === name.slice(2);
   return (name.includes(".") ? name : `${name}.`) === resource;

@@ -28,7 +28,7 @@ export function danglingCondition(
 /** Rejects with the first failure. */
 async function tellDangling(client: Client, view: Pick<ClusterView, "list" | "get">, now: number): Promise<void> {
   const api = client.resource(flowSchemas);
-  for (const schema of [...view.list(flowSchemas)]) {
+  for (const schema of view.list(flowSchemas)) {
     const { name } = schema.spec?.priorityLevelConfiguration ?? { name: "" };
     const condition = danglingCondition(schema, view.get(priorityLevelConfigurations, "", name) !== undefined, now);
     const others = (schema.status?.conditions ?? []).filter((c) => c.type !== condition?.type);

@@ -115,21 +115,24 @@ test("Q3: bounded, in order; who gives up is not served", () => {
       const queues = new FairQueues<number>({ queues: 1, handSize: 1, queueLengthLimit: 5 });
       const model: number[] = [];
       const tickets = new Map<number, Ticket<number>>();
+      const does = [add, add, serveOne, giveUp] as const;
+      function add(i: number): boolean {
+        const ticket = queues.add({ item: i, hash: 1, width: 1 });
+        if (!ticket) return model.length === 5;
+        tickets.set(i, ticket);
+        return model.push(i) <= 5;
+      }
+      function serveOne(): boolean {
+        const ticket = queues.next();
+        if (ticket) queues.start(ticket);
+        return ticket?.item === model.shift();
+      }
+      function giveUp(): boolean {
+        const ticket = tickets.get(model.pop() ?? -1);
+        return !ticket || (queues.remove(ticket) && !queues.remove(ticket));
+      }
       steps.forEach((step, i) => {
-        if (step <= 1) {
-          const ticket = queues.add({ item: i, hash: 1, width: 1 });
-          expect(ticket !== undefined).toBe(model.length < 5);
-          if (ticket) tickets.set(i, ticket);
-          if (ticket) model.push(i);
-        } else if (step === 2) {
-          const ticket = queues.next();
-          expect(ticket?.item).toBe(model.shift());
-          if (ticket) queues.start(ticket);
-        } else {
-          const item = model.pop();
-          const ticket = item === undefined ? undefined : tickets.get(item);
-          if (ticket) expect([queues.remove(ticket), queues.remove(ticket)]).toEqual([true, false]);
-        }
+        expect(does[step]?.(i)).toBe(true);
         expect(queues.length).toBe(model.length);
       });
     }),

@@ -61,7 +61,7 @@ test("who finds seats runs at once; others wait and come in turn; the greedy one
   let ended = 0;
   for (const g of greedy.filter((s) => s.state === "runs")) {
     if (patient.state !== "waits") break;
-    clock.advance(10);
+    await clock.advance(10);
     g.turn.leave();
     ended += 1;
     await settle();
@@ -85,10 +85,10 @@ test("no load of users takes what nodes and leaders keep", () => {
 test("P2: nobody waits longer than is said, and is told when to come again", async () => {
   const flow = new FlowControl({ view: defaults, clock, seats: 1 });
   const [first, second] = [enter(flow, "a"), enter(flow, "b")];
-  clock.advance(WAIT_MS - 1);
+  await clock.advance(WAIT_MS - 1);
   await settle();
   expect([first.state, second.state]).toEqual(["runs", "waits"]);
-  clock.advance(1);
+  await clock.advance(1);
   await expect(second.turn.ready).rejects.toMatchObject({ code: 429, details: { retryAfterSeconds: 1 } });
   first.turn.leave();
   second.turn.leave();
@@ -110,7 +110,7 @@ test("P1: whatever comes, goes, gives up or runs out of time: in the end no seat
       for (const s of steps) {
         const group = s.user.startsWith("system:node") ? "system:nodes" : undefined;
         if (s.do === "enter") all.push(enter(flow, s.user, { width: s.width, ...(group && { group }) }));
-        else if (s.do === "wait") clock.advance(s.which % 20_000);
+        else if (s.do === "wait") await clock.advance(s.which % 20_000);
         else {
           const one = all[s.which % Math.max(1, all.length)];
           one?.turn.leave();

@@ -74,12 +74,7 @@ function matchesPath(r: DeepReadonly<NonResourcePolicyRule>, verb: string, path:
 
 /** "": all requests of the schema are one flow. */
 export function flowOf(schema: Schema, a: Attributes): string {
-  switch (schema.spec?.distinguisherMethod?.type) {
-    case "ByUser":
-      return a.user.name;
-    case "ByNamespace":
-      return a.namespace;
-    default:
-      return "";
-  }
+  const by = schema.spec?.distinguisherMethod?.type;
+  if (by === "ByUser") return a.user.name;
+  return by === "ByNamespace" ? a.namespace : "";
 }

@@ -1,0 +1,140 @@
+/**
+ * Another key for what is encrypted in the store, while the cluster runs. The API servers read the file themselves; this
+ * waits until the one that is asked has, and then lets it write every object anew.
+ */
+import { readFile } from "node:fs/promises";
+import { resources as builtIn } from "../../pkg/api/table.ts";
+import type { ApiObject, ObjectList } from "../../pkg/api/object.ts";
+import { isReason } from "../../pkg/api/status.ts";
+import { covers } from "../../pkg/apiserver/encryption/ciphers.ts";
+import {
+  encryptionConfigText,
+  newEncryptionConfig,
+  readEncryptionConfig,
+  type ResourceRule,
+  rotation,
+} from "../../pkg/apiserver/encryption/config.ts";
+import type { HttpTransport } from "../../pkg/client/http.ts";
+import type { Call } from "../../pkg/client/transport.ts";
+import type { Clock } from "../../pkg/util/clock.ts";
+import { replaceFile } from "../../pkg/util/pki.ts";
+
+export const STEPS = ["add", "promote", "rewrite", "drop"] as const;
+export type Step = (typeof STEPS)[number];
+
+export interface RotateOptions {
+  readonly file: string;
+  /** Default: all of them, in this order. */
+  readonly steps?: readonly Step[];
+  readonly transport: HttpTransport;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  readonly say: (line: string) => Promise<void>;
+}
+
+const PAGE = 500;
+/** An API server looks at the file every 2 seconds. */
+const RELOAD_MS = 20_000;
+const LOOK_MS = 250;
+
+/** Rejects, and then every object is still readable: no step takes a key away before nothing needs it. */
+export async function rotate(o: RotateOptions): Promise<void> {
+  for (const step of o.steps ?? STEPS) {
+    if (step === "rewrite") {
+      const { rules } = readEncryptionConfig(await readFile(o.file, "utf8"));
+      const n = await rewriteAll(rules, o);
+      await o.say(`rewrite: ${n} object${n === 1 ? "" : "s"} written anew, with the first key`);
+      continue;
+    }
+    const { rules } = readEncryptionConfig(await readFile(o.file, "utf8"));
+    const text = encryptionConfigText(rotation[step](rules));
+    await replaceFile(o.file, text, 0o600);
+    await inForce(text, o);
+    await o.say(`${step}: ${SAID[step]}`);
+  }
+}
+
+const SAID: Readonly<Record<Exclude<Step, "rewrite">, string>> = {
+  add: "a new key is there, which only reads as yet",
+  promote: "the new key writes from now on",
+  drop: "the old keys are gone",
+};
+
+export async function initEncryption(file: string): Promise<void> {
+  const there = await readFile(file).catch(() => undefined);
+  if (there) throw new Error(`${file} is there already: what was encrypted with its keys could not be read without it`);
+  await replaceFile(file, newEncryptionConfig(), 0o600);
+}
+
+/** Resolves when the API server that is asked has read this text. */
+async function inForce(text: string, { transport, clock, signal, file }: RotateOptions): Promise<void> {
+  const { hash } = readEncryptionConfig(text);
+  const until = clock.now() + RELOAD_MS;
+  for (;;) {
+    if ((await transport.text("/metrics", {}, signal)).includes(`hash="${hash}"`)) return;
+    if (clock.now() > until) {
+      throw new Error(
+        `the API server has not taken ${file} into use within ${RELOAD_MS / 1000} s: is it the file it was started with? Its log says what is wrong; run the step again when it is mended`,
+      );
+    }
+    await clock.sleep(LOOK_MS, signal);
+  }
+}
+
+type Kind = Pick<Call, "group" | "version" | "resource">;
+
+/** How many objects of encrypted kinds there were. Each is written as it is: that makes the server encrypt it anew. */
+export async function rewriteAll(
+  rules: readonly ResourceRule[],
+  o: Pick<RotateOptions, "transport" | "signal">,
+): Promise<number> {
+  let count = 0;
+  for (const kind of await kindsOf(rules, o)) {
+    let token = "";
+    do {
+      const params = { limit: String(PAGE), ...(token && { continue: token }) };
+      const page = (await o.transport.call({ verb: "list", ...kind, params }, o.signal)) as ObjectList<ApiObject>;
+      for (const item of page.items) await rewrite(kind, item, o);
+      count += page.items.length;
+      token = page.metadata.continue ?? "";
+    } while (token !== "");
+  }
+  return count;
+}
+
+async function rewrite(kind: Kind, item: ApiObject, o: Pick<RotateOptions, "transport" | "signal">): Promise<void> {
+  const { name = "", namespace } = item.metadata;
+  const body = { ...item, apiVersion: kind.group ? `${kind.group}/${kind.version}` : kind.version };
+  const call: Call = { verb: "update", ...kind, name, ...(namespace !== undefined && { namespace }), body };
+  await o.transport.call(call, o.signal).catch((error: unknown) => {
+    // Somebody else wrote it meanwhile, with the new key; or took it away.
+    if (!isReason(error, "Conflict", "NotFound")) throw error;
+  });
+}
+
+async function kindsOf(
+  rules: readonly ResourceRule[],
+  o: Pick<RotateOptions, "transport" | "signal">,
+): Promise<Kind[]> {
+  const names = rules.flatMap((r) => r.resources);
+  const crds = { group: "apiextensions.k8s.io", version: "v1", resource: "customresourcedefinitions" };
+  const found = (await o.transport.call({ verb: "list", ...crds }, o.signal)) as ObjectList<Crd>;
+  const stored = builtIn.filter((d) => !d.virtual && !d.view && (d.verbs?.includes("update") ?? true));
+  const kinds = [
+    ...stored.map(({ group, version, plural }) => ({ group, version, resource: plural })),
+    ...found.items.map(({ spec }) => ({
+      group: spec.group,
+      version: spec.versions.find((v) => v.storage)?.name ?? "",
+      resource: spec.names.plural,
+    })),
+  ];
+  return kinds.filter((k) => names.some((name) => covers(name, `${k.resource}.${k.group}`)));
+}
+
+interface Crd extends ApiObject {
+  readonly spec: {
+    readonly group: string;
+    readonly names: { readonly plural: string };
+    readonly versions: readonly { readonly name: string; readonly storage: boolean }[];
+  };
+}
