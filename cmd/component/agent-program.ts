@@ -9,6 +9,7 @@ import { join, resolve } from "node:path";
 import { pairFile } from "../../pkg/agent/certificates/files.ts";
 import { CertificateKeeper } from "../../pkg/agent/certificates/keeper.ts";
 import type { Taint } from "../../pkg/api/generated/types.ts";
+import { isReason } from "../../pkg/api/status.ts";
 import { UsageError } from "../../pkg/cli/io.ts";
 import { Client } from "../../pkg/client/client.ts";
 import { type Connection, fileKubeconfig, writeKubeconfig } from "../../pkg/client/kubeconfig.ts";
@@ -115,6 +116,8 @@ async function identify({ flags, dataDir, nodeName }: Machine, { log, signal }: 
   const parts = { clock: systemClock, random: systemRandom, log: log.child({ component: "certificates" }) };
   const keeper = await CertificateKeeper.open({ directory, nodeName, address, ...parts });
   if (!keeper.known && cert !== undefined && key !== undefined) keeper.client.replace({ cert, key });
+  if (bootstrap && keeper.known && (await isRefused({ ...connection, ...keeper.client.current })))
+    await keeper.forget();
   if (!keeper.known) {
     if (!bootstrap) {
       throw new UsageError(
@@ -127,6 +130,19 @@ async function identify({ flags, dataDir, nodeName }: Machine, { log, signal }: 
   }
   if (!known) writeKubeconfig(kubeconfig, fileKubeconfig(AGENT, connection, pairFile(directory, "client")));
   return { connection, keeper, address };
+}
+
+/** A node that was removed is nobody any more, whatever its certificate says. */
+async function isRefused(connection: Connection): Promise<boolean> {
+  const transport = connect(connection, AGENT);
+  try {
+    await transport.text("/version");
+    return false;
+  } catch (error) {
+    return isReason(error, "Unauthorized");
+  } finally {
+    transport.close();
+  }
 }
 
 /** What the cluster is like does not change: a node that starts while no API server answers goes by what it knew. */

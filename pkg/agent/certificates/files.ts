@@ -34,6 +34,10 @@ export async function writePair(directory: string, purpose: Purpose, { cert, key
   await dropPendingKey(directory, purpose);
 }
 
+export async function removePair(directory: string, purpose: Purpose): Promise<void> {
+  await rm(pairFile(directory, purpose), { force: true });
+}
+
 /** The same again until {@link writePair} or {@link dropPendingKey}: an agent that was killed finds what it asked for. */
 export async function pendingKey(directory: string, purpose: Purpose): Promise<string> {
   const file = pendingFile(directory, purpose);

@@ -149,6 +149,17 @@ describe("a node's certificates", () => {
     await run;
   });
 
+  test("one that the cluster takes for nobody's is forgotten, here and on the disk, until there is another", async () => {
+    const keeper = await c.keeper();
+    await c.passing(keeper.join(c.bootstrap, c.stop.signal));
+    const refused = keeper.client.current;
+    await keeper.forget();
+    expect([keeper.known, (await c.keeper()).known]).toEqual([false, false]);
+    await c.passing(keeper.join(c.bootstrap, c.stop.signal));
+    expect([keeper.known, (await c.keeper()).known]).toEqual([true, true]);
+    expect(keeper.client.current?.key).not.toBe(refused?.key);
+  });
+
   test("what is on the disk and is not whole, or another node's, is as nothing", async () => {
     const keeper = await c.keeper();
     await c.passing(keeper.join(c.bootstrap, c.stop.signal));

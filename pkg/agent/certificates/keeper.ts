@@ -13,7 +13,7 @@ import type { Logger } from "../../util/log.ts";
 import { certificateFacts } from "../../util/pki-request.ts";
 import type { KeyPair } from "../../util/pki.ts";
 import { RenewedPair } from "../../util/renewed-pair.ts";
-import { dropPendingKey, pendingKey, readPair, writePair } from "./files.ts";
+import { dropPendingKey, pendingKey, readPair, removePair, writePair } from "./files.ts";
 import { need, type Purpose, renewalShare, wantedOf } from "./plan.ts";
 import { askForCertificate, CertificateRefused } from "./request.ts";
 
@@ -35,6 +35,7 @@ export class CertificateKeeper {
   readonly serving = new RenewedPair();
   readonly #o: KeeperOptions;
   readonly #share: number;
+  #forgotten: KeyPair | undefined;
 
   private constructor(o: KeeperOptions) {
     this.#o = o;
@@ -54,7 +55,14 @@ export class CertificateKeeper {
   /** Whether it can show itself to the API. */
   get known(): boolean {
     const asked = this.#need("client");
+    if (this.#forgotten !== undefined && this.#forgotten === this.client.current) return false;
     return !asked.ask || asked.why === "Expiring";
+  }
+
+  /** The cluster takes it for nobody's any more: {@link join} is needed again. */
+  async forget(): Promise<void> {
+    await removePair(this.#o.directory, "client");
+    this.#forgotten = this.client.current;
   }
 
   /**
