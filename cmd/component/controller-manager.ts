@@ -40,11 +40,20 @@ export interface ControllerFlags {
   /** How soon a silent node counts as lost. */
   readonly graceSeconds?: number | undefined;
   readonly autoscalerSyncSeconds?: number | undefined;
+  /** The longest that a certificate is good for that a node asks for. */
+  readonly signingSeconds?: number | undefined;
 }
 
 /** `ca`: whoever signs the certificates of the cluster. */
 export function controllerSettings(ca: KeyPair, o: ControllerFlags): ControllerSettings {
   const nodeLifecycle = o.graceSeconds === undefined ? {} : { graceMs: o.graceSeconds * 1000 };
   const autoscaler = o.autoscalerSyncSeconds === undefined ? {} : { syncMs: o.autoscalerSyncSeconds * 1000 };
-  return { caCert: ca.cert, authority: certificateAuthority(ca, systemClock), nodeLifecycle, autoscaler };
+  const { signingSeconds } = o;
+  return {
+    caCert: ca.cert,
+    authority: certificateAuthority(ca, systemClock),
+    nodeLifecycle,
+    autoscaler,
+    signingSeconds,
+  };
 }

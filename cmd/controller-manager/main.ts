@@ -16,6 +16,7 @@ interface Flags {
   readonly pkiDir?: string;
   readonly nodeMonitorGracePeriod?: number;
   readonly horizontalPodAutoscalerSyncPeriod?: number;
+  readonly clusterSigningDuration?: number;
 }
 
 const NAME = "mini-kube-controller-manager";
@@ -33,6 +34,7 @@ await runProgram<Flags>({
       .option("--kubeconfig <file>", "where the API servers are, and who this is")
       .option("--pki-dir <dir>", "the cluster's CA: ca.crt, and ca.key to sign certificates with")
       .option("--node-monitor-grace-period <seconds>", "a node silent for this long is lost (default: 6)", seconds)
+      .option("--cluster-signing-duration <seconds>", "so long nodes' certificates hold (default: a year)", seconds)
       .option(
         "--horizontal-pod-autoscaler-sync-period <seconds>",
         "how often autoscalers look at the load (default: 15)",
@@ -47,6 +49,7 @@ await runProgram<Flags>({
       ...controllerSettings(ca, {
         graceSeconds: flags.nodeMonitorGracePeriod,
         autoscalerSyncSeconds: flags.horizontalPodAutoscalerSyncPeriod,
+        signingSeconds: flags.clusterSigningDuration,
       }),
       nodeRanges: nodeRangesOf(config),
     };

@@ -22,6 +22,7 @@ interface UpFlags extends NodeFlags {
   nodeMonitorGracePeriod?: number;
   defaultTolerationSeconds?: number;
   horizontalPodAutoscalerSyncPeriod?: number;
+  clusterSigningDuration?: number;
   ingressHttpPort?: number | "none";
   ingressHttpsPort?: number | "none";
   ingressAccessLog?: string;
@@ -85,6 +86,7 @@ export const upCommand: CommandModule = {
       )
       .option("--node-monitor-grace-period <seconds>", "a node silent for this long is lost (default: 6)", seconds)
       .option("--default-toleration-seconds <seconds>", "so long Pods stay on a lost node (default: 5)", seconds)
+      .option("--cluster-signing-duration <seconds>", "so long nodes' certificates hold (default: a year)", seconds)
       .option(
         "--horizontal-pod-autoscaler-sync-period <seconds>",
         "how often autoscalers look at the load (default: 15)",

@@ -45,6 +45,7 @@ export interface ClusterOptions {
   /** Of this machine. */
   readonly node?: NodeResources;
   readonly autoscalerSyncSeconds?: number | undefined;
+  readonly signingSeconds?: number | undefined;
   readonly ingress?: IngressSettings;
   readonly env: NodeJS.ProcessEnv;
   /** When the process was started, in milliseconds since the epoch. */

@@ -30,6 +30,7 @@ export interface UpOptions extends NodeFlags {
   readonly nodeMonitorGracePeriod?: number | undefined;
   readonly defaultTolerationSeconds?: number | undefined;
   readonly horizontalPodAutoscalerSyncPeriod?: number | undefined;
+  readonly clusterSigningDuration?: number | undefined;
   readonly ingressHttpPort?: number | "none" | undefined;
   readonly ingressHttpsPort?: number | "none" | undefined;
   readonly ingressAccessLog?: string | undefined;
@@ -87,6 +88,7 @@ export function clusterOptions(home: Home, o: UpOptions) {
       anonymousAuth: o.anonymousAuth,
     },
     autoscalerSyncSeconds: o.horizontalPodAutoscalerSyncPeriod,
+    signingSeconds: o.clusterSigningDuration,
     ingress: {
       httpPort: o.ingressHttpPort,
       httpsPort: o.ingressHttpsPort,
@@ -129,6 +131,7 @@ async function upDetached(home: Home, o: UpOptions): Promise<void> {
     ...given("--node-monitor-grace-period", o.nodeMonitorGracePeriod),
     ...given("--default-toleration-seconds", o.defaultTolerationSeconds),
     ...given("--horizontal-pod-autoscaler-sync-period", o.horizontalPodAutoscalerSyncPeriod),
+    ...given("--cluster-signing-duration", o.clusterSigningDuration),
     ...given("--ingress-http-port", o.ingressHttpPort),
     ...given("--ingress-https-port", o.ingressHttpsPort),
     ...given("--ingress-access-log", o.ingressAccessLog),
