@@ -122,14 +122,14 @@ class Collector {
     }
   }
 
-  /** Each by itself; who was asked first, if none is published. */
+  /** Each by itself; those the kubeconfig names, if none says of itself where it is. */
   async #apiServers(addresses: readonly string[]): Promise<readonly ApiServerFacts[]> {
     const { connection } = this.#o;
-    const asked = new URL(connection.server).host;
-    const all = addresses.length > 0 ? addresses : [asked];
+    const known = [connection.server, ...(connection.others ?? [])].map((server) => new URL(server).host);
+    const all = addresses.length > 0 ? addresses : known;
     return Promise.all(
       all.map(async (address) => {
-        const transport = transportTo({ ...connection, server: `https://${address}` });
+        const transport = transportTo({ ...connection, server: `https://${address}`, others: [] });
         try {
           const { gitVersion } = await this.#json<{ gitVersion: string }>("/version", transport);
           const report = await this.#json<ProcessReport>("/debug/process", transport).catch((): ProcessReport => ({}));

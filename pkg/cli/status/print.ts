@@ -79,7 +79,7 @@ function nodeRow(n: NodeFacts, ago: (time: string) => string): string[] {
 function storeLines(s: StoreFacts): string[] {
   const size = `${s.kind}, ${humanSize(s.sizeBytes)} of which ${humanSize(s.inUseBytes)} are in use`;
   const rows = s.members.map((m) => [
-    m.name,
+    m.name === m.endpoint ? "" : m.name,
     m.endpoint,
     m.healthy ? (m.leader ? "leader" : "follows") : "not well",
     m.version,

@@ -1,6 +1,6 @@
 /** What is wrong with a cluster and what to do, in words, from what was collected of it. Pure. */
 import { humanDuration } from "../../api/duration.ts";
-import type { Certificate, ClusterFacts, LeaderFacts, NodeFacts, StoreFacts } from "./facts.ts";
+import type { Certificate, ClusterFacts, LeaderFacts, NodeFacts, StoreFacts, StoreMemberFacts } from "./facts.ts";
 
 /** `trouble` wants somebody to act; a `note` is worth knowing. */
 export interface Verdict {
@@ -42,7 +42,7 @@ export function verdictsOf(f: ClusterFacts): readonly Verdict[] {
     ...f.certificates.flatMap((c) => certificate(c, now)),
     ...waiting(f, now),
     ...skew(f.aheadMs),
-    ...f.unknown.map(({ what, why }) => note(`${what} could not be asked for: ${why}`)),
+    ...notKnown(f.unknown),
   ];
   return [...all.filter((v) => v.severity === "trouble"), ...all.filter((v) => v.severity === "note")];
 }
@@ -91,9 +91,7 @@ function store(s: StoreFacts): Verdict[] {
         : "the others go on: bring it back, or replace it (etcdctl member remove, member add)";
   const versions = [...new Set(members.filter((m) => m.healthy).map((m) => m.version))];
   return [
-    ...lost.map((m) =>
-      trouble(`etcd member ${m.name} (${m.endpoint}) is not well: ${m.error ?? "no answer"}; ${rest}`),
-    ),
+    ...lost.map((m) => trouble(`etcd member ${called(m)} is not well: ${m.error ?? "no answer"}; ${rest}`)),
     ...members.flatMap((m) => m.alarms.map((alarm) => trouble(alarmText(alarm, m.name)))),
     ...(members.length > 0 && lost.length === 0 && !members.some((m) => m.leader)
       ? [trouble("etcd has no leader: nothing can be written; see that its members reach each other")]
@@ -111,6 +109,9 @@ function store(s: StoreFacts): Verdict[] {
       : []),
   ];
 }
+
+/** Who never answered has told no name. */
+const called = (m: StoreMemberFacts) => (m.name === m.endpoint ? m.name : `${m.name} (${m.endpoint})`);
 
 function alarmText(alarm: string, member: string): string {
   if (alarm === "NOSPACE") {
@@ -188,6 +189,15 @@ function waiting({ waiting: w }: ClusterFacts, now: number): Verdict[] {
       `${pods} for a node, for up to ${humanDuration(ms)}; why is told by: mini-kube get events -A --field-selector reason=FailedScheduling`,
     ),
   ];
+}
+
+/** One reason is said once. */
+function notKnown(unknown: ClusterFacts["unknown"]): Verdict[] {
+  const reasons = [...new Set(unknown.map((u) => u.why))];
+  return reasons.map((why) => {
+    const what = unknown.filter((u) => u.why === why).map((u) => u.what);
+    return note(`${what.join(", ")} could not be asked for: ${why}`);
+  });
 }
 
 function skew(aheadMs: number): Verdict[] {
