@@ -6,7 +6,7 @@ import { UsageError } from "../../pkg/cli/io.ts";
 
 const CONNECT_MS = 3_000;
 const ANSWER_MS = 10_000;
-const PULSE_MS = 4_000;
+const PULSE_MS = 3_000;
 
 /** Throws what is wrong with the file, and that it has to be named. */
 export function readConnection(file: string | undefined): Connection {

@@ -152,7 +152,7 @@ describe("watches", () => {
   const watch: Call = { verb: "watch", ...pods };
 
   test("one that is cut ends as if its time was over, and goes on at the next server", async () => {
-    const { a, b, transport } = await twoServers();
+    const { a, b, transport } = await twoServers({ pulseMs: 10_000, clock: new FakeClock() });
     a.answer = (_q, response) => void response.write(event("one"));
     b.answer = (_q, response) => response.end(event("two"));
     const names: unknown[] = [];

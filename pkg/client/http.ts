@@ -136,8 +136,8 @@ export class HttpTransport implements Transport {
     } catch (error) {
       if (signal.aborted) return;
       const known = error instanceof ApiError ? error : connectionError(error as NodeJS.ErrnoException, this.server);
-      // Its reader has lost nothing: it asks the next server for what came after.
-      if (established && known instanceof Unreached && this.#servers.count > 1) return;
+      // Its reader has lost nothing: it asks again, perhaps another server, for what came after.
+      if (established && known instanceof Unreached && this.#options.pulseMs !== undefined) return;
       throw known;
     }
   }

@@ -155,8 +155,8 @@ export class Programs {
   /** Which of the two acts, as their own logs tell. */
   async leader(program: "scheduler" | "controller-manager"): Promise<Instance> {
     const both: Instance[] = [`${program}-0`, `${program}-1`];
-    const leads = (name: Instance) => /"msg":"leads(?! no more)[^]*$/.exec(this.#of(name).output)?.[0];
-    const find = () => both.find((name) => leads(name)?.includes("leads no more") === false);
+    const last = (name: Instance, words: string) => this.#of(name).output.lastIndexOf(`"msg":"${words}"`);
+    const find = () => both.find((name) => last(name, "leads") > last(name, "leads no more"));
     const found = await eventually(
       () => Promise.resolve(find()),
       (name) => name !== undefined,

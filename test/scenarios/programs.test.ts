@@ -49,6 +49,12 @@ async function untilReady(count: number, deadlineMs = 40_000): Promise<readonly 
 const scale = (replicas: number) =>
   deploymentClient().patch("web", "application/merge-patch+json", { spec: { replicas } });
 
+/** So many Pods, whatever was before. */
+async function atScale(replicas: number): Promise<readonly DeepReadonly<Pod>[]> {
+  await scale(replicas);
+  return untilReady(replicas);
+}
+
 const containerIds = (all: readonly DeepReadonly<Pod>[]) =>
   new Map(all.map((p) => [nameOf(p), p.status?.containerStatuses?.map((c) => [c.containerID, c.restartCount])]));
 
@@ -75,7 +81,7 @@ describe("programs of their own", () => {
   test(
     "kill -9 of an API server, and another that freezes: the work goes on at the one that is left",
     async () => {
-      const before = await untilReady(2);
+      const before = await atScale(2);
       await cluster.kill("apiserver-0");
       await scale(3);
       await untilReady(3);
@@ -94,7 +100,7 @@ describe("programs of their own", () => {
   test(
     "kill -9 of the scheduler and of the controller-manager that lead: the others take over",
     async () => {
-      const before = await untilReady(4);
+      const before = await atScale(4);
       for (const [program, replicas] of [["scheduler", 5] as const, ["controller-manager", 6] as const]) {
         const leader = await cluster.leader(program);
         await cluster.kill(leader);
@@ -110,7 +116,7 @@ describe("programs of their own", () => {
   test(
     "kill -9 of the agent: containers run on, and it finds them when it is back",
     async () => {
-      const before = await untilReady(6);
+      const before = await atScale(6);
       await cluster.kill("agent-0");
       await cluster.startAgent();
       await scale(7);
@@ -122,7 +128,7 @@ describe("programs of their own", () => {
   test(
     "asked to stop, each ends with 0 within ten seconds; the containers run on",
     async () => {
-      const before = await untilReady(7);
+      const before = await atScale(7);
       const programs: readonly ProgramName[] = ["agent", "scheduler", "controller-manager", "apiserver"];
       const all = programs.flatMap((p): Instance[] => (p === "agent" ? ["agent-0"] : [`${p}-0`, `${p}-1`]));
       for (const name of all) {
