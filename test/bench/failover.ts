@@ -132,7 +132,7 @@ class Failover {
       await this.#cluster.kill(this.#cluster.electing[what][victim]);
       await work();
       ms.push(performance.now() - killedAt);
-      this.#cluster.startElected(what, victim);
+      await this.#cluster.startElected(what, victim);
     }
     return ms;
   }

@@ -2,6 +2,7 @@
  * Nodes in a process of their own: real agents that speak HTTPS to real API servers, each as its own node, over runtimes
  * that only pretend. Forked by programs.ts; what has to be done to lose them all at once is to kill the process.
  */
+import { setMaxListeners } from "node:events";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { runAgent } from "../../pkg/agent/agent.ts";
@@ -26,6 +27,7 @@ export const FAKE_IMAGE = "app";
 
 const MACHINE = { diskTotal: 1e11, diskAvailable: 5e10, memoryAvailable: 4e9, machineId: "m", bootId: "b" };
 const forever = new AbortController().signal;
+setMaxListeners(0, forever);
 
 async function startNode(job: FakeNodesJob, nodeName: string, n: number): Promise<void> {
   const identity = { commonName: `system:node:${nodeName}`, organizations: ["system:nodes"] };

@@ -2,11 +2,12 @@
  * The headline figures, each beside a yardstick measured in the same run. Medians and ratios; nothing here passes or fails.
  *
  *   npm run bench                            everything
- *   npm run bench -- api [--json FILE]       only the named part: api | scheduler | pods | network | services | agent | dns | ingress | store | failover | memory
+ *   npm run bench -- api [--json FILE]       only the named part; an unknown one is answered with all there are
  */
 import { writeFileSync } from "node:fs";
 import { benchAgent } from "./agent.ts";
 import { benchApi } from "./api.ts";
+import { benchCompose } from "./compose.ts";
 import { benchDns } from "./dns.ts";
 import { benchFailover } from "./failover.ts";
 import { benchIngress } from "./ingress.ts";
@@ -30,6 +31,7 @@ const parts: Readonly<Record<string, () => Promise<Report>>> = {
   store: benchStore,
   failover: benchFailover,
   memory: benchMemory,
+  compose: benchCompose,
 };
 
 const args = process.argv.slice(2);

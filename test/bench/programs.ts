@@ -23,6 +23,7 @@ import type { FakeNodesJob } from "./fake-nodes.ts";
 
 const DIST = join(import.meta.dirname, "../../dist/cmd");
 const START_DEADLINE_MS = 60_000;
+const LOOK_MS = 1_500;
 const LOOPBACK = "127.0.0.1";
 /** Of a lost node's Pods; the least there is. */
 const TOLERATION_SECONDS = 0;
@@ -65,7 +66,7 @@ export class Programs implements AsyncDisposable {
       // One after the other: the first one makes what all share.
       for (const i of ports.keys()) await programs.startApi(i);
       for (const what of ["scheduler", "controller-manager"] as const) {
-        for (const i of ports.keys()) programs.startElected(what, i);
+        await Promise.all([...ports.keys()].map((i) => programs.startElected(what, i)));
         await programs.leader(what);
       }
     } catch (error) {
@@ -106,12 +107,17 @@ export class Programs implements AsyncDisposable {
     if (answer !== "ok") throw new Error(`API server ${i} is not ready: ${answer}\n${api.output.slice(-2000)}`);
   }
 
-  startElected(what: Elected, i: number): void {
-    this.electing[what][i] = this.#run(what, {
+  /** Resolves when it leads, or waits to. */
+  async startElected(what: Elected, i: number): Promise<void> {
+    const program = this.#run(what, {
       kubeconfig: join(this.#dir, `pki/${what}.kubeconfig`),
       "observe-address": `${LOOPBACK}:0`,
       ...(what === "controller-manager" && { "pki-dir": join(this.#dir, "pki") }),
     });
+    this.electing[what][i] = program;
+    await program.until(/health and metrics are served/, START_DEADLINE_MS);
+    // It looks at the Lease; only from then on it knows how long that has stood still.
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   }
 
   /** Which of them leads, as soon as one does. */
