@@ -73,6 +73,12 @@ async function main() {
     await machine.ensurePackages(["busybox-static"], ["busybox"], "the tests make their images from it");
     await machine.ensurePackages(["kubernetes-client"], ["kubectl"], "the scenarios are driven by a real kubectl");
     await machine.ensurePackages(["iproute2"], ["ip"], "a test runs a Docker engine of its own in a network namespace");
+    await machine.ensurePackages(
+      ["debootstrap"],
+      ["debootstrap"],
+      "Debian's base image is made by it, without a registry",
+    );
+    await machine.ensurePackages(["docker-compose"], ["docker-compose"], "docker-compose.yml is brought up by it");
     await machine.ensureNetworkTools();
     await ensureFaultTools();
     const docker = await machine.ensureDocker();
