@@ -1,5 +1,6 @@
 /** What the server does by itself, once in a while: forgets old revisions and objects whose time is over. */
 import type { ResourceDef } from "../api/resource.ts";
+import { tidyStore } from "../store/tidy.ts";
 import type { Revision, Store } from "../store/store.ts";
 import type { Clock } from "../util/clock.ts";
 import type { Logger } from "../util/log.ts";
@@ -9,6 +10,8 @@ import type { WatchCache } from "./watchcache.ts";
 /** So long at least a revision can still be read (a paged list goes on), and at most twice as long. */
 const COMPACT_EVERY_MS = 5 * 60_000;
 const EXPIRE_EVERY_MS = 60_000;
+/** After a compaction at least, so that what it freed is seen. */
+const TIDY_EVERY_MS = 2 * COMPACT_EVERY_MS;
 
 export interface HousekeepingOptions {
   readonly store: Store;
@@ -35,6 +38,7 @@ export class Housekeeping {
     this.#running = Promise.all([
       this.#every(COMPACT_EVERY_MS, () => this.#compact()),
       this.#every(EXPIRE_EVERY_MS, () => this.#expire()),
+      this.#every(TIDY_EVERY_MS, () => tidyStore({ ...this.#o, everyMs: TIDY_EVERY_MS, signal: this.#abort.signal })),
     ]);
   }
 

@@ -15,14 +15,19 @@ export class EtcdServer {
   #process: ChildProcess | undefined;
   #output = "";
 
-  private constructor(dir: string, ports: readonly number[], flags: readonly string[]) {
+  /** Plain, whatever clients speak. */
+  readonly #health: string;
+
+  private constructor(dir: string, ports: readonly number[], flags: readonly string[], scheme: string) {
     this.#dir = dir;
-    this.endpoint = `http://127.0.0.1:${ports[0]}`;
+    this.endpoint = `${scheme}://127.0.0.1:${ports[0]}`;
+    this.#health = `http://127.0.0.1:${ports[2]}`;
     const peer = `http://127.0.0.1:${ports[1]}`;
     this.#args = [
       `--data-dir=${join(dir, "data")}`,
       `--listen-client-urls=${this.endpoint}`,
       `--advertise-client-urls=${this.endpoint}`,
+      `--listen-metrics-urls=${this.#health}`,
       `--listen-peer-urls=${peer}`,
       `--initial-advertise-peer-urls=${peer}`,
       `--initial-cluster=default=${peer}`,
@@ -31,10 +36,10 @@ export class EtcdServer {
     ];
   }
 
-  /** Resolves once it answers. `flags` are added to etcd's command line. */
-  static async start(flags: readonly string[] = []): Promise<EtcdServer> {
+  /** Resolves once it answers. `flags` are added to etcd's command line; `https` needs those of its certificates. */
+  static async start(flags: readonly string[] = [], scheme: "http" | "https" = "http"): Promise<EtcdServer> {
     const dir = mkdtempSync(join(tmpdir(), "mini-kube-etcd-"));
-    const server = new EtcdServer(dir, await freePorts(2), flags);
+    const server = new EtcdServer(dir, await freePorts(3), flags, scheme);
     try {
       await server.#spawn();
     } catch (error) {
@@ -78,7 +83,7 @@ export class EtcdServer {
     process.once("exit", orphaned);
     child.once("exit", () => process.off("exit", orphaned));
     const deadline = Date.now() + READY_DEADLINE_MS;
-    while (!(await isHealthy(this.endpoint))) {
+    while (!(await isHealthy(this.#health))) {
       if (child.exitCode !== null) throw new Error(`etcd ended with code ${child.exitCode}:\n${this.#output}`);
       if (Date.now() > deadline) throw new Error(`etcd is not ready after ${READY_DEADLINE_MS} ms:\n${this.#output}`);
       await new Promise((resolve) => setTimeout(resolve, 25));
