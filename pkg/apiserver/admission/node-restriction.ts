@@ -6,10 +6,12 @@ import { deepEqual } from "../../api/equal.ts";
 import type {
   AuthenticationV1TokenRequest,
   CSINode,
+  EndpointSlice,
   Node,
   PersistentVolumeClaim,
   Pod,
   PodSpec,
+  Service,
 } from "../../api/generated/types.ts";
 import { pods } from "../../api/kinds/core/pod.ts";
 import { nodes } from "../../api/kinds/core/node.ts";
@@ -17,6 +19,7 @@ import { nameOf, uidOf } from "../../api/object.ts";
 import type { User } from "../../api/rbac/attributes.ts";
 import { MIRROR_ANNOTATION, collectReferences } from "../../api/pod-references.ts";
 import { ApiError, notFound } from "../../api/status.ts";
+import { DNS_NAMESPACE, DNS_SERVICE, dnsSliceName, PROXY_NAMESPACE, proxyLeaseName } from "../../api/traffic.ts";
 import type { DeepReadonly } from "../../util/types.ts";
 import type { AdmissionPlugin, AdmissionRequest, ClusterView } from "../admission.ts";
 import { nodeIdentity } from "../auth/node-authorizer.ts";
@@ -49,6 +52,8 @@ const checks: Readonly<Record<string, (w: NodeWrite) => Refusal>> = {
   "/nodes": checkNode,
   "/persistentvolumeclaims": checkClaim,
   "coordination.k8s.io/leases": checkLease,
+  "/services": checkService,
+  "discovery.k8s.io/endpointslices": checkSlice,
   "storage.k8s.io/csinodes": ({ r, node }) =>
     named(r) === node ? undefined : "can only access CSINode with the same name as the requesting node",
 };
@@ -56,9 +61,31 @@ const checks: Readonly<Record<string, (w: NodeWrite) => Refusal>> = {
 /** Of what is being created, the body's. */
 const named = (r: AdmissionRequest) => (r.object as CSINode | undefined)?.metadata.name ?? r.name;
 
+/** Its heartbeat, and how far its service proxy has come. */
 function checkLease({ r, node }: NodeWrite): Refusal {
+  if (r.namespace === PROXY_NAMESPACE && named(r) === proxyLeaseName(node) && r.operation !== "DELETE")
+    return undefined;
   if (r.namespace !== "kube-node-lease") return 'can only access leases in the "kube-node-lease" system namespace';
   return named(r) === node ? undefined : "can only access node lease with the same name as the requesting node";
+}
+
+/** A node that comes first makes the Service of the cluster's DNS. It could draw traffic to itself by any other. */
+function checkService({ r, node }: NodeWrite): Refusal {
+  const service = r.object as Service | undefined;
+  const isDns = r.operation === "CREATE" && r.namespace === DNS_NAMESPACE && named(r) === DNS_SERVICE;
+  const { type = "ClusterIP", externalIPs = [], selector } = service?.spec ?? {};
+  if (isDns && type === "ClusterIP" && externalIPs.length === 0 && !selector) return undefined;
+  return `node ${JSON.stringify(node)} can only create the Service of the cluster's DNS`;
+}
+
+/** Where its own Pods find DNS: on the node itself. */
+function checkSlice({ r, node }: NodeWrite): Refusal {
+  const who = `node ${JSON.stringify(node)}`;
+  const isOwn = r.namespace === DNS_NAMESPACE && named(r) === dnsSliceName(node) && r.operation !== "DELETE";
+  if (!isOwn) return `${who} can only write the EndpointSlice of its own DNS`;
+  const slice = r.object as EndpointSlice;
+  if (slice.metadata.labels?.["kubernetes.io/service-name"] !== DNS_SERVICE) return `${who} can only serve DNS`;
+  return slice.endpoints?.every((e) => e.nodeName === node) ? undefined : `${who} can only offer endpoints of its own`;
 }
 
 function checkPod(w: NodeWrite): Refusal {

@@ -221,6 +221,14 @@ describe("refused, with what to do; nothing is written", () => {
     await expect(open({ machine: "m2", file: theirs })).resolves.toBeDefined();
   });
 
+  test("the same machine, whose file was lost or replaced", async () => {
+    await open();
+    rmSync(file);
+    await expect(open()).rejects.toThrow(`put back ${file} as it was`);
+    writeFileSync(file, newEncryptionConfig());
+    await expect(open()).rejects.toThrow(`put back ${file} as it was`);
+  });
+
   test("a server that is told of no file", async () => {
     await open();
     await expect(open({ file: undefined })).rejects.toThrow("name it with --encryption-provider-config");

@@ -9,7 +9,7 @@ import { replaceFile } from "../../util/pki.ts";
 import { Ciphers } from "./ciphers.ts";
 import { type EncryptionConfig, newEncryptionConfig, readEncryptionConfig } from "./config.ts";
 import { EncryptedStore } from "./encrypted-store.ts";
-import { keysNeeded, MissingKeys, proveKeys } from "./proof.ts";
+import { type KeyPlace, keysNeeded, MissingKeys, proveKeys } from "./proof.ts";
 
 const LOOK_MS = 2_000;
 
@@ -45,8 +45,8 @@ export async function openEncryption(store: Store, o: EncryptionOptions): Promis
     if (needed) throw new MissingKeys(needed.from, undefined);
     return { store, onReload: () => {}, metrics: () => {}, close: () => {} };
   }
-  const text = (await textOf(file)) ?? (await firstText(store, file, o.create));
-  const place = { from: `${o.machine}:${file}`, file };
+  const text = (await textOf(file)) ?? (await firstText(store, { machine: o.machine, file }, o.create));
+  const place = { machine: o.machine, file };
   const config = parse(text, file);
   await proveKeys(store, config, place);
   const encrypted = new EncryptedStore(store, new Ciphers(config));
@@ -72,9 +72,10 @@ async function textOf(file: string): Promise<string | undefined> {
   }
 }
 
-async function firstText(store: Store, file: string, create: boolean): Promise<string> {
+async function firstText(store: Store, place: KeyPlace, create: boolean): Promise<string> {
   const needed = await keysNeeded(store);
-  if (needed) throw new MissingKeys(needed.from, file);
+  if (needed) throw new MissingKeys(needed.from, place);
+  const { file } = place;
   if (!create) throw new Error(`${file}: there is no such file; make one with: mini-kube encryption init ${file}`);
   const text = newEncryptionConfig();
   await mkdir(dirname(file), { recursive: true, mode: 0o700 });

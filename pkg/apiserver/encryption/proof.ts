@@ -20,12 +20,22 @@ interface Proof {
   readonly value: string;
 }
 
+/** Whose keys are to be used here. */
+export interface KeyPlace {
+  readonly machine: string;
+  readonly file: string;
+}
+
+const nameOf = ({ machine, file }: KeyPlace) => `${machine}:${file}`;
+
 /** The keys of what is in the store are elsewhere. Nothing was written. */
 export class MissingKeys extends Error {
-  constructor(from: string, file: string | undefined) {
-    const to = file === undefined ? "this machine and name it with --encryption-provider-config" : file;
-    const other = "; if this shall be another cluster, give it another store";
-    super(`what is in the store is encrypted with keys that are not here: copy ${from} to ${to}${other}`);
+  constructor(from: string, place: KeyPlace | undefined) {
+    const why = "what is in the store is encrypted with keys that are not here";
+    const other = "if this shall be another cluster, give it another store";
+    if (place && from === nameOf(place)) super(`${why}: put back ${place.file} as it was; ${other}`);
+    else if (place) super(`${why}: copy ${from} to ${place.file}; ${other}`);
+    else super(`${why}: copy ${from} to this machine and name it with --encryption-provider-config; ${other}`);
   }
 }
 
@@ -37,21 +47,17 @@ export async function keysNeeded(store: Store): Promise<{ readonly from: string 
 }
 
 /** Resolves when these keys are those of the store; the first server's become it. Rejects with {@link MissingKeys}. */
-export async function proveKeys(
-  store: Store,
-  config: EncryptionConfig,
-  o: { from: string; file: string },
-): Promise<void> {
+export async function proveKeys(store: Store, config: EncryptionConfig, place: KeyPlace): Promise<void> {
   const ciphers = new Ciphers(config);
   for (;;) {
     const { kv } = await store.get(KEY);
     const proof = kv && parse(kv.value);
     if (proof) {
       const { value, stale } = ciphers.decrypt(AT, bytesOf(proof));
-      if (!CONTENT.equals(value)) throw new MissingKeys(proof.from, o.file);
+      if (!CONTENT.equals(value)) throw new MissingKeys(proof.from, place);
       if (!stale) return;
     }
-    const next: Proof = { from: o.from, value: Buffer.from(ciphers.encrypt(AT, CONTENT)).toString("base64") };
+    const next: Proof = { from: nameOf(place), value: Buffer.from(ciphers.encrypt(AT, CONTENT)).toString("base64") };
     const put = { op: "put", key: KEY, value: Buffer.from(JSON.stringify(next)) } as const;
     const result = await store.txn([{ key: KEY, modRevision: kv?.modRevision ?? 0n }], [put]);
     // Lost to another server: what it wrote is looked at.

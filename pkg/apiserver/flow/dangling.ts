@@ -28,13 +28,14 @@ export function danglingCondition(
 /** Rejects with the first failure. */
 async function tellDangling(client: Client, view: Pick<ClusterView, "list" | "get">, now: number): Promise<void> {
   const api = client.resource(flowSchemas);
-  for (const schema of view.list(flowSchemas)) {
+  const todo = Array.from(view.list(flowSchemas), async (schema) => {
     const { name } = schema.spec?.priorityLevelConfiguration ?? { name: "" };
     const condition = danglingCondition(schema, view.get(priorityLevelConfigurations, "", name) !== undefined, now);
-    const others = (schema.status?.conditions ?? []).filter((c) => c.type !== condition?.type);
-    if (!condition) continue;
+    if (!condition) return;
+    const others = (schema.status?.conditions ?? []).filter((c) => c.type !== condition.type);
     await api.updateStatus({ ...schema, status: { conditions: [...others, condition] } }).catch(lostToAnother);
-  }
+  });
+  await Promise.all(todo);
 }
 
 /** To be called after every change of them; one round runs after the other. */

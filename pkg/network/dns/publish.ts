@@ -7,13 +7,12 @@ import type { EndpointSlice, Service } from "../../api/generated/types.ts";
 import { services } from "../../api/kinds/core/service.ts";
 import { endpointSlices } from "../../api/kinds/discovery/endpointslice.ts";
 import { isReason } from "../../api/status.ts";
+import { DNS_NAMESPACE, DNS_SERVICE, dnsSliceName } from "../../api/traffic.ts";
 import type { Client, ResourceClient } from "../../client/client.ts";
 import type { ApiObject } from "../../api/object.ts";
 import type { DeepReadonly } from "../../util/types.ts";
 import { SERVICE_NAME } from "./zone.ts";
 
-export const DNS_NAMESPACE = "kube-system";
-export const DNS_SERVICE = "kube-dns";
 /** By which network policies of others find the cluster's DNS. */
 export const DNS_LABELS = { "k8s-app": DNS_SERVICE };
 const MANAGER = "dns.mini-kube.io";
@@ -66,7 +65,7 @@ export function sliceFor(o: Omit<PublishedDns, "serviceAddress">): ApiObject & E
     apiVersion: "discovery.k8s.io/v1",
     kind: "EndpointSlice",
     metadata: {
-      name: `${DNS_SERVICE}-${o.nodeName}`,
+      name: dnsSliceName(o.nodeName),
       namespace: DNS_NAMESPACE,
       labels: { ...DNS_LABELS, [SERVICE_NAME]: DNS_SERVICE, "endpointslice.kubernetes.io/managed-by": MANAGER },
     },
