@@ -85,7 +85,7 @@ export class Programs {
   }
 
   async startAgent(): Promise<void> {
-    await this.spawn("agent-0").until(/node registered/, READY_MS);
+    await this.spawn("agent-0").until(/node (registered|adopted)/, READY_MS);
   }
 
   /** Once more, after {@link kill} or {@link stop}. */
