@@ -34,6 +34,8 @@ const AT_A_TIME = 4;
 const PART_BYTES = 8 * 1024 * 1024;
 const ALL_BYTES = 128 * 1024 * 1024;
 const CONNECT_MS = 3_000;
+/** Who may not read them sees none of them in logs either way; what looks like one is taken out all the same. */
+const NO_SECRETS = "the values of Secrets, to look for them in logs";
 
 export async function supportBundle(session: Session, flags: BundleFlags): Promise<void> {
   const { io } = session;
@@ -48,9 +50,12 @@ export async function supportBundle(session: Session, flags: BundleFlags): Promi
   );
   try {
     const connection = await connectionFor(session, flags, home);
+    // Before anything else: from here on none of their values is written down.
+    if (connection) bundle.hide(await bundle.tried(NO_SECRETS, new Set(), () => secretsOf(connection)));
+    // What is here is there in any case; a cluster that is half dead may take all the time that is left.
+    await bundle.add([...homeParts(home), ...machineParts(env)]);
     if (connection) await addCluster(bundle, session, connection, home);
     else await bundle.failed("cluster", "no cluster runs here, and no kubeconfig names one");
-    await bundle.add([...homeParts(home), ...machineParts(env)]);
     await bundle.finish({ at, version: CLIENT_VERSION, node: process.version });
     await pipeline(packDirectory(scratch), createGzip(), createWriteStream(file, { mode: 0o600 }));
   } catch (error) {
@@ -77,15 +82,8 @@ async function connectionFor(session: Session, flags: GlobalFlags, home: Home): 
 }
 
 async function addCluster(bundle: Bundle, session: Session, connection: Connection, home: Home): Promise<void> {
-  const transport = new HttpTransport({
-    connection,
-    userAgent: `mini-kube/${CLIENT_VERSION} support-bundle`,
-    connectTimeoutMs: CONNECT_MS,
-    answerTimeoutMs: PART_MS,
-  });
+  const transport = transportTo(connection);
   try {
-    // Before anything else: from here on none of their values is written down.
-    bundle.hide(await secretsOf(transport).catch((error: unknown) => bundle.withoutSecrets(error)));
     const running = await askStatus(home).catch(() => undefined);
     const own = running && running.server === connection.server ? running : undefined;
     const report = await reportOf(session, connection, own, own && home);
@@ -102,9 +100,22 @@ async function addCluster(bundle: Bundle, session: Session, connection: Connecti
   }
 }
 
-async function secretsOf(transport: HttpTransport): Promise<ReadonlySet<string>> {
-  const { items } = JSON.parse(await transport.text("/api/v1/secrets")) as { items: ApiObject[] };
-  return secretValues(items);
+const transportTo = (connection: Connection) =>
+  new HttpTransport({
+    connection,
+    userAgent: `mini-kube/${CLIENT_VERSION} support-bundle`,
+    connectTimeoutMs: CONNECT_MS,
+    answerTimeoutMs: PART_MS,
+  });
+
+async function secretsOf(connection: Connection): Promise<ReadonlySet<string>> {
+  const transport = transportTo(connection);
+  try {
+    const { items } = JSON.parse(await transport.text("/api/v1/secrets")) as { items: ApiObject[] };
+    return secretValues(items);
+  } finally {
+    transport.close();
+  }
 }
 
 /** A directory that fills. Never rejects for what a part does. */
@@ -126,10 +137,14 @@ export class Bundle {
     this.#hidden = new Set([...this.#hidden, ...values]);
   }
 
-  /** Who may not read Secrets sees none of them in logs either way; what looks like one is taken out all the same. */
-  withoutSecrets(error: unknown): ReadonlySet<string> {
-    this.failures.push(`the values of Secrets, to look for them in logs: ${(error as Error).message}`);
-    return new Set();
+  /** What `how` gives; `otherwise`, if it does not. */
+  async tried<T>(what: string, otherwise: T, how: () => Promise<T>): Promise<T> {
+    try {
+      return await how();
+    } catch (error) {
+      await this.failed(what, (error as Error).message);
+      return otherwise;
+    }
   }
 
   async add(parts: readonly Part[]): Promise<void> {
@@ -142,11 +157,7 @@ export class Bundle {
 
   /** Parts that have to be found out themselves. */
   async addFrom(what: string, find: (signal: AbortSignal) => Promise<readonly Part[]>): Promise<void> {
-    try {
-      await this.add(await find(this.#limit()));
-    } catch (error) {
-      await this.failed(what, (error as Error).message);
-    }
+    await this.add(await this.tried(what, [], () => find(this.#limit())));
   }
 
   async failed(what: string, why: string): Promise<void> {

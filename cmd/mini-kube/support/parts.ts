@@ -10,7 +10,8 @@ import { apiVersionOf, nameOf, type ApiObject } from "../../../pkg/api/object.ts
 import type { ResourceDef } from "../../../pkg/api/resource.ts";
 import { resources } from "../../../pkg/api/table.ts";
 import { Client } from "../../../pkg/client/client.ts";
-import { type HttpTransport, pathOf } from "../../../pkg/client/http.ts";
+import type { HttpTransport } from "../../../pkg/client/http.ts";
+import { pathOf } from "../../../pkg/client/request.ts";
 import type { DeepReadonly } from "../../../pkg/util/types.ts";
 import type { Home } from "../home.ts";
 import { redactObject } from "./redact.ts";

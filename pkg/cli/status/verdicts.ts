@@ -91,7 +91,7 @@ function store(s: StoreFacts): Verdict[] {
         : "the others go on: bring it back, or replace it (etcdctl member remove, member add)";
   const versions = [...new Set(members.filter((m) => m.healthy).map((m) => m.version))];
   return [
-    ...lost.map((m) => trouble(`etcd member ${called(m)} is not well: ${m.error ?? "no answer"}; ${rest}`)),
+    ...(lost.length === 0 ? [] : [trouble(`etcd's ${lost.map(ailing).join(", ")}; ${rest}`)]),
     ...members.flatMap((m) => m.alarms.map((alarm) => trouble(alarmText(alarm, m.name)))),
     ...(members.length > 0 && lost.length === 0 && !members.some((m) => m.leader)
       ? [trouble("etcd has no leader: nothing can be written; see that its members reach each other")]
@@ -110,8 +110,15 @@ function store(s: StoreFacts): Verdict[] {
   ];
 }
 
-/** Who never answered has told no name. */
-const called = (m: StoreMemberFacts) => (m.name === m.endpoint ? m.name : `${m.name} (${m.endpoint})`);
+/** Who never answered has told no name. Of gRPC's words those that say something. */
+function ailing(m: StoreMemberFacts): string {
+  const called = m.name === m.endpoint ? m.name : `${m.name} (${m.endpoint})`;
+  const why = (m.error ?? "no answer").replaceAll(
+    /\b(Error: |\d+ [A-Z_]+: |No connection established\. Last error: )/g,
+    "",
+  );
+  return `member ${called} is not well: ${why.replace(/\.? *Resolution note:.*$/, "")}`;
+}
 
 function alarmText(alarm: string, member: string): string {
   if (alarm === "NOSPACE") {
