@@ -3,6 +3,9 @@ import type { Check } from "../../pkg/apiserver/health.ts";
 import { HttpTransport } from "../../pkg/client/http.ts";
 import { type Connection, loadKubeconfig, resolveContext } from "../../pkg/client/kubeconfig.ts";
 import { UsageError } from "../../pkg/cli/io.ts";
+import type { Clock } from "../../pkg/util/clock.ts";
+import type { Logger } from "../../pkg/util/log.ts";
+import { daily } from "./renewal.ts";
 
 const CONNECT_MS = 3_000;
 const ANSWER_MS = 10_000;
@@ -23,6 +26,26 @@ export function connect(connection: Connection, userAgent: string): HttpTranspor
     answerTimeoutMs: ANSWER_MS,
     pulseMs: PULSE_MS,
   });
+}
+
+/**
+ * Takes on what is written into the kubeconfig while the program runs (`mini-kube pki init` renews its certificate), looked
+ * at day by day, until the signal aborts. Never rejects.
+ */
+export function followKubeconfig(
+  file: string | undefined,
+  transport: Pick<HttpTransport, "use">,
+  o: { readonly clock: Clock; readonly log: Logger },
+  signal: AbortSignal,
+): Promise<void> {
+  let known = readConnection(file).cert;
+  const read = async () => {
+    const { cert, key } = readConnection(file);
+    if (cert === undefined || key === undefined || cert === known) return;
+    transport.use({ cert, key });
+    known = cert;
+  };
+  return daily(read, o, signal);
 }
 
 /** Ready as long as an API server answers. */

@@ -1,9 +1,10 @@
 #!/usr/bin/env node
 /** The program `mini-kube-controller-manager`: one of any number, of which one acts. */
 import { hostname } from "node:os";
+import { systemClock } from "../../pkg/util/clock.ts";
 import { nodeRangesOf } from "../component/cluster-network.ts";
 import { readClusterConfig } from "../component/cluster-config.ts";
-import { apiCheck, connect, readConnection } from "../component/connection.ts";
+import { apiCheck, connect, followKubeconfig, readConnection } from "../component/connection.ts";
 import { controllerSettings, startControllerManager } from "../component/controller-manager.ts";
 import { newIdentity } from "../component/elected.ts";
 import { seconds } from "../component/flags.ts";
@@ -43,6 +44,7 @@ await runProgram<Flags>({
   run: async (flags, { signal, log, metrics, observe }) => {
     const transport = connect(readConnection(flags.kubeconfig), NAME);
     const ca = await readCa(flags.pkiDir);
+    void followKubeconfig(flags.kubeconfig, transport, { clock: systemClock, log }, signal);
     await observe([apiCheck(transport)]);
     const config = await readClusterConfig(partsOf(NAME, transport, log), signal);
     const settings = {

@@ -27,7 +27,7 @@ beforeAll(async () => {
   await new Promise<void>((done) => listener.listen(0, "127.0.0.1", done));
   server = `https://127.0.0.1:${(listener.address() as AddressInfo).port}`;
 });
-afterAll(() => listener.close());
+afterAll(() => void listener.close());
 
 /** The ConfigMap of a cluster whose CA and secret these are. */
 async function published(caCert: string, by = token): Promise<string> {

@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 /** The program `mini-kube-scheduler`: one of any number, of which one acts. */
 import { hostname } from "node:os";
-import { apiCheck, connect, readConnection } from "../component/connection.ts";
+import { systemClock } from "../../pkg/util/clock.ts";
+import { apiCheck, connect, followKubeconfig, readConnection } from "../component/connection.ts";
 import { newIdentity } from "../component/elected.ts";
 import { runProgram } from "../component/program.ts";
 import { startScheduler } from "../component/scheduler.ts";
@@ -18,6 +19,7 @@ await runProgram<Flags>({
   define: (c) => c.option("--kubeconfig <file>", "where the API servers are, and who this is"),
   run: async (flags, { signal, log, metrics, observe }) => {
     const transport = connect(readConnection(flags.kubeconfig), "mini-kube-scheduler");
+    void followKubeconfig(flags.kubeconfig, transport, { clock: systemClock, log }, signal);
     await observe([apiCheck(transport)]);
     await startScheduler({ transport, identity: newIdentity(hostname()), log, metrics }, signal);
     transport.close();
