@@ -21,8 +21,8 @@ export interface Exchange {
 
 /**
  * Resolves as soon as an answer begins. Rejects with the signal's reason, with `Unreached`, or as Unauthorized where the
- * server's certificate is another cluster's. The request is sent again only if it went out on a kept connection that the
- * server had already closed, and never a POST.
+ * server's certificate is another cluster's. A read is sent again if it went out on a kept connection that the server had
+ * closed; a write never is: whether it was done before the connection broke, nobody can tell.
  */
 export function exchange(o: Exchange, retried = false): Promise<IncomingMessage> {
   const { server, method, body, signal } = o;
@@ -36,6 +36,7 @@ export function exchange(o: Exchange, retried = false): Promise<IncomingMessage>
       ...(signal && { signal }),
     });
     let connected = false;
+    let answered = false;
     // One timer per socket does for all deadlines: it is set anew as the exchange goes on.
     const deadline = (ms: number, what: string) =>
       sent.setTimeout(ms, () => sent.destroy(new Error(`${what} within ${ms / 1000} s`)));
@@ -50,12 +51,15 @@ export function exchange(o: Exchange, retried = false): Promise<IncomingMessage>
       else socket.once(secure ? "secureConnect" : "connect", ready);
     });
     sent.once("response", (response) => {
+      answered = true;
       sent.setTimeout(o.idleMs);
       resolve(response);
     });
     sent.on("error", (error: NodeJS.ErrnoException) => {
       if (signal?.aborted) return reject(signal.reason as Error);
-      const stale = sent.reusedSocket && error.code === "ECONNRESET" && method !== "POST" && !retried;
+      // What breaks now breaks the answer's body, and its reader hears of it.
+      if (answered) return;
+      const stale = sent.reusedSocket && error.code === "ECONNRESET" && method === "GET" && !retried;
       if (stale) return resolve(exchange(o, true));
       reject(connectionError(error, server, connected));
     });

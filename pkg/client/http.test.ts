@@ -3,7 +3,8 @@ import http, { type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { WebSocketServer } from "ws";
 import { ApiError, notFound } from "../api/status.ts";
-import { HttpTransport, pathOf } from "./http.ts";
+import { HttpTransport } from "./http.ts";
+import { pathOf } from "./request.ts";
 import type { Call } from "./transport.ts";
 
 const cleanups: (() => void)[] = [];
@@ -157,10 +158,23 @@ describe("calls", () => {
     });
     expect(await transport.call({ verb: "list", ...pods })).toBe(1);
     expect(await transport.call({ verb: "list", ...pods })).toBe(3);
-    seen = 1;
-    const post = await rejection(transport.call({ verb: "create", ...pods, body: {} }));
-    expect(post.retryable).toBe(true);
   });
+
+  test.each(["create", "update", "patch", "delete"] as const)(
+    "I4: a %s that was cut off is not sent again",
+    async (verb) => {
+      let seen = 0;
+      const { transport } = await serve((request, response) => {
+        seen += 1;
+        if (seen === 2) return void request.socket.resetAndDestroy();
+        response.end(String(seen));
+      });
+      await transport.call({ verb: "list", ...pods });
+      const cut = await rejection(transport.call({ verb, ...pods, body: {} }));
+      expect(cut.retryable).toBe(true);
+      expect(seen).toBe(2);
+    },
+  );
 });
 
 describe("watches", () => {

@@ -4,8 +4,8 @@
  *  - I1: every failure rejects with an ApiError; only an aborted call rejects with its signal's reason.
  *  - I2: nothing hangs: connecting, waiting for an answer and silence on a watch all have deadlines.
  *  - I3: a watch reads no faster than its consumer.
- *  - I4: a call is sent again only if it went out on a kept connection that the server had already closed, and never a
- *    POST; or, where there are several servers, to the next one: if it never reached the first, or only reads.
+ *  - I4: a read is sent again if it went out on a kept connection that the server had closed; a write is not, for it may
+ *    have been done. A call goes, where there are several servers, to the next one: if it never reached the first, or only reads.
  *  - I5: of several servers one is asked as long as it answers. A watch on one that no longer does ends within the time of
  *    two pulses, as if the server had ended it, and goes on where the next one is.
  */
@@ -21,8 +21,9 @@ import { answerError, connectionError, Unreached } from "./http-error.ts";
 import { jsonLines } from "./json-lines.ts";
 import type { Connection } from "./kubeconfig.ts";
 import { Pulse } from "./pulse.ts";
+import { METHODS, pathOf, type Query, type RawRequest, requestOf } from "./request.ts";
 import { Servers } from "./servers.ts";
-import type { Call, Transport, Verb } from "./transport.ts";
+import type { Call, Transport } from "./transport.ts";
 
 export interface HttpOptions {
   readonly connection: Connection;
@@ -41,36 +42,12 @@ export interface HttpOptions {
   readonly onWarning?: (text: string) => void;
 }
 
-export type Query = Readonly<Record<string, string | readonly string[]>>;
-
-export interface RawRequest {
-  readonly query?: Query;
-  readonly headers?: Readonly<Record<string, string>>;
-  /** A stream goes out as it is read. */
-  readonly body?: string | Uint8Array | Readable;
-  /** Milliseconds of silence allowed; 0 for ever (`logs -f`). Default {@link HttpOptions.answerTimeoutMs}. */
-  readonly idleMs?: number;
-  /** Until the answer begins. Default {@link HttpOptions.answerTimeoutMs}. */
-  readonly answerMs?: number;
-}
-
 /** An answer of success, its body unread: read it to the end or destroy it. */
 export interface RawAnswer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly body: IncomingMessage;
 }
-
-const METHODS: Readonly<Record<Verb, string>> = {
-  get: "GET",
-  list: "GET",
-  watch: "GET",
-  create: "POST",
-  update: "PUT",
-  patch: "PATCH",
-  delete: "DELETE",
-  deletecollection: "DELETE",
-};
 
 export class HttpTransport implements Transport {
   readonly #options: HttpOptions;
@@ -309,30 +286,5 @@ export function tlsOptions(c: Connection): https.AgentOptions {
     ...(c.key !== undefined && { key: c.key }),
     ...(c.insecure === true && { rejectUnauthorized: false }),
     ...(c.serverName !== undefined && { servername: c.serverName }),
-  };
-}
-
-/** The path of a call: `/apis/apps/v1/namespaces/default/deployments/web/status`. */
-export function pathOf(call: Omit<Call, "verb">): string {
-  const parts = call.group ? ["apis", call.group, call.version] : ["api", call.version];
-  if (call.namespace) parts.push("namespaces", call.namespace);
-  parts.push(call.resource);
-  if (call.name) parts.push(call.name);
-  if (call.subresource) parts.push(...call.subresource.split("/"));
-  return `/${parts.map(encodeURIComponent).join("/")}`;
-}
-
-const WRITES: ReadonlySet<Verb> = new Set(["create", "update", "patch"]);
-
-function requestOf(call: Call): RawRequest {
-  const { cause, params } = call;
-  const manager = WRITES.has(call.verb) && cause && !params?.fieldManager ? { fieldManager: cause.component } : {};
-  return {
-    query: { ...manager, ...params },
-    ...(call.body !== undefined && { body: JSON.stringify(call.body) }),
-    headers: {
-      ...(call.body !== undefined && { "content-type": call.patchType ?? "application/json" }),
-      ...(cause && call.verb !== "get" && { "mini-kube-cause": JSON.stringify(cause) }),
-    },
   };
 }
