@@ -1,9 +1,13 @@
 /** For the fault tests: what they need of the machine, and a network namespace to run in. */
 import * as machine from "./machine.mjs";
 
-/** A command that runs Node with these arguments in a network namespace of its own, which ends with it. */
+/**
+ * A command that runs Node with these arguments in namespaces of its own (network, mount, pid): what it plugs in, mounts and
+ * starts ends with it, however it ends.
+ */
 export function inOwnNetwork(args) {
-  return ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh", process.execPath, ...args];
+  const namespaces = ["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
+  return ["unshare", ...namespaces, "sh", "-c", 'ip link set lo up && exec "$@"', "sh", process.execPath, ...args];
 }
 
 export async function ensureFaultTools() {

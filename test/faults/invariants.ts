@@ -98,10 +98,7 @@ export interface Pause {
   readonly end: number;
 }
 
-/**
- * F5. Who is frozen does not act; thawed, it has `graceMs` to find out that its time is over, which its timers are before
- * anything else. Words come out a moment after the deed: `graceMs` is for that, too.
- */
+/** F5. Who is frozen does not act. Thawed, it finds its time over, and has `graceMs` to stop and say so. */
 export function twoLeaders(terms: readonly Term[], pauses: readonly Pause[], graceMs: number): string[] {
   const acting = terms.flatMap((term) => {
     const frozen = pauses.filter((p) => p.replica === term.replica && p.start < term.end && p.end > term.start);

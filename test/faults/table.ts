@@ -1,6 +1,6 @@
 /** The table of docs/faults.md. */
 import { execFileSync } from "node:child_process";
-import { cpus, totalmem } from "node:os";
+import { cpus, loadavg, totalmem } from "node:os";
 import { median } from "../bench/report.ts";
 import { faults } from "./faults.ts";
 import type { Trial } from "./trial.ts";
@@ -50,7 +50,8 @@ function where(trials: readonly Trial[]): string {
   const seeds = [...new Set(trials.map((t) => t.seed))].join(", ");
   const machine = `${cpus().length} × ${cpu?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GB`;
   const day = new Date().toISOString().slice(0, 10);
-  return `${day}, ${machine}; Node ${process.version}, etcd ${etcd}, Docker ${docker}; seeds ${seeds}. Medians.`;
+  const load = `load average at its end ${Math.round(loadavg()[2] ?? 0)}`;
+  return `${day}, ${machine}, ${load}; Node ${process.version}, etcd ${etcd}, Docker ${docker}; seeds ${seeds}. Medians.`;
 }
 
 function ending(trials: readonly Trial[], left: readonly string[]): string {

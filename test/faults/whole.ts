@@ -124,6 +124,11 @@ export class Strength {
     return weak ? weak.at - since : 0;
   }
 
+  /** How many were there at once that were not about to go: two that act at the same time make too many. */
+  get most(): number {
+    return Math.max(0, ...this.#samples.map((s) => s.pods.filter((p) => !p.metadata.deletionTimestamp).length));
+  }
+
   /** As many as wanted are ready on other machines. */
   fullWithout(node: string): boolean {
     const last = this.#samples.at(-1);

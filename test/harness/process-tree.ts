@@ -34,8 +34,11 @@ export function freezeAll(init: number): void {
   }
 }
 
+/** With who waits for them outside: nsenter stops when its child does. */
 export function thawAll(init: number): void {
-  for (const pid of processesOf(init)) signal(pid, "SIGCONT");
+  const all = processesOf(init);
+  const waiting = all.map(parentOf).filter((pid) => pid > 1);
+  for (const pid of new Set([...waiting, ...all])) signal(pid, "SIGCONT");
 }
 
 function signal(pid: number, name: NodeJS.Signals): void {
