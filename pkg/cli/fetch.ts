@@ -1,7 +1,7 @@
 /** Reads by path: objects, lists and Tables, page by page. */
 import type { ApiObject, ObjectList, WatchEvent } from "../api/object.ts";
 import { apiVersionOf } from "../api/object.ts";
-import { pathOf } from "../client/http.ts";
+import { pathOf } from "../client/request.ts";
 import type { KnownResource } from "./discovery.ts";
 import { type ServerTable, TABLE_ACCEPT } from "./output/server-table.ts";
 import type { Session } from "./session.ts";

@@ -5,7 +5,7 @@ import { nodes } from "../api/kinds/core/node.ts";
 import type { ImageWork, NodeImage, NodeImageList } from "../api/node-images.ts";
 import { nameOf } from "../api/object.ts";
 import { Client } from "../client/client.ts";
-import type { Query, RawRequest } from "../client/http.ts";
+import type { Query, RawRequest } from "../client/request.ts";
 import { jsonLines } from "../client/json-lines.ts";
 import { CliError } from "./io.ts";
 import type { Session } from "./session.ts";

@@ -5,7 +5,7 @@
 import type { WebSocket } from "ws";
 import type { Status } from "../api/status.ts";
 import { ApiError } from "../api/status.ts";
-import type { Query } from "../client/http.ts";
+import type { Query } from "../client/request.ts";
 import { CliError, write } from "./io.ts";
 import type { Session } from "./session.ts";
 

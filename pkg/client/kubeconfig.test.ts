@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
+  fileKubeconfig,
   kubeconfigPlace,
   loadKubeconfig,
   mergeKubeconfig,
@@ -35,6 +36,21 @@ test("what is written is read back, by its owner only", () => {
   expect(statSync(file).mode & 0o777).toBe(0o600);
   const config = loadKubeconfig({ files: [join(dir, "missing"), file], required: false });
   expect(resolveContext(config)).toEqual({ name: "mini", namespace: "team", connection });
+});
+
+test("other servers of the same cluster are written and read back; kubectl sees but the first", () => {
+  const several = { ...connection, others: ["https://10.0.0.2:6443", "https://10.0.0.3:6443"] };
+  const config = singleKubeconfig("mini", several);
+  expect(config.clusters?.[0]?.cluster.server).toBe("https://127.0.0.1:6443");
+  expect(resolveContext(config).connection).toEqual(several);
+});
+
+test("a certificate that is renewed is in a file of its own, with its key", () => {
+  const pair = join(dir, "pair.pem");
+  writeFileSync(pair, "CERT\nKEY\n");
+  const { cert, key, ...rest } = resolveContext(fileKubeconfig("mini", connection, pair)).connection;
+  expect(rest).toEqual({ server: connection.server, ca: "CA" });
+  expect([cert, key]).toEqual(["CERT\nKEY\n", "CERT\nKEY\n"]);
 });
 
 test("merging keeps what is there, and the first current-context", () => {

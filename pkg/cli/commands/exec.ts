@@ -1,5 +1,5 @@
 /** `exec`: a command in a container that runs; its exit code is ours. */
-import { pathOf } from "../../client/http.ts";
+import { pathOf } from "../../client/request.ts";
 import { CliError, UsageError } from "../io.ts";
 import { chooseContainer, getPod, podName } from "../pods.ts";
 import { type CommandModule, examples } from "../command.ts";

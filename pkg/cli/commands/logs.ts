@@ -1,7 +1,7 @@
 /** `logs`: what containers wrote, of one Pod or of all that match; followed side by side. */
 import type { Pod } from "../../api/generated/types.ts";
 import { ApiError } from "../../api/status.ts";
-import { pathOf } from "../../client/http.ts";
+import { pathOf } from "../../client/request.ts";
 import { eachOrAggregate } from "../errors.ts";
 import { fetchObjects } from "../fetch.ts";
 import { goneLogs } from "../gone.ts";

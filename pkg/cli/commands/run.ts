@@ -1,7 +1,7 @@
 /** `run`: a Pod from an image and flags; attached to with -it, removed at its end with --rm. */
 import type { ApiObject } from "../../api/object.ts";
 import type { Pod } from "../../api/generated/types.ts";
-import { pathOf } from "../../client/http.ts";
+import { pathOf } from "../../client/request.ts";
 import type { KnownResource } from "../discovery.ts";
 import { CliError, UsageError, write } from "../io.ts";
 import { type CommandModule, examples } from "../command.ts";

@@ -6,7 +6,7 @@
  */
 import type { Socket } from "node:net";
 import type { WebSocket } from "ws";
-import { pathOf } from "../../client/http.ts";
+import { pathOf } from "../../client/request.ts";
 import type { Session } from "../session.ts";
 
 const PROTOCOL = "v4.channel.k8s.io";
