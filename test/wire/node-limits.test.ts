@@ -202,7 +202,7 @@ const rows: readonly (readonly [method: string, path: string, code: number, why?
   ["GET", "/metrics", 403],
 ];
 
-test.each(rows)("%s %s → %i %s", async (method, path, code, why = "", body = undefined) => {
+test.each(rows)("%s %s → %i %s", async (method, path, code, why = "", body) => {
   const headers = method === "PATCH" ? MERGE : {};
   const answer = await api.ask(path, { as: nodes["n1"], method, headers, ...(body && { body: body() }) });
   const message = answer.code < 400 ? "" : String(answer.json()["message"]);
