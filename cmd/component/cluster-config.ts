@@ -53,7 +53,10 @@ async function ensure(client: Client, data: Readonly<Record<string, string>>): P
     if (!deepEqual(found.data, data)) await api.patch(CONFIG_NAME, "application/merge-patch+json", { data });
   } catch (error) {
     if (!isReason(error, "NotFound")) throw error;
-    await api.create({ metadata, data });
+    await api.create({ metadata, data }).catch((raced: unknown) => {
+      // Another API server of the cluster was a moment quicker, and says the same.
+      if (!isReason(raced, "AlreadyExists")) throw raced;
+    });
   }
 }
 
