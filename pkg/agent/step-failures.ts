@@ -37,8 +37,11 @@ export class StepFailures {
       case "prepareVolumes": {
         const before = memory.volumes;
         // What was there before stays in use; it only cannot be brought up to date.
-        if (a.reason === "Refresh") memory.volumes = volumesReady(this.#env.pod(), this.#env.now());
-        else
+        if (a.reason === "Refresh") {
+          const { pod } = this.#env.s;
+          if (!pod) return; // it went while its files were brought up to date
+          memory.volumes = volumesReady(pod, this.#env.now());
+        } else
           memory.volumes = memory.failure(
             typeof before === "object" && "failures" in before ? before : undefined,
             { reason: "FailedMount", message },
