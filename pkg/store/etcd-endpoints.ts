@@ -31,13 +31,14 @@ const KEEPALIVE = { "grpc.keepalive_time_ms": 6000, "grpc.keepalive_timeout_ms":
 /** gRPC's own would grow to two minutes: an etcd that is back must be found soon. */
 const RECONNECT = { "grpc.initial_reconnect_backoff_ms": 100, "grpc.max_reconnect_backoff_ms": 500 };
 
+const NEVER = new AbortController().signal;
+
 /**
  * Calls go through as they are. etcd3's own policies would repeat a transaction whose outcome is unknown, and refuse
  * calls for seconds after an outage.
  */
 const asIs = {
-  execute: async (call: (context: { signal: AbortSignal }) => unknown) =>
-    call({ signal: new AbortController().signal }),
+  execute: async (call: (context: { signal: AbortSignal }) => unknown) => call({ signal: NEVER }),
 } as unknown as ReturnType<NonNullable<NonNullable<IOptions["faultHandling"]>["host"]>>;
 
 type CallOptions = Exclude<NonNullable<IOptions["defaultCallOptions"]>, (...args: never[]) => unknown>;
