@@ -502,6 +502,21 @@ test("old Events are removed, and old revisions forgotten", async () => {
   await expect(store.list("/registry/", { at: 1n })).rejects.toThrow("compacted");
 });
 
+test("a store that is compacted up to its very last revision is followed like any other: no watch is ended for it", async () => {
+  await server.close();
+  await store.compact((await store.get("/")).revision);
+  const before = (await store.get("/")).revision;
+  server = await ApiServer.open({ store, clock, random: seededRandom(1), log: silent });
+  api = server.transport();
+  const watched = collect({}, configMaps);
+  await settle();
+  await create(configMap("a"));
+  await settle();
+  expect(watched.lines()).toEqual(["ADDED a"]);
+  expect((await store.get("/")).revision).toBeGreaterThan(before);
+  await watched.stop();
+});
+
 test("objects lie in the store as readable JSON without resourceVersion", async () => {
   await create(configMap("a", { k: "v" }));
   const { kv } = await store.get("/registry/configmaps/default/a");

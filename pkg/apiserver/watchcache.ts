@@ -36,6 +36,7 @@ export class WatchCache {
   readonly #arriving = new Map<string, StoreEvent[]>();
   /** Counts how often everything was listed anew. */
   #loads = 0;
+  #loadedAt: Revision = 0n;
   readonly #abort = new AbortController();
   #running: Promise<void> = Promise.resolve();
   #revision: Revision = 0n;
@@ -183,6 +184,7 @@ export class WatchCache {
   async #load(): Promise<void> {
     const page = await this.#o.store.list(ROOT);
     this.#loads += 1;
+    this.#loadedAt = page.revision;
     const byResource = new Map<ResourceCache, Entry[]>();
     const hidden: Hidden[] = [];
     for (const kv of page.kvs) {
@@ -209,8 +211,7 @@ export class WatchCache {
       try {
         if (lost) await this.#load();
         lost = false;
-        // From the revision already reached, inclusive: if a transaction was told only in part, the rest comes now (C4).
-        for await (const event of store.watch(ROOT, this.#revision || 1n, signal)) {
+        for await (const event of store.watch(ROOT, this.#next(), signal)) {
           this.#apply(event);
           failures = 0;
         }
@@ -222,6 +223,14 @@ export class WatchCache {
       failures += 1;
       await clock.sleep(backoffMs(failures, RETRY, random), signal).catch(() => undefined);
     }
+  }
+
+  /**
+   * From the revision already reached, inclusive: if a transaction was told only in part, the rest comes now (C4). What
+   * was listed is whole, and may be compacted up to its very revision: from behind it.
+   */
+  #next(): Revision {
+    return this.#revision === this.#loadedAt ? this.#revision + 1n : this.#revision;
   }
 
   #apply(event: StoreEvent): void {

@@ -150,7 +150,8 @@ export class EtcdEndpoints {
   }
 }
 
-function refuseOld(endpoint: string, version: string): void {
+/** Throws for a version without what we use of it. */
+export function refuseOld(endpoint: string, version: string): void {
   const [major = 0, minor = 0] = version.split(".").map(Number);
   if (major > OLDEST[0] || (major === OLDEST[0] && minor >= OLDEST[1])) return;
   throw new Error(`etcd at ${endpoint} is version ${version}: ${OLDEST.join(".")} or newer is needed`);

@@ -8,6 +8,7 @@ import { silent } from "../util/log.ts";
 import { ensurePki } from "../util/pki.ts";
 import { del, put, text, write } from "./conformance-util.ts";
 import { EtcdStore } from "./etcd.ts";
+import { refuseOld } from "./etcd-endpoints.ts";
 import { openStore, type TlsFiles } from "./open.ts";
 import { StoreUnavailableError } from "./store.ts";
 import { tidyStore } from "./tidy.ts";
@@ -128,6 +129,15 @@ describe("etcd by TLS", () => {
     const opening = EtcdStore.open({ endpoints: [secure.endpoint.replace("https", "http")], deadlineMs: 1_000 });
     await expect(opening).rejects.toThrow(/does not answer: .* \(does it want TLS\? then use etcds:\/\/\)/);
   });
+});
+
+test.each(["3.3.27", "2.3.8", "3.0.0"])("etcd %s is too old", (version) => {
+  const says = `etcd at http://a:1 is version ${version}: 3.4 or newer is needed`;
+  expect(() => refuseOld("http://a:1", version)).toThrow(says);
+});
+
+test.each(["3.4.0", "3.6.1", "4.0.0"])("etcd %s will do", (version) => {
+  expect(() => refuseOld("http://a:1", version)).not.toThrow();
 });
 
 test(

@@ -70,7 +70,8 @@ export async function restore(o: RestoreOptions): Promise<Restored> {
     { op: "put", key: OWN_KEYS.offset, value: new TextEncoder().encode(String(offset)) },
     { op: "delete", key: OWN_KEYS.restoring },
   ]);
-  await store.compact(revision);
+  // Up to the one before: whoever lists now watches from this one on.
+  await store.compact(revision - 1n);
   return { records, revision: revision + offset, files };
 }
 

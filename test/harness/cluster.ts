@@ -84,13 +84,13 @@ export class TestCluster {
     return this.#process?.pid ?? -1;
   }
 
-  /** Starts the process (again) and waits until the API is ready and the node has joined. */
-  async up(): Promise<void> {
+  /** Starts the process (again) and waits until the API is ready and the node has joined. `more`: flags for this time. */
+  async up(more: readonly string[] = []): Promise<void> {
     const { store, dataDir } = this.#options;
     const args = ["up", "--port", String(this.#port), "--node-name", this.nodeName];
     if (store) args.push("--store", store);
     if (dataDir) args.push("--data-dir", dataDir);
-    args.push(...(this.#options.args ?? []));
+    args.push(...(this.#options.args ?? []), ...more);
     this.#process = new Running(process.execPath, [program, ...args], { env: this.env });
     await this.#process.until(/is running/, 30_000).catch((error: unknown) => {
       throw new Error(`${String(error)}\n${this.log()}`);
