@@ -49,6 +49,13 @@ describe("each program's unit", () => {
   });
 });
 
+test("what is written is named: nothing else can be", () => {
+  const text = unit("apiserver", "--pki-dir", "/srv/pki", "--data-dir=/srv/data", "--audit-log", "/srv/log/a.log");
+  expect(text).toMatch(
+    /^ReadWritePaths=-\/etc\/mini-kube -\/var\/log\/mini-kube -\/srv\/pki -\/srv\/data -\/srv\/log$/m,
+  );
+});
+
 // Where there is no systemd its own judgement cannot be had; the texts above are the same everywhere.
 const judged = existsSync("/usr/bin/systemd-analyze") ? describe : describe.skip;
 

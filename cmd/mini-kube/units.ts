@@ -1,4 +1,5 @@
 /** systemd's units for the programs, as text. Pure. */
+import { dirname } from "node:path";
 
 export const PROGRAMS = ["up", "apiserver", "scheduler", "controller-manager", "agent"] as const;
 export type ProgramName = (typeof PROGRAMS)[number];
@@ -52,7 +53,7 @@ export function unitText(o: UnitOptions): string {
     "RestartSec=2",
     `TimeoutStopSec=${pods ? STOP_SECONDS.pods : STOP_SECONDS.plain}`,
     "LimitNOFILE=1048576",
-    ...(pods ? ofNodes : hardened),
+    ...(pods ? ofNodes : [...hardened, `ReadWritePaths=${writable(o.flags).map(quoted).join(" ")}`]),
     "",
     "[Install]",
     "WantedBy=multi-user.target",
@@ -77,7 +78,6 @@ const hardened = [
   "NoNewPrivileges=yes",
   "CapabilityBoundingSet=",
   "ProtectSystem=strict",
-  "ReadWritePaths=-/etc/mini-kube -/var/log/mini-kube",
   "ProtectHome=read-only",
   "PrivateTmp=yes",
   "PrivateDevices=yes",
@@ -96,6 +96,18 @@ const hardened = [
   "SystemCallArchitectures=native",
   "UMask=0077",
 ];
+
+/** Where it writes, beside its state directory; `-`: unless it is not there. */
+function writable(flags: readonly string[]): readonly string[] {
+  const words = flags.flatMap((flag) => (flag.startsWith("--") ? flag.split(/=(.*)/s, 2) : [flag]));
+  const named = words.flatMap((word, i) => {
+    const path = words[i + 1] ?? "";
+    if (!path.startsWith("/")) return [];
+    if (word === "--data-dir" || word === "--pki-dir") return [path];
+    return word === "--audit-log" ? [dirname(path)] : [];
+  });
+  return [...new Set(["/etc/mini-kube", "/var/log/mini-kube", ...named])].map((path) => `-${path}`);
+}
 
 const lines = (...all: readonly string[]) => `${all.join("\n")}\n`;
 

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pods } from "../../pkg/api/kinds/core/pod.ts";
 import { secrets } from "../../pkg/api/kinds/core/secret.ts";
-import { TestCluster } from "../harness/cluster.ts";
+import { program, root, TestCluster } from "../harness/cluster.ts";
 import { eventually, run, runOk } from "../harness/process.ts";
 import { ensureTestImages } from "../images/images.ts";
 
@@ -51,20 +51,14 @@ describe("mini-kube status", () => {
     "another program's kubeconfig serves as well",
     async () => {
       const env = { ...cluster.env, MINI_KUBE_HOME: scratch };
-      const { code, stdout } = await run(
-        process.execPath,
-        [cliProgram(), "status", "--kubeconfig", cluster.kubeconfig],
-        {
-          env,
-        },
-      );
+      const { code, stdout } = await run(process.execPath, [program, "status", "--kubeconfig", cluster.kubeconfig], {
+        env,
+      });
       expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringMatching(/ at https:[\s\S]*all is well\n$/) });
     },
     LIMIT,
   );
 });
-
-const cliProgram = () => join(import.meta.dirname, "../../dist/cmd/mini-kube/main.js");
 
 /** Of the log; lines that are no JSON are for people. */
 const logged = () => readFileSync(join(cluster.home, "mini-kube.log"), "utf8").split("\n");
@@ -75,12 +69,10 @@ describe("what is logged changes while it runs", () => {
     async () => {
       expect(await cluster.cliOk(["log-level"])).toMatch(/^info\n/);
       expect(await cluster.cliOk(["log-level", "scheduler=debug"])).toMatch(/default-scheduler: debug/);
-      await cluster.client
-        .resource(pods, "default")
-        .create({
-          metadata: { name: "huge" },
-          spec: { containers: [{ name: "c", image: "busybox:1.36", resources: { requests: { cpu: "9999" } } }] },
-        });
+      await cluster.client.resource(pods, "default").create({
+        metadata: { name: "huge" },
+        spec: { containers: [{ name: "c", image: "busybox:1.36", resources: { requests: { cpu: "9999" } } }] },
+      });
       const why = () =>
         Promise.resolve(logged().some((l) => l.includes('"level":20') && l.includes("pod unschedulable")));
       expect(await eventually(why, (there) => there, 20_000)).toBe(true);
@@ -187,6 +179,25 @@ const isDirectory = (path: string) =>
   readdirSync(join(path, ".."), { withFileTypes: true }).some(
     (e) => join(path, "..", e.name) === path && e.isDirectory(),
   );
+
+test(
+  "Prometheus may read what its manifest says, and no more",
+  async () => {
+    await cluster.kubectlOk(["apply", "-f", join(root, "manifests/prometheus.yaml")]);
+    const as = ["--as", "system:serviceaccount:kube-system:prometheus"];
+    expect(await cluster.kubectlOk(["get", "--raw", "/metrics", ...as])).toMatch(/^workqueue_depth\{/m);
+    expect(await cluster.kubectlOk(["get", "--raw", "/api/v1/nodes/node-1/proxy/metrics", ...as])).toMatch(
+      /^kubelet_/m,
+    );
+    for (const path of ["/debug/log-level", "/debug/store", "/api/v1/secrets"]) {
+      expect(await cluster.kubectl(["get", "--raw", path, ...as])).toMatchObject({
+        code: 1,
+        stderr: expect.stringMatching(/Forbidden/),
+      });
+    }
+  },
+  LIMIT,
+);
 
 test("mini-kube install --dry-run prints a unit, and changes nothing", async () => {
   const { code, stdout } = await cluster.cli([
