@@ -4,9 +4,9 @@ export const ROOT = "/registry/";
 export const OWN = `${ROOT}mini-kube/`;
 
 export const OWN_KEYS = {
-  /** {@link import("./format.ts").StoredFormat} */
+  /** As StoredFormat (format.ts). */
   format: `${OWN}format`,
-  /** What is added to the backend's revisions: {@link import("./rebased.ts").RebasedStore}. */
+  /** What is added to the backend's revisions: RebasedStore (rebased.ts). */
   offset: `${OWN}revision-offset`,
   /** There as long as a restore has not come to its end. */
   restoring: `${OWN}restoring`,
