@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from "@jest/globals";
-import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
@@ -46,6 +46,7 @@ test("other servers of the same cluster are written and read back; kubectl sees 
 });
 
 test("a certificate that is renewed is in a file of its own, with its key", () => {
+  mkdirSync(dir, { recursive: true });
   const pair = join(dir, "pair.pem");
   writeFileSync(pair, "CERT\nKEY\n");
   const { cert, key, ...rest } = resolveContext(fileKubeconfig("mini", connection, pair)).connection;
