@@ -109,7 +109,7 @@ await runProgram<Flags>({
       log,
     });
     const { requestMetrics } = await import("../component/request-metrics.ts");
-    plane.listener.count(requestMetrics(plane.api, metrics));
+    plane.listener.count(requestMetrics(plane, metrics));
     await observe([{ name: "store", run: () => plane.api.reachStore(), readyOnly: true }]);
     log.info({ url: plane.listener.url, advertised }, "the API is served");
     await Promise.all([plane.publish(advertised, signal), plane.writeConfig(signal), plane.keepCertificates(signal)]);

@@ -175,7 +175,7 @@ export class Cluster {
     if (this.#abort.signal.aborted) return;
     // One process, one page: what scheduler and controllers count stands beside the API's.
     const metrics = new Metrics();
-    plane.listener.count(requestMetrics(api, metrics));
+    plane.listener.count(requestMetrics(plane, metrics));
     this.#beside.push(plane.writeConfig(this.#abort.signal), this.#keepCertificates());
     this.#runtime = openRuntime(options.clusterId, options.nodeName, options.env);
     const running = startComponents(
