@@ -1,8 +1,7 @@
 /** The commands that start, stop and look at the cluster of this machine; the work is up.ts's, loaded when used. */
 import { UsageError } from "../../pkg/cli/io.ts";
 import { type CommandModule, examples } from "../../pkg/cli/command.ts";
-import { parseIpv4 } from "../../pkg/util/ipv4.ts";
-import { bool } from "../component/flags.ts";
+import { address, bool, port, portOrNone, seconds } from "../component/flags.ts";
 import { defineNodeFlags, type NodeFlags } from "./node-flags.ts";
 import type { Session } from "../../pkg/cli/session.ts";
 
@@ -29,27 +28,6 @@ interface UpFlags extends NodeFlags {
   ingressMetricsPort?: number;
 }
 
-function port(value: string): number {
-  const n = Number(value);
-  if (!Number.isInteger(n) || n < 1 || n > 65535) throw new UsageError(`${value}: a port is a number from 1 to 65535`);
-  return n;
-}
-
-function portOrNone(value: string): number | "none" {
-  return value === "none" ? value : port(value);
-}
-
-function address(value: string): string {
-  if (parseIpv4(value) !== undefined) return value;
-  throw new UsageError(`--address ${value}: an IPv4 address of this machine is needed, like 192.168.1.10`);
-}
-
-function seconds(value: string): number {
-  const n = Number(value.replace(/s$/, ""));
-  if (!Number.isInteger(n) || n < 0) throw new UsageError(`${value}: a whole number of seconds is needed, like 40`);
-  return n;
-}
-
 function store(value: string): string {
   if (value === "lmdb" || value === "memory" || value.startsWith("etcd://")) return value;
   throw new UsageError(`--store ${value}: choose lmdb, memory or etcd://host:port,…`);
@@ -71,7 +49,7 @@ export const upCommand: CommandModule = {
       .option(
         "--address <ip>",
         "where other machines reach this one (default: nothing is reached from outside)",
-        address,
+        address("--address"),
       )
       .option("--pod-cidr <cidr>", "the addresses of Pods (default: 10.244.0.0/16, or the next that is free)")
       .option("--service-cidr <cidr>", "the addresses of Services (default: 10.96.0.0/16, or the next that is free)")
