@@ -56,6 +56,10 @@ const layerOf = (file: string) => (file.startsWith("pkg/") ? (file.split("/")[1]
 /** Suites that several test files share and helpers of theirs: no program imports them. */
 const testOnly = (file: string) => /conformance|fake/.test(file);
 
+/** The project's own files that each file imports. */
+const importedBy = new Map<string, string[]>(files.map((f) => [f, []]));
+for (const i of all) importedBy.get(i.from)?.push(...[local(i)].filter((f) => f !== undefined));
+
 /** Files reachable from these by import, whatever the layer. */
 function reach(start: readonly string[]): Set<string> {
   const seen = new Set<string>();
@@ -63,7 +67,7 @@ function reach(start: readonly string[]): Set<string> {
   for (let file = todo.pop(); file; file = todo.pop()) {
     if (seen.has(file)) continue;
     seen.add(file);
-    for (const i of all) if (i.from === file) todo.push(...[local(i)].filter((f) => f !== undefined));
+    todo.push(...(importedBy.get(file) ?? []));
   }
   return seen;
 }
