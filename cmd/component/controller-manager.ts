@@ -18,13 +18,14 @@ export interface ControllerManagerProgram {
   readonly settings: ControllerSettings;
   /** Undefined: there is no other one. */
   readonly identity: string | undefined;
+  readonly leaseSeconds?: number | undefined;
   readonly log: Logger;
   readonly metrics?: Metrics | undefined;
 }
 
 /** Settles when the signal aborts, or when it breaks. */
 export function startControllerManager(
-  { transport, settings, identity, log, metrics }: ControllerManagerProgram,
+  { transport, settings, identity, leaseSeconds, log, metrics }: ControllerManagerProgram,
   signal: AbortSignal,
 ): Promise<void> {
   const parts = partsOf("kube-controller-manager", transport, log, metrics);
@@ -32,7 +33,7 @@ export function startControllerManager(
     await ensureDefinitions(parts);
     await runControllers({ ...parts, ...settings }, s);
   };
-  return elected(parts, { lease: "kube-controller-manager", identity }, lead, signal);
+  return elected(parts, { lease: "kube-controller-manager", identity, leaseSeconds }, lead, signal);
 }
 
 /** What a user may say of controllers; in seconds. */

@@ -11,6 +11,8 @@ export interface Election {
   readonly lease: string;
   /** Undefined: there are no others, so nobody is asked. */
   readonly identity: string | undefined;
+  /** So long the others wait for a sign of life of the leader before one takes over. Default: 5. */
+  readonly leaseSeconds?: number | undefined;
 }
 
 /**
@@ -18,15 +20,20 @@ export interface Election {
  * nobody waits for long when the leader has died. Renewals are most of what an idle cluster writes, each on every etcd
  * member's disk: no more of them than that takes.
  */
-const TIMES = { leaseMs: 5_000, renewMs: 4_000, retryMs: 1_000 };
+const LEASE_SECONDS = 5;
+const RETRY_MS = 1_000;
+/** What a leader that could not renew has to stop in. */
+const STOP_MS = 1_000;
 
 /** Runs `lead` until the signal aborts, while this replica is the leader. Rejects when `lead` broke. */
 export function elected(
   parts: Parts,
-  { lease: name, identity }: Election,
+  { lease: name, identity, leaseSeconds = LEASE_SECONDS }: Election,
   lead: (signal: AbortSignal) => Promise<void>,
   signal: AbortSignal,
 ): Promise<void> {
   if (identity === undefined) return lead(signal);
-  return runAsLeader({ ...parts, ...TIMES, identity, lease: { namespace: "kube-system", name } }, lead, signal);
+  const leaseMs = leaseSeconds * 1000;
+  const times = { leaseMs, renewMs: leaseMs - STOP_MS, retryMs: RETRY_MS };
+  return runAsLeader({ ...parts, ...times, identity, lease: { namespace: "kube-system", name } }, lead, signal);
 }

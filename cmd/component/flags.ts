@@ -41,6 +41,19 @@ export function positive(value: string): number {
   return n;
 }
 
+/** Of a lead: a leader tries to renew once a second, and has a second to stop in. */
+export function leaseDuration(value: string): number {
+  const n = seconds(value);
+  if (n < 3) throw new UsageError(`--leader-elect-lease-duration ${value}: at least 3 seconds are needed`);
+  return n;
+}
+
+/** Name, what it is for. */
+export const LEASE_FLAG = [
+  "--leader-elect-lease-duration <seconds>",
+  "so long the others wait for a silent leader (default: 5; more where the machines are busy)",
+] as const;
+
 export function list(value: string): string[] {
   return value
     .split(",")

@@ -13,15 +13,16 @@ export interface SchedulerProgram {
   readonly transport: Transport;
   /** Undefined: there is no other one. */
   readonly identity: string | undefined;
+  readonly leaseSeconds?: number | undefined;
   readonly log: Logger;
   readonly metrics?: Metrics | undefined;
 }
 
 /** Settles when the signal aborts, or when it breaks. */
 export function startScheduler(
-  { transport, identity, log, metrics }: SchedulerProgram,
+  { transport, identity, leaseSeconds, log, metrics }: SchedulerProgram,
   signal: AbortSignal,
 ): Promise<void> {
   const parts = partsOf("default-scheduler", transport, log, metrics);
-  return elected(parts, { lease: "kube-scheduler", identity }, (s) => runScheduler(parts, s), signal);
+  return elected(parts, { lease: "kube-scheduler", identity, leaseSeconds }, (s) => runScheduler(parts, s), signal);
 }

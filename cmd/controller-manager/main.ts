@@ -7,7 +7,7 @@ import { readClusterConfig } from "../component/cluster-config.ts";
 import { apiCheck, connect, followKubeconfig, readConnection } from "../component/connection.ts";
 import { controllerSettings, startControllerManager } from "../component/controller-manager.ts";
 import { newIdentity } from "../component/elected.ts";
-import { seconds } from "../component/flags.ts";
+import { LEASE_FLAG, leaseDuration, seconds } from "../component/flags.ts";
 import { partsOf } from "../component/parts.ts";
 import { readCa } from "../component/pki-dir.ts";
 import { runProgram } from "../component/program.ts";
@@ -15,6 +15,7 @@ import { runProgram } from "../component/program.ts";
 interface Flags {
   readonly kubeconfig?: string;
   readonly pkiDir?: string;
+  readonly leaderElectLeaseDuration?: number;
   readonly nodeMonitorGracePeriod?: number;
   readonly horizontalPodAutoscalerSyncPeriod?: number;
   readonly clusterSigningDuration?: number;
@@ -34,6 +35,7 @@ await runProgram<Flags>({
     c
       .option("--kubeconfig <file>", "where the API servers are, and who this is")
       .option("--pki-dir <dir>", "the cluster's CA: ca.crt, and ca.key to sign certificates with")
+      .option(...LEASE_FLAG, leaseDuration)
       .option("--node-monitor-grace-period <seconds>", "a node silent for this long is lost (default: 6)", seconds)
       .option("--cluster-signing-duration <seconds>", "so long nodes' certificates hold (default: a year)", seconds)
       .option(
@@ -55,7 +57,8 @@ await runProgram<Flags>({
       }),
       nodeRanges: nodeRangesOf(config),
     };
-    await startControllerManager({ transport, settings, identity: newIdentity(hostname()), log, metrics }, signal);
+    const election = { identity: newIdentity(hostname()), leaseSeconds: flags.leaderElectLeaseDuration };
+    await startControllerManager({ transport, settings, ...election, log, metrics }, signal);
     transport.close();
   },
 });

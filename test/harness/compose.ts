@@ -15,6 +15,7 @@ export const SMALL_FILE = "docker-compose.small.yml";
 /** The image is built on the way, the first time. */
 const BUILD_MS = 600_000;
 const UP_MS = 180_000;
+const NODES_MS = 120_000;
 const DOWN_MS = 120_000;
 
 export interface ComposeOptions {
@@ -60,7 +61,7 @@ export class ComposeCluster {
     await eventually(
       () => this.kubectl(["get", ...names]),
       ({ code }) => code === 0,
-      60_000,
+      NODES_MS,
     );
     await this.kubectlOk(["wait", "--for=condition=Ready", ...names, "--timeout=60s"], { deadline: 70_000 });
   }
