@@ -136,7 +136,7 @@ async function identify({ flags, dataDir, nodeName }: Machine, { log, signal }: 
 async function isRefused(connection: Connection): Promise<boolean> {
   const transport = connect(connection, AGENT);
   try {
-    await transport.text("/version");
+    await transport.text("/api"); // everybody who is known may read it
     return false;
   } catch (error) {
     return isReason(error, "Unauthorized");

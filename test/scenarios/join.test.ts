@@ -131,7 +131,7 @@ describe("a machine joins", () => {
       const containers = [{ name: "main", image: BUSYBOX_IMAGE, command: ["sh", "-c", "echo here; sleep 3600"] }];
       const spec = { nodeName: worker.name, containers, terminationGracePeriodSeconds: 0 };
       await cluster.client.resource(pods, "default").create({ metadata: { name: "p", namespace: "default" }, spec });
-      await cluster.untilPod("p", ready);
+      await cluster.untilPod("p", ready, 90_000);
       const log = await eventually(
         () => cluster.kubectl(["logs", "p"]),
         (r) => r.stdout !== "",
