@@ -9,6 +9,9 @@ interface UpFlags extends NodeFlags {
   detach?: boolean;
   nodeName?: string;
   store?: string;
+  storeCaFile?: string;
+  storeCertFile?: string;
+  storeKeyFile?: string;
   port?: number;
   address?: string;
   podCidr?: string;
@@ -29,8 +32,8 @@ interface UpFlags extends NodeFlags {
 }
 
 function store(value: string): string {
-  if (value === "lmdb" || value === "memory" || value.startsWith("etcd://")) return value;
-  throw new UsageError(`--store ${value}: choose lmdb, memory or etcd://host:port,…`);
+  if (value === "lmdb" || value === "memory" || /^etcds?:\/\//.test(value)) return value;
+  throw new UsageError(`--store ${value}: choose lmdb, memory or etcd://host:port,… (etcds:// for TLS)`);
 }
 
 const surroundings = (session: Session) => ({
@@ -45,6 +48,9 @@ export const upCommand: CommandModule = {
       .option("-d, --detach", "leave it running in the background")
       .option("--node-name <name>", "this machine's name as a Node (default: its host name)")
       .option("--store <store>", "where the objects are kept: lmdb (default), memory or etcd://host:port,…", store)
+      .option("--store-ca-file <file>", "the CA of etcd's certificates, for etcds://")
+      .option("--store-cert-file <file>", "the client certificate for etcd")
+      .option("--store-key-file <file>", "its key")
       .option("--port <port>", "where the API is served (default: 6443)", port)
       .option(
         "--address <ip>",

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { SERVER_VERSION } from "../../pkg/apiserver/discovery.ts";
 import { readKubeconfig, singleKubeconfig, writeKubeconfig } from "../../pkg/client/kubeconfig.ts";
 import type { Ranges } from "../../pkg/network/pod/ranges.ts";
+import type { TlsFiles } from "../../pkg/store/open.ts";
 import { whatIsMissing } from "../../pkg/network/pod/tools.ts";
 import type { ContainerRuntime } from "../../pkg/runtime/runtime.ts";
 import { rfc3339, systemClock } from "../../pkg/util/clock.ts";
@@ -35,6 +36,8 @@ export interface ClusterOptions {
   readonly nodeName: string;
   /** `lmdb`, `memory` or `etcd://host:port,…` */
   readonly store: string;
+  /** For `etcds://…`. */
+  readonly storeTls?: TlsFiles;
   readonly port: number;
   /** Where other machines reach this one; undefined: nobody beyond this machine reaches anything. */
   readonly address?: string | undefined;
@@ -303,6 +306,7 @@ function openControlPlane(
 ): Promise<ControlPlane> {
   return ControlPlane.open({
     store: o.store,
+    ...(o.storeTls && { storeTls: o.storeTls }),
     dataDir: o.home.data,
     pkiDir: o.home.pki,
     encryption: { file: join(o.home.pki, "encryption.yaml"), create: true },

@@ -16,6 +16,10 @@ export interface UpOptions extends NodeFlags {
   readonly nodeName?: string | undefined;
   /** `lmdb`, `memory` or `etcd://host:port,…` */
   readonly store?: string | undefined;
+  /** For `etcds://…`. */
+  readonly storeCaFile?: string | undefined;
+  readonly storeCertFile?: string | undefined;
+  readonly storeKeyFile?: string | undefined;
   readonly port?: number | undefined;
   /** Where other machines reach this one. */
   readonly address?: string | undefined;
@@ -75,6 +79,7 @@ export function clusterOptions(home: Home, o: UpOptions) {
     clusterId: clusterId(home),
     nodeName: (o.nodeName ?? hostname()).toLowerCase(),
     store: o.store ?? "lmdb",
+    storeTls: { caFile: o.storeCaFile, certFile: o.storeCertFile, keyFile: o.storeKeyFile },
     port: o.port ?? 6443,
     address: o.address,
     ranges: {
@@ -118,6 +123,9 @@ async function upDetached(home: Home, o: UpOptions): Promise<void> {
     "up",
     ...(o.nodeName ? ["--node-name", o.nodeName] : []),
     ...(o.store ? ["--store", o.store] : []),
+    ...given("--store-ca-file", o.storeCaFile),
+    ...given("--store-cert-file", o.storeCertFile),
+    ...given("--store-key-file", o.storeKeyFile),
     ...(o.port ? ["--port", String(o.port)] : []),
     ...(o.address ? ["--address", o.address] : []),
     ...(o.podCidr ? ["--pod-cidr", o.podCidr] : []),
