@@ -8,6 +8,7 @@ import { readFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { singleKubeconfig, type Kubeconfig } from "../../pkg/client/kubeconfig.ts";
 import type { Clock } from "../../pkg/util/clock.ts";
+import { newEncryptionConfig } from "../../pkg/apiserver/encryption/config.ts";
 import { type CertRequest, ensurePki, ensureSigningKey, type KeyPair, replaceFile } from "../../pkg/util/pki.ts";
 import { toYaml } from "../../pkg/util/yaml.ts";
 
@@ -97,18 +98,6 @@ function etcdRequests(members: readonly EtcdMember[]): Record<string, CertReques
     ...Object.fromEntries(members.map(request)),
     client: { commonName: "mini-kube-apiserver", usages: ["client"] },
   };
-}
-
-/** New Secrets are encrypted by its key; those that are not yet are read as they are. */
-function newEncryptionConfig(): string {
-  const key = Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString("base64");
-  return toYaml({
-    apiVersion: "apiserver.config.k8s.io/v1",
-    kind: "EncryptionConfiguration",
-    resources: [
-      { resources: ["secrets"], providers: [{ aesgcm: { keys: [{ name: "key1", secret: key }] } }, { identity: {} }] },
-    ],
-  });
 }
 
 async function keep(file: string, text: string, mode: number): Promise<void> {
