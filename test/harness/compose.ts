@@ -119,7 +119,7 @@ export class ComposeCluster {
 
   /** What the services said last, for a failure's sake. */
   async logs(): Promise<string> {
-    const args = ["logs", "--tail=15", "--no-color"];
+    const args = ["logs", "--tail=6", "--no-color"];
     return this.compose(args).catch((error: unknown) => String(error));
   }
 
