@@ -20,7 +20,8 @@ let cluster: TestCluster;
 
 beforeAll(async () => {
   await ensureTestImages();
-  cluster = await TestCluster.start();
+  // Its own, for while it is down nobody holds the range that another cluster would choose next.
+  cluster = await TestCluster.start({ args: ["--pod-cidr", "10.213.0.0/16"] });
   const labels = { app: "web" };
   const containers = [{ name: "main", image: "busybox:1.36", command: ["sleep", "3600"] }];
   const template = { metadata: { labels }, spec: { containers, terminationGracePeriodSeconds: 0 } };
