@@ -23,6 +23,7 @@ import { ensureFlowObjects } from "./ensure.ts";
 
 const OBJECTS = 120;
 const PARALLEL = 200;
+const SAMPLES = 9;
 const PATH = "/api/v1/namespaces/default/configmaps";
 
 let ca: KeyPair;
@@ -96,7 +97,7 @@ async function get(listener: HttpListener, path: string, agent: Agent): Promise<
 
 const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
 
-/** How long a single object takes to get, while another client lists all of them 200 times at once, again and again. */
+/** How many lists are answered first when one object is asked for, while another client has 200 lists under way all the time. */
 async function patience(listener: HttpListener, o: { greedy: Agent; patient: Agent }) {
   let over = false;
   let lists = 0;
@@ -107,19 +108,19 @@ async function patience(listener: HttpListener, o: { greedy: Agent; patient: Age
     }
   });
   while (lists < 10) await get(listener, `${PATH}/c-0`, o.patient);
-  const times: number[] = [];
-  for (let i = 0; i < 3; i++) {
-    const began = performance.now();
+  const before: number[] = [];
+  for (let i = 0; i < SAMPLES; i++) {
+    const began = lists;
     expect((await get(listener, `${PATH}/c-0`, o.patient)).statusCode).toBe(200);
-    times.push(performance.now() - began);
+    before.push(lists - began);
   }
   over = true;
   await Promise.all(load);
-  return median(times);
+  return median(before);
 }
 
-test("200 lists at once of one client: another's gets are several times as quick as they would be in the crowd", async () => {
-  const listener = await serve();
+test("200 lists at once of one client: another's gets wait for a few of them, not for all", async () => {
+  const listener = await serve({ seats: 10 });
   const agents = { greedy: agentOf("greedy", PARALLEL), patient: agentOf("patient", 1) };
   const fair = await patience(listener, agents);
   // The same without any queue.
@@ -127,7 +128,7 @@ test("200 lists at once of one client: another's gets are several times as quick
   await new Client(server.transport(), "test").resource(flowSchemas).create(schema);
   const crowd = await patience(listener, agents);
   await new Client(server.transport(), "test").resource(flowSchemas).delete("crowd");
-  expect(fair).toBeLessThan(crowd / 3);
+  expect(fair).toBeLessThan(crowd / 10);
 }, 180_000);
 
 /** By which all that a user asks is served at this level. */
