@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** The program `mini-kube-agent`: makes a node of this machine. */
+import { DEFAULT_AGENT_DIR } from "../component/agent-home.ts";
 import { address, nodeLabels, nodeTaints, portOrAny, portOrNone } from "../component/flags.ts";
 import { type AgentFlags, runNodeProgram } from "../component/agent-program.ts";
 import { runProgram } from "../component/program.ts";
@@ -25,7 +26,7 @@ await runProgram<AgentFlags>({
         address("--address"),
       )
       .option("--port <port>", "where its own endpoint is served; 0: any free one", portOrAny, 10250)
-      .option("--data-dir <dir>", "certificates, and the volumes of Pods", "/var/lib/mini-kube/agent")
+      .option("--data-dir <dir>", "certificates, and the volumes of Pods", DEFAULT_AGENT_DIR)
       .option("--node-labels <labels>", "key=value,…", nodeLabels)
       .option("--register-with-taints <taints>", "key=value:Effect,…, when the Node is first made", nodeTaints)
       .option("--ingress-kubeconfig <file>", "who the ingress is; without it there is none on this node")

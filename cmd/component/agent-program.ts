@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
 import { hostname } from "node:os";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { pairFile } from "../../pkg/agent/certificates/files.ts";
 import { CertificateKeeper } from "../../pkg/agent/certificates/keeper.ts";
 import type { Taint } from "../../pkg/api/generated/types.ts";
@@ -18,6 +18,7 @@ import { together } from "../../pkg/reconcile/scope.ts";
 import { systemClock, systemRandom } from "../../pkg/util/clock.ts";
 import { replaceFile } from "../../pkg/util/pki.ts";
 import { type NodeFlags, nodeSettings } from "../mini-kube/node-flags.ts";
+import { certificatesDir, clusterFile, clusterIdFile, kubeconfigFile, serveAgent } from "./agent-home.ts";
 import { type ClusterConfig, readClusterConfig } from "./cluster-config.ts";
 import { apiCheck, connect, readConnection } from "./connection.ts";
 import { openRuntime } from "./containers.ts";
@@ -51,14 +52,15 @@ export async function runNodeProgram(flags: AgentFlags, running: Running): Promi
   const dataDir = resolve(flags.dataDir);
   const nodeName = (flags.nodeName ?? hostname()).toLowerCase();
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
-  const clusterId = await ownId(join(dataDir, "cluster-id"));
+  using _found = await serveAgent(dataDir, nodeName);
+  const clusterId = await ownId(clusterIdFile(dataDir));
   const runtime = openRuntime(clusterId, nodeName, env);
   const { connection, keeper, address } = await identify({ flags, dataDir, nodeName }, running);
   const transport = connect({ ...connection, ...keeper.client.current }, AGENT);
   using _renewed = keeper.client.onChange((pair) => transport.use(pair));
   await running.observe([apiCheck(transport)]);
   const own = partsOf(AGENT, transport, log);
-  const config = await clusterConfig(join(dataDir, "cluster.json"), own, signal);
+  const config = await clusterConfig(clusterFile(dataDir), own, signal);
   const lacks = await whatIsMissing({ path: env.PATH, uid: process.getuid?.() });
   const node = (s: AbortSignal) =>
     startNode(
@@ -105,14 +107,14 @@ interface Identified {
 
 /** As whom it speaks to the API: as its kubeconfig says, or after it has got its first certificate. */
 async function identify({ flags, dataDir, nodeName }: Machine, { log, signal }: Running): Promise<Identified> {
-  const kubeconfig = resolve(flags.kubeconfig ?? join(dataDir, "kubeconfig"));
+  const kubeconfig = resolve(flags.kubeconfig ?? kubeconfigFile(dataDir));
   const known = existsSync(kubeconfig) ? readConnection(kubeconfig) : undefined;
   const bootstrap = flags.bootstrapKubeconfig === undefined ? undefined : readConnection(flags.bootstrapKubeconfig);
   const cluster = known ?? bootstrap;
   if (!cluster) throw new UsageError(`there is no ${kubeconfig}; give --kubeconfig, or --bootstrap-kubeconfig to join`);
   const { cert, key, token: _, ...connection } = cluster;
   const address = flags.address ?? (await ownAddressTowards(cluster.server));
-  const directory = join(dataDir, "pki");
+  const directory = certificatesDir(dataDir);
   const parts = { clock: systemClock, random: systemRandom, log: log.child({ component: "certificates" }) };
   const keeper = await CertificateKeeper.open({ directory, nodeName, address, ...parts });
   if (!keeper.known && cert !== undefined && key !== undefined) keeper.client.replace({ cert, key });

@@ -1,14 +1,11 @@
 /**
- * Where one cluster of this machine keeps its things, and the control socket by which its process is found.
- *
- * The socket is the lock: it answers exactly as long as the process lives, so neither a `kill -9` nor a reused pid can
- * fool anybody. `status` asks it, `down` stops through it.
+ * Where one cluster of this machine keeps its things, and what is asked of its process: `status` asks it, `down` stops it.
  */
 import { randomBytes } from "node:crypto";
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import http from "node:http";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
+import { askSocket, serveSocket, tooLongForSocket } from "../component/control-socket.ts";
 import type { LevelsReport } from "../component/log-levels.ts";
 
 export interface Home {
@@ -19,9 +16,6 @@ export interface Home {
   readonly log: string;
   readonly socket: string;
 }
-
-/** The longest path the kernel takes for a unix socket (`sun_path`), less its terminating zero. */
-const MAX_SOCKET_PATH = 107;
 
 export function openHome(o: { dataDir?: string | undefined; env: NodeJS.ProcessEnv }): Home {
   const dir = resolve(o.env.MINI_KUBE_HOME ?? join(homedir(), ".mini-kube"));
@@ -34,7 +28,7 @@ export function openHome(o: { dataDir?: string | undefined; env: NodeJS.ProcessE
     log: join(dir, "mini-kube.log"),
     socket: join(dir, "control.sock"),
   };
-  if (home.socket.length > MAX_SOCKET_PATH) {
+  if (tooLongForSocket(home.socket)) {
     throw new Error(`the path ${home.socket} is too long for a socket; set MINI_KUBE_HOME to a shorter directory`);
   }
   return home;
@@ -82,6 +76,8 @@ interface LevelRequest {
   readonly spec?: string | undefined;
 }
 
+const STATUS = "/status";
+const STOP = "/stop";
 const LOG_LEVEL = "/log-level";
 
 export interface ControlHandlers {
@@ -97,27 +93,14 @@ export interface ControlHandlers {
 export async function serveControl(home: Home, handlers: ControlHandlers): Promise<{ close(): void }> {
   const running = await askStatus(home);
   if (running !== undefined) throw new AlreadyRunning(running);
-  rmSync(home.socket, { force: true });
-  const server = http.createServer((request, response) => {
-    const answer = (code: number, body: unknown) => {
-      response.writeHead(code, { "content-type": "application/json" });
-      response.end(JSON.stringify(body));
-    };
-    if (request.method === "GET") return answer(200, handlers.status() ?? null);
-    let text = "";
-    request.on("data", (d: Buffer) => (text += d.toString()));
-    request.on("end", () => {
-      const asked = JSON.parse(text) as StopRequest & LevelRequest;
-      const done = request.url === LOG_LEVEL ? handlers.logLevel(asked.spec) : handlers.stop(asked);
-      done.then(
-        (body: unknown) => answer(200, body ?? {}),
-        (error: unknown) => answer(500, { message: (error as Error).message }),
-      );
-    });
+  return serveSocket(home.socket, {
+    [STATUS]: async () => handlers.status(),
+    [STOP]: async (asked) => {
+      await handlers.stop(asked as StopRequest);
+      return true;
+    },
+    [LOG_LEVEL]: (asked) => handlers.logLevel((asked as LevelRequest).spec),
   });
-  await new Promise<void>((done, fail) => server.once("error", fail).listen(home.socket, done));
-  server.unref();
-  return { close: () => void server.close() };
 }
 
 export class AlreadyRunning extends Error {
@@ -129,45 +112,13 @@ export class AlreadyRunning extends Error {
 }
 
 /** Undefined when no process serves this home, null when one is just starting. */
-export function askStatus(home: Home): Promise<RunningCluster | null | undefined> {
-  return ask<RunningCluster | null>(home, "GET", undefined, 5_000);
-}
+export const askStatus = (home: Home) => askSocket<RunningCluster | null>(home.socket, STATUS);
 
 /** False when nothing ran. Resolves when the cluster has stopped. */
 export async function askStop(home: Home, stop: StopRequest, deadlineMs: number): Promise<boolean> {
-  return (await ask(home, "POST", stop, deadlineMs)) !== undefined;
+  return (await askSocket<true>(home.socket, STOP, { body: stop, deadlineMs })) !== undefined;
 }
 
 /** Undefined when nothing runs; rejects with what is wrong with `spec`. */
-export function askLogLevel(home: Home, spec: string | undefined): Promise<LevelsReport | undefined> {
-  return ask<LevelsReport>(home, "POST", { spec }, 5_000, LOG_LEVEL);
-}
-
-function ask<T>(home: Home, method: string, body: unknown, timeout: number, path = "/"): Promise<T | undefined> {
-  return new Promise((done, fail) => {
-    const request = http.request({ socketPath: home.socket, method, path, timeout, agent: false }, (response) => {
-      let text = "";
-      response.on("data", (d: Buffer) => (text += d.toString()));
-      response.on("end", () => {
-        if (response.statusCode === 200) return done(JSON.parse(text) as T);
-        fail(new Error(reasonOf(text)));
-      });
-    });
-    request.on("timeout", () =>
-      request.destroy(new Error(`the cluster's process did not answer within ${timeout} ms`)),
-    );
-    request.on("error", (error: NodeJS.ErrnoException) => {
-      if (error.code === "ENOENT" || error.code === "ECONNREFUSED") return done(undefined);
-      fail(error);
-    });
-    request.end(body === undefined ? undefined : JSON.stringify(body));
-  });
-}
-
-function reasonOf(text: string): string {
-  try {
-    return (JSON.parse(text) as { message: string }).message;
-  } catch {
-    return `the running cluster could not do it: ${text}`;
-  }
-}
+export const askLogLevel = (home: Home, spec: string | undefined) =>
+  askSocket<LevelsReport>(home.socket, LOG_LEVEL, { body: { spec } });

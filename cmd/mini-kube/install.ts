@@ -46,11 +46,13 @@ export async function install(o: InstallOptions): Promise<void> {
   await o.say(`${name} is installed${o.start ? " and runs" : ""}; its log: journalctl -u ${name} -f`);
 }
 
+export const isInstalled = (program: ProgramName) => existsSync(join(UNITS, unitName(program)));
+
 /** All of them, or the one named. Containers go on; `mini-kube down` removes those of `up`. */
 export async function uninstall(o: Pick<InstallOptions, "say"> & { readonly program?: string | undefined }) {
   const wanted = o.program === undefined ? PROGRAMS : [programOf(o.program)];
   needSystemd("there is nothing to take away");
-  const there = wanted.map((p) => unitName(p)).filter((name) => existsSync(join(UNITS, name)));
+  const there = wanted.filter(isInstalled).map(unitName);
   if (there.length === 0) return o.say("nothing is installed");
   for (const name of there) {
     await systemctl("disable", "--now", name);

@@ -1,6 +1,7 @@
 /** `mini-kube join`: the work is join.ts's, loaded when used. */
 import { type CommandModule, examples } from "../../pkg/cli/command.ts";
 import { UsageError } from "../../pkg/cli/io.ts";
+import { DEFAULT_AGENT_DIR } from "../component/agent-home.ts";
 import { address, nodeLabels, nodeTaints, portOrAny } from "../component/flags.ts";
 import { defineNodeFlags, type NodeFlags, nodeFlagsAgain } from "./node-flags.ts";
 
@@ -49,7 +50,7 @@ export const command: CommandModule = {
         checked(address("--address")),
       )
       .option("--port <port>", "where the agent's own endpoint is served; 0: any free one", checked(portOrAny))
-      .option("--data-dir <dir>", "certificates, and the volumes of Pods", "/var/lib/mini-kube/agent")
+      .option("--data-dir <dir>", "certificates, and the volumes of Pods", DEFAULT_AGENT_DIR)
       .option("--node-labels <labels>", "key=value,…", checked(nodeLabels))
       .option("--register-with-taints <taints>", "key=value:Effect,…", checked(nodeTaints))
       .option("--observe-address <host:port>", "where the agent's health and metrics are served")

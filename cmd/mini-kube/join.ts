@@ -5,7 +5,7 @@
 import { spawn } from "node:child_process";
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, statSync } from "node:fs";
 import { hostname } from "node:os";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseToken } from "../../pkg/api/bootstrap-token.ts";
 import type { Node } from "../../pkg/api/generated/types.ts";
@@ -23,6 +23,7 @@ import {
   writeKubeconfig,
 } from "../../pkg/client/kubeconfig.ts";
 import type { Clock } from "../../pkg/util/clock.ts";
+import { askAgent, bootstrapFile, kubeconfigFile, logFile } from "../component/agent-home.ts";
 import { discover } from "./discover.ts";
 import { askStatus, openHome } from "./home.ts";
 
@@ -43,13 +44,17 @@ export interface JoinOptions {
 
 const READY_MS = 60_000;
 const LOOK_MS = 250;
-const LOG = "agent.log";
 
 /** Resolves when the agent has ended, or with `detach` when the node is ready. */
 export async function joinCluster(o: JoinOptions): Promise<void> {
   const dataDir = resolve(o.dataDir);
   const nodeName = (o.nodeName ?? hostname()).toLowerCase();
   await refuseUp(o.env);
+  const running = await askAgent(dataDir);
+  if (running) {
+    o.say(`this machine is the node ${running.nodeName} already; its agent runs, pid ${running.pid}`);
+    return;
+  }
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   const args = await prepare(o, dataDir);
   const agent = [...args, "--data-dir", dataDir, "--node-name", nodeName, ...o.agentArgs];
@@ -58,7 +63,7 @@ export async function joinCluster(o: JoinOptions): Promise<void> {
     return runAgent(agent, o);
   }
   await startAgent(agent, { ...o, nodeName, dataDir });
-  o.say(`this machine is the node ${nodeName} of ${o.server}; its agent's log is ${join(dataDir, LOG)}`);
+  o.say(`this machine is the node ${nodeName} of ${o.server}; its agent's log is ${logFile(dataDir)}`);
 }
 
 /** One machine's Docker and addresses are one cluster's. */
@@ -69,7 +74,7 @@ async function refuseUp(env: NodeJS.ProcessEnv): Promise<void> {
 
 /** Which kubeconfigs the agent is to use. */
 async function prepare(o: JoinOptions, dataDir: string): Promise<string[]> {
-  const known = connectionIn(join(dataDir, "kubeconfig"));
+  const known = connectionIn(kubeconfigFile(dataDir));
   if (known && o.token === undefined) return []; // it has joined: its certificates tell who it is
   const token = parseToken(o.token ?? "");
   if (!token) throw new UsageError(`--token ${o.token ?? ""}: a token is needed like abcdef.0123456789abcdef`);
@@ -81,7 +86,7 @@ async function prepare(o: JoinOptions, dataDir: string): Promise<string[]> {
   }
   const info = await discover({ ...o, token, caHash });
   refuseOther(known, info, dataDir);
-  const file = join(dataDir, "bootstrap.kubeconfig");
+  const file = bootstrapFile(dataDir);
   writeKubeconfig(file, bootstrapKubeconfig(o.server, info, `${token.id}.${token.secret}`));
   return ["--bootstrap-kubeconfig", file];
 }
@@ -94,7 +99,7 @@ function connectionIn(file: string): Connection | undefined {
 function refuseOther(known: Connection | undefined, info: ClusterInfo, dataDir: string): void {
   if (!known || known.ca === undefined || known.ca.trim() === info.caCert.trim()) return;
   throw new CliError(
-    `${dataDir} is of a node of another cluster, ${known.server}; give another --data-dir, or remove it to leave that cluster`,
+    `${dataDir} is of a node of another cluster, ${known.server}; give another --data-dir, or leave that cluster: mini-kube leave`,
   );
 }
 
@@ -127,7 +132,7 @@ async function runAgent(args: readonly string[], { env, signal }: JoinOptions): 
 type Started = JoinOptions & { readonly nodeName: string; readonly dataDir: string };
 
 async function startAgent(args: readonly string[], o: Started): Promise<void> {
-  const file = join(o.dataDir, LOG);
+  const file = logFile(o.dataDir);
   const before = existsSync(file) ? statSync(file).size : 0;
   const log = openSync(file, "a", 0o600);
   const child = spawn(process.execPath, [...agentProgram(), ...args], {
@@ -152,7 +157,7 @@ async function startAgent(args: readonly string[], o: Started): Promise<void> {
 
 /** As the node itself sees it in the API. */
 async function isReady({ dataDir, nodeName, signal }: Started): Promise<boolean> {
-  const connection = connectionIn(join(dataDir, "kubeconfig"));
+  const connection = connectionIn(kubeconfigFile(dataDir));
   if (!connection) return false;
   const transport = new HttpTransport({ connection, userAgent: "mini-kube-join" });
   try {

@@ -88,6 +88,12 @@ const extra: readonly CommandEntry[] = [
     load: () => import("./join-command.ts"),
   },
   {
+    name: "leave",
+    group: GROUP,
+    summary: "Undo a join: this machine is a node no more",
+    load: () => import("./leave-command.ts"),
+  },
+  {
     name: "node",
     group: GROUP,
     summary: "Take a machine out of the cluster",

@@ -46,7 +46,7 @@ export async function removeNode(name: string, o: RemoveOptions): Promise<void> 
   await api.delete(name, { preconditions: { uid: uidOf(node) } }).catch((error: unknown) => {
     if (!isReason(error, "NotFound")) throw error;
   });
-  o.say(`node/${name} removed; on the machine itself, stop its agent and remove the agent's data`);
+  o.say(`node/${name} removed; on the machine itself: mini-kube leave`);
 }
 
 async function podsOf(name: string, { client, signal }: RemoveOptions): Promise<readonly DeepReadonly<Pod>[]> {

@@ -1,7 +1,7 @@
 /**
- * What the faults strike: three machines with Docker and mini-kube (API server, scheduler, controllers and agent each; one
- * scheduler and one controller manager act), three etcd members on machines and disks of their own, and the machine outside,
- * which is the one of this process. What ends by itself is started again, as systemd does.
+ * What the faults strike: three machines with Docker, each with an API server, a scheduler, a controller manager and an agent
+ * (one scheduler and one controller manager act), three etcd members on machines and disks of their own, and the machine
+ * outside, which is the one of this process. What ends by itself is started again, as systemd does.
  */
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,13 +9,13 @@ import { HttpTransport } from "../../pkg/client/http.ts";
 import { Client } from "../../pkg/client/client.ts";
 import { loadKubeconfig, resolveContext } from "../../pkg/client/kubeconfig.ts";
 import { type EtcdMember, EtcdMembers } from "../harness/etcd-members.ts";
-import { type TestHost, TestHosts } from "../harness/hosts.ts";
+import { API_PORT, type HostProgram, type ProgramFlags, separatePrograms } from "../harness/host-programs.ts";
+import { TestHost, TestHosts } from "../harness/hosts.ts";
 import type { Pause } from "./invariants.ts";
 import { LeaderTerms } from "./leader-terms.ts";
 import { leftOn, type Leftovers } from "./leftovers.ts";
 import { pause, type Server } from "./workload.ts";
 
-const API_PORT = 6443;
 const SUPERVISE_MS = 1_000;
 /** Until a changed clock shows. */
 const CLOCK_MS = 10_000;
@@ -25,7 +25,16 @@ const FAKETIME = [
   "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
 ];
 /** A lost machine counts as lost after 6 s, and its Pods leave it after 3 s more. */
-const FLAGS = ["--node-monitor-grace-period", "6", "--default-toleration-seconds", "3"];
+const FLAGS: ProgramFlags = {
+  apiserver: ["--default-toleration-seconds", "3"],
+  "controller-manager": ["--node-monitor-grace-period", "6"],
+};
+/** Which program leads by the Lease of that name. */
+const ELECTED = { "kube-scheduler": "scheduler", "kube-controller-manager": "controller-manager" };
+
+/** What can be killed and started again: a program, or all that run on one machine. */
+export type Target = TestHost | Single;
+type Single = HostProgram | EtcdMember;
 
 export class Machines {
   readonly hosts: TestHosts;
@@ -39,14 +48,15 @@ export class Machines {
   readonly #transports = new Map<string, HttpTransport>();
   readonly #before: ReadonlyMap<string, Leftovers>;
   /** What ended on purpose. */
-  readonly #down = new Set<TestHost | EtcdMember>();
+  readonly #down = new Set<Single>();
   readonly #supervisor: NodeJS.Timeout;
 
   private constructor(hosts: TestHosts, etcd: EtcdMembers, before: ReadonlyMap<string, Leftovers>) {
     this.hosts = hosts;
     this.etcd = etcd;
     this.#before = before;
-    this.leaders = new LeaderTerms(new Map(hosts.hosts.map((h) => [h.name, join(h.home, "mini-kube.log")])));
+    const elected = this.programs.filter((p) => Object.values(ELECTED).includes(p.program));
+    this.leaders = new LeaderTerms(new Map(elected.map((p) => [p.name, p.log])));
     this.#supervisor = setInterval(() => this.#supervise(), SUPERVISE_MS);
   }
 
@@ -59,7 +69,7 @@ export class Machines {
     const hosts = await TestHosts.start({
       links: [3],
       images,
-      flags: FLAGS,
+      setup: (o) => separatePrograms(o, FLAGS),
       outside: { pid: process.pid, enter: ["--target", String(process.pid), "--net"] },
       store: async (switches, undo) => {
         const members = await EtcdMembers.start(switches);
@@ -86,6 +96,10 @@ export class Machines {
     return this.hosts.hosts;
   }
 
+  get programs(): readonly HostProgram[] {
+    return this.all.flatMap((host) => host.programs);
+  }
+
   /** Each API server by itself, as the administrator. */
   servers(): Server[] {
     return this.all.map((host) => {
@@ -99,24 +113,37 @@ export class Machines {
     });
   }
 
-  /** The machine whose replica of that component leads. */
-  leader(component: "kube-scheduler" | "kube-controller-manager"): TestHost {
+  /** Of that component the replica that leads. */
+  leader(component: keyof typeof ELECTED): HostProgram {
     const name = this.leaders.leader(component);
-    const found = this.all.find((h) => h.name === name);
+    const found = this.programs.find((p) => p.name === name);
     if (!found) throw new Error(`nobody leads as ${component}`);
     return found;
   }
 
-  async kill(what: TestHost | EtcdMember): Promise<void> {
-    this.#down.add(what);
-    await what.kill9();
-    this.leaders.killed(what.name);
+  /** And the machine on which it runs. */
+  machineOf(program: HostProgram): TestHost {
+    const found = this.all.find((host) => host.programs.includes(program));
+    if (!found) throw new Error(`no machine runs ${program.name}`);
+    return found;
+  }
+
+  async kill(target: Target): Promise<void> {
+    await Promise.all(
+      singles(target).map(async (one) => {
+        this.#down.add(one);
+        await one.kill9();
+        this.leaders.killed(one.name);
+      }),
+    );
   }
 
   /** After {@link kill}. */
-  revive(what: TestHost | EtcdMember): void {
-    start(what);
-    this.#down.delete(what);
+  revive(target: Target): void {
+    for (const one of singles(target)) {
+      one.start();
+      this.#down.delete(one);
+    }
   }
 
   freeze(host: TestHost): { readonly thaw: () => void } {
@@ -125,7 +152,8 @@ export class Machines {
     return {
       thaw: () => {
         host.thaw();
-        this.pauses.push({ replica: host.name, start, end: performance.now() });
+        const end = performance.now();
+        for (const { name } of host.programs) this.pauses.push({ replica: name, start, end });
       },
     };
   }
@@ -167,18 +195,15 @@ export class Machines {
   }
 
   #supervise(): void {
-    for (const what of [...this.all, ...this.etcd.all]) {
-      if (what.alive || this.#down.has(what)) continue;
-      this.restarts.push(what.name);
-      this.leaders.killed(what.name);
-      start(what);
+    for (const one of [...this.programs, ...this.etcd.all]) {
+      if (one.alive || this.#down.has(one)) continue;
+      this.restarts.push(one.name);
+      this.leaders.killed(one.name);
+      one.start();
     }
   }
 }
 
 const clockFile = ({ home }: { home: string }) => join(home, "clock");
 
-function start(what: TestHost | EtcdMember): void {
-  if ("start" in what) what.start();
-  else what.up();
-}
+const singles = (target: Target): readonly Single[] => (target instanceof TestHost ? target.programs : [target]);

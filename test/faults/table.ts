@@ -46,7 +46,7 @@ export function table(trials: readonly Trial[]): string {
 function where(trials: readonly Trial[]): string {
   const [cpu] = cpus();
   const etcd = /etcd Version: (\S+)/.exec(execFileSync("etcd", ["--version"], { encoding: "utf8" }))?.[1];
-  const docker = /version ([^,\s]+)/.exec(execFileSync("docker", ["--version"], { encoding: "utf8" }))?.[1];
+  const docker = /version ([^,\s]+)/.exec(execFileSync("dockerd", ["--version"], { encoding: "utf8" }))?.[1];
   const seeds = [...new Set(trials.map((t) => t.seed))].join(", ");
   const machine = `${cpus().length} × ${cpu?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GB`;
   const day = new Date().toISOString().slice(0, 10);
@@ -62,8 +62,8 @@ function ending(trials: readonly Trial[], left: readonly string[]): string {
   const rest =
     left.length === 0
       ? [
-          "After `mini-kube down` on all machines nothing was left: no container, volume, network, table, route, link or mount.",
+          "After `mini-kube leave` on all machines nothing was left: no container, volume, network, table, route, link or mount.",
         ]
-      : ["Left behind after `mini-kube down`:", "", ...left.map((l) => `- ${l}`)];
+      : ["Left behind after `mini-kube leave`:", "", ...left.map((l) => `- ${l}`)];
   return [...broken, ...rest].join("\n");
 }

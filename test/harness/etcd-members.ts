@@ -50,7 +50,7 @@ export class EtcdMember {
   }
 
   /** Starts it (again, on the same data). */
-  up(): void {
+  start(): void {
     const peer = `http://${this.ip}:${PEER_PORT}`;
     const args = [
       `--name=${this.name}`,
@@ -144,7 +144,7 @@ export class EtcdMembers {
     const started = new EtcdMembers(all, dir);
     try {
       for (const member of all) await member.format();
-      for (const member of all) member.up();
+      for (const member of all) member.start();
       await started.untilHealthy();
       return started;
     } catch (error) {

@@ -3,20 +3,20 @@
  * joined by switches, and switches by a router. Nothing of it is in the machine's own network; when the test ends, however
  * it ends, the kernel takes all of it away.
  */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { newEncryptionConfig } from "../../pkg/apiserver/encryption/config.ts";
 import { giveKeys, program } from "./cluster.ts";
 import { DockerDaemon } from "./dockerd.ts";
 import { findInPath } from "./etcd.ts";
+import { type HostProgram, oneProgram, type Setup, type SetupOptions } from "./host-programs.ts";
 import { eventually, type Finished, run, type RunOptions, Running, runOk } from "./process.ts";
 import { freezeAll, thawAll } from "./process-tree.ts";
 import { linkAddress, type Place, Switches } from "./switches.ts";
 
 const READY_MS = 30_000;
 const ETCD_PORT = 2379;
-const API_PORT = 6443;
 /** All hosts of a run share one store. */
 const SHARED_KEYS = newEncryptionConfig();
 
@@ -25,9 +25,11 @@ export interface HostsOptions {
   readonly links?: readonly number[];
   /** Images that every host gets from the machine's daemon. */
   readonly images: readonly string[];
+  /** What runs on each. Default: `mini-kube up`, all in one process. */
+  readonly setup?: (o: SetupOptions) => Setup;
   /** More flags for `mini-kube up`. */
   readonly flags?: readonly string[];
-  /** More of the environment of `mini-kube up` on the host with that home. */
+  /** More of the environment of what runs on the host with that home. */
   readonly env?: (home: string) => NodeJS.ProcessEnv;
   /** A host is there with its Docker, and nothing of mini-kube yet. */
   readonly beforeUp?: (host: TestHost) => Promise<void>;
@@ -41,9 +43,7 @@ interface HostOptions {
   readonly name: string;
   readonly link: number;
   readonly ip: string;
-  readonly store: string;
-  readonly flags: readonly string[];
-  readonly env: (home: string) => NodeJS.ProcessEnv;
+  readonly setup: Setup;
 }
 
 /** One machine: a Docker daemon and a mini-kube. */
@@ -54,9 +54,9 @@ export class TestHost {
   readonly env: NodeJS.ProcessEnv;
   readonly link: number;
   readonly docker: DockerDaemon;
-  readonly #args: readonly string[];
-  readonly #env: NodeJS.ProcessEnv;
-  #process: Running | undefined;
+  /** What of mini-kube runs on it. */
+  readonly programs: readonly HostProgram[];
+  readonly #setup: Setup;
 
   constructor(docker: DockerDaemon, o: HostOptions) {
     this.docker = docker;
@@ -67,9 +67,8 @@ export class TestHost {
     const { KUBECONFIG: _, ...env } = process.env;
     giveKeys(this.home, SHARED_KEYS);
     this.env = { ...env, MINI_KUBE_HOME: this.home, DOCKER_HOST: docker.host, NO_COLOR: "1" };
-    this.#env = { ...this.env, ...o.env(this.home) };
-    const flags = ["--node-name", o.name, "--address", o.ip, "--store", o.store, "--port", String(API_PORT)];
-    this.#args = [program, "up", ...flags, ...o.flags];
+    this.#setup = o.setup;
+    this.programs = o.setup.programs(this);
   }
 
   get pid(): number {
@@ -80,41 +79,27 @@ export class TestHost {
     return this.docker.enter;
   }
 
-  get clusterId(): string {
-    return readFileSync(join(this.home, "cluster-id"), "utf8").trim();
-  }
-
-  /** Whether the process of mini-kube lives. */
-  get alive(): boolean {
-    return this.#process?.running ?? false;
-  }
-
   /** Starts mini-kube (again), and waits for nothing. */
-  start(): Running {
-    this.#process = new Running("nsenter", [...this.enter, process.execPath, ...this.#args], { env: this.#env });
-    return this.#process;
+  start(): void {
+    for (const one of this.programs) one.start();
   }
 
   /** Starts mini-kube (again) and resolves when its API answers and its Node is ready. */
   async up(): Promise<void> {
-    const started = this.start();
-    await started.until(/is running/, READY_MS).catch((error: unknown) => {
-      throw new Error(`${this.name}: ${String(error)}\n${this.log()}`);
-    });
+    await this.#setup.up(this);
     const node = ["node", this.name];
     await eventually(
       () => this.kubectl(["get", ...node]),
       ({ code }) => code === 0,
     );
-    await this.kubectlOk(["wait", "--for=condition=Ready", ...node, "--timeout=30s"]);
+    const wait = ["wait", "--for=condition=Ready", ...node, "--timeout=30s"];
+    await this.kubectlOk(wait).catch((error: unknown) => {
+      throw new Error(`${this.name}: ${String(error)}\n${this.log()}`);
+    });
   }
 
   log(): string {
-    try {
-      return readFileSync(join(this.home, "mini-kube.log"), "utf8").split("\n").slice(-60).join("\n");
-    } catch {
-      return "";
-    }
+    return this.programs.map((one) => one.lastLines).join("\n");
   }
 
   /** Any program, as on that machine; never rejects for an exit code. */
@@ -143,21 +128,14 @@ export class TestHost {
     return this.run(process.execPath, [program, ...args], o);
   }
 
-  /** `mini-kube down`: containers and network go. */
-  async down(): Promise<Finished> {
-    const done = await this.cli(["down"], { deadline: 90_000 });
-    await this.#process?.exited;
-    this.#process = undefined;
-    return done;
+  /** As its owner takes it down: containers and network go. */
+  down(): Promise<Finished> {
+    return this.#setup.down(this);
   }
 
-  /** As a power cut of the process alone. */
+  /** As a power cut of mini-kube alone. */
   async kill9(): Promise<void> {
-    // The program is nsenter's child: who enters a pid namespace does so with his children.
-    const child = (await runOk("ps", ["-o", "pid=", "--ppid", String(this.#process?.pid)])).trim();
-    process.kill(Number(child), "SIGKILL");
-    await this.#process?.exited;
-    this.#process = undefined;
+    await Promise.all(this.programs.map((one) => one.kill9()));
   }
 
   /** Every process of it stands still, containers and all; connections stay as they are. */
@@ -171,7 +149,7 @@ export class TestHost {
 
   async remove(): Promise<void> {
     this.thaw();
-    this.#process?.kill("SIGKILL");
+    for (const one of this.programs) one.abandon();
     await this.docker.remove();
     rmSync(this.home, { recursive: true, force: true });
   }
@@ -228,10 +206,12 @@ export class TestHosts {
     const places = links.flatMap((count, link) =>
       Array.from({ length: count }, (_, i) => ({ link, ip: linkAddress(link, 11 + i) })),
     );
+    const { flags = [], env = () => ({}) } = o;
+    const setup = (o.setup ?? oneProgram)({ store, ips: places.map(({ ip }) => ip), flags, env });
     const images = await savedImages(o.images, this.#undo);
     await Promise.all(
       places.map(async ({ link, ip }, i) => {
-        const host = await this.#host(switches, hostOptions(o, { name: `node-${i + 1}`, link, ip, store }));
+        const host = await this.#host(switches, { name: `node-${i + 1}`, link, ip, setup });
         await host.runOk("docker", ["load", "-qi", images], { deadline: 120_000 });
       }),
     );
@@ -268,12 +248,6 @@ async function savedImages(images: readonly string[], undo: (() => Promise<unkno
   await runOk("docker", ["save", "-o", archive, ...images], { deadline: 120_000 });
   return archive;
 }
-
-const hostOptions = (o: HostsOptions, host: Pick<HostOptions, "name" | "link" | "ip" | "store">): HostOptions => ({
-  ...host,
-  flags: o.flags ?? [],
-  env: o.env ?? (() => ({})),
-});
 
 /** On the router, which all of them reach. */
 async function etcdOnRouter({ router }: Switches, undo: (() => Promise<unknown>)[]): Promise<string> {

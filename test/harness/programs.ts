@@ -20,6 +20,7 @@ import {
   writeKubeconfig,
 } from "../../pkg/client/kubeconfig.ts";
 import { systemClock } from "../../pkg/util/clock.ts";
+import { bootstrapKubeconfig, tokenSecret } from "./bootstrap.ts";
 import { freePort, root } from "./cluster.ts";
 import { EtcdServer } from "./etcd.ts";
 import { eventually, type RunOptions, Running, runOk } from "./process.ts";
@@ -33,7 +34,6 @@ export const programFile = (name: ProgramName) => join(root, `dist/cmd/${name}/m
 const READY_MS = 60_000;
 /** The machine that runs tests may be busy with others. */
 const LEASE = ["--leader-elect-lease-duration", "10"];
-const TOKEN = { id: "abcdef", secret: "0123456789abcdef" };
 const LIMITS = { connectTimeoutMs: 3_000, answerTimeoutMs: 10_000, pulseMs: 4_000 };
 
 export class Programs {
@@ -121,18 +121,8 @@ export class Programs {
   }
 
   async #makeToken(): Promise<void> {
-    const stringData = {
-      "token-id": TOKEN.id,
-      "token-secret": TOKEN.secret,
-      "usage-bootstrap-authentication": "true",
-      "auth-extra-groups": "system:bootstrappers:mini-kube:default-node-token",
-    };
-    const metadata = { name: `bootstrap-token-${TOKEN.id}`, namespace: "kube-system" };
-    const type = "bootstrap.kubernetes.io/token";
-    await this.client.resource<Secret>(secrets, "kube-system").create({ metadata, type, stringData });
-    const { cert: _cert, key: _key, ...cluster } = this.#admin;
-    const connection = { ...cluster, token: `${TOKEN.id}.${TOKEN.secret}` };
-    writeKubeconfig(join(this.#dir, "bootstrap.kubeconfig"), singleKubeconfig("bootstrap", connection));
+    await this.client.resource<Secret>(secrets, "kube-system").create(tokenSecret);
+    writeKubeconfig(join(this.#dir, "bootstrap.kubeconfig"), bootstrapKubeconfig(this.#admin));
   }
 
   get #agentDir(): string {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { X509Certificate } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { networkInterfaces, tmpdir } from "node:os";
 import { join } from "node:path";
 import { removeAll, openRuntime } from "../../cmd/component/containers.ts";
@@ -12,7 +12,7 @@ import { nameOf } from "../../pkg/api/object.ts";
 import { condition } from "../../pkg/api/pod.ts";
 import type { DeepReadonly } from "../../pkg/util/types.ts";
 import { freePort, program, ready, TestCluster } from "../harness/cluster.ts";
-import { eventually, type Finished, run, Running } from "../harness/process.ts";
+import { eventually, type Finished, run, Running, runOk } from "../harness/process.ts";
 import { BUSYBOX_IMAGE, ensureTestImages } from "../images/images.ts";
 
 /**
@@ -68,6 +68,15 @@ class Machine {
 
   certificate(purpose: "client" | "serving"): X509Certificate {
     return new X509Certificate(readFileSync(join(this.dataDir, "pki", `${purpose}-current.pem`)));
+  }
+
+  /** Another command on this machine. */
+  cli(args: readonly string[]): Promise<Finished> {
+    return run(process.execPath, [program, ...args, "--data-dir", this.dataDir], { env: this.env, deadline: 60_000 });
+  }
+
+  get ended(): Promise<number> | undefined {
+    return this.#join?.exited;
   }
 
   async stop(): Promise<number | undefined> {
@@ -274,4 +283,43 @@ describe("a machine is taken out", () => {
     },
     LIMIT,
   );
+
+  test(
+    "and leaves by itself: agent, containers, network, rules and keys go; what there is not, it says",
+    async () => {
+      const again = await worker.cli(["join", server]);
+      expect(again).toMatchObject({
+        code: 0,
+        stdout: expect.stringMatching(/is the node worker-1 already; .*pid \d+/),
+      });
+      const id = readFileSync(join(worker.dataDir, "cluster-id"), "utf8").trim();
+      const containers = [{ name: "main", image: BUSYBOX_IMAGE, command: ["sleep", "3600"] }];
+      const spec = { nodeName: worker.name, containers, terminationGracePeriodSeconds: 0 };
+      await cluster.client.resource(pods, "default").create({ metadata: { name: "q", namespace: "default" }, spec });
+      await cluster.untilPod("q", ready, 90_000);
+      expect(await traces(id)).toEqual([expect.stringMatching(/./), expect.stringMatching(/./), true]);
+      const left = await worker.cli(["leave"]);
+      expect([left.code, left.stderr]).toEqual([0, ""]);
+      expect(left.stdout.split("\n")).toEqual([
+        "the agent of the node worker-1 has stopped",
+        "the containers of 1 Pod and the network are gone",
+        expect.stringContaining("mini-kube node remove worker-1 --force"),
+        "",
+      ]);
+      expect(await traces(id)).toEqual(["", "", false]);
+      expect(existsSync(worker.dataDir)).toBe(false);
+      expect(await worker.ended).toBe(0);
+      const { code, stderr } = await worker.cli(["leave"]);
+      expect([code, stderr]).toEqual([1, `error: no agent has run on ${worker.dataDir}; name its --data-dir\n`]);
+    },
+    LIMIT,
+  );
 });
+
+/** Of that node on this machine: containers, networks, and whether there is a table of rules. */
+async function traces(id: string): Promise<[string, string, boolean]> {
+  const label = ["--filter", `label=io.mini-kube.cluster=${id}`];
+  const containers = await runOk("docker", ["ps", "-aq", ...label]);
+  const networks = await runOk("docker", ["network", "ls", "-q", ...label]);
+  return [containers, networks, (await runOk("nft", ["list", "tables"])).includes(id)];
+}

@@ -19,7 +19,7 @@ export const freezes: readonly Fault[] = [
     hold: [1, 6],
     limit: 30,
     inject: async (m) => {
-      const host = m.leader("kube-controller-manager");
+      const host = m.machineOf(m.leader("kube-controller-manager"));
       const { thaw } = m.freeze(host);
       return { detail: host.name, heal: thaw };
     },

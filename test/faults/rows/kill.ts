@@ -1,35 +1,52 @@
 /** kill -9, and the same program started again. */
-import type { EtcdMember } from "../../harness/etcd-members.ts";
-import type { TestHost } from "../../harness/hosts.ts";
+import type { Dice } from "../../harness/dice.ts";
+import type { ProgramName } from "../../harness/programs.ts";
 import type { Fault, Injected } from "../fault.ts";
-import type { Machines } from "../machines.ts";
+import type { Machines, Target } from "../machines.ts";
 
-async function kill(m: Machines, all: readonly (TestHost | EtcdMember)[]): Promise<Injected> {
+async function kill(m: Machines, all: readonly Target[]): Promise<Injected> {
   await Promise.all(all.map((one) => m.kill(one)));
   return { detail: all.map((one) => one.name).join(", "), heal: () => all.forEach((one) => m.revive(one)) };
 }
 
+const anyOf = (m: Machines, dice: Dice, program: ProgramName) =>
+  dice.pick(m.programs.filter((p) => p.program === program));
+
 export const kills: readonly Fault[] = [
   {
-    name: "kill-node",
-    what: "kill -9 of mini-kube on one machine: API server, agent and network, perhaps leaders",
+    name: "kill-api-server",
+    what: "kill -9 of an API server; its clients stay with it",
     hold: [1, 4],
-    limit: 30,
-    inject: (m, dice) => kill(m, [dice.pick(m.all)]),
+    limit: 15,
+    inject: (m, dice) => kill(m, [anyOf(m, dice, "apiserver")]),
   },
   {
     name: "kill-scheduler",
-    what: "kill -9 of the leading scheduler's machine's mini-kube",
+    what: "kill -9 of the scheduler that leads",
     hold: [1, 4],
-    limit: 30,
+    limit: 15,
     inject: (m) => kill(m, [m.leader("kube-scheduler")]),
   },
   {
     name: "kill-controllers",
-    what: "kill -9 of the leading controller manager's machine's mini-kube",
+    what: "kill -9 of the controller manager that leads",
+    hold: [1, 4],
+    limit: 15,
+    inject: (m) => kill(m, [m.leader("kube-controller-manager")]),
+  },
+  {
+    name: "kill-agent",
+    what: "kill -9 of an agent, with the network of its node; containers go on",
+    hold: [1, 4],
+    limit: 20,
+    inject: (m, dice) => kill(m, [anyOf(m, dice, "agent")]),
+  },
+  {
+    name: "kill-node",
+    what: "kill -9 of all that mini-kube runs on one machine; containers go on",
     hold: [1, 4],
     limit: 30,
-    inject: (m) => kill(m, [m.leader("kube-controller-manager")]),
+    inject: (m, dice) => kill(m, [dice.pick(m.all)]),
   },
   {
     name: "kill-etcd-follower",
@@ -63,7 +80,7 @@ export const kills: readonly Fault[] = [
   },
   {
     name: "kill-all",
-    what: "kill -9 of everything at once: all etcd members, mini-kube on all machines",
+    what: "kill -9 of everything at once: all etcd members, all programs on all machines",
     hold: [1, 3],
     limit: 45,
     inject: (m) => kill(m, [...m.etcd.all, ...m.all]),
