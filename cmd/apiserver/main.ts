@@ -1,13 +1,16 @@
 #!/usr/bin/env node
 /** The program `mini-kube-apiserver`: one of any number on one store. */
+import { isIPv4 } from "node:net";
 import { join, resolve } from "node:path";
 import { UsageError } from "../../pkg/cli/io.ts";
+import { systemClock } from "../../pkg/util/clock.ts";
 import { ControlPlane } from "../component/control-plane.ts";
 import { debugPages } from "../component/debug-pages.ts";
 import { address, bool, list, port, positive, seconds } from "../component/flags.ts";
 import { firstAddress } from "../component/machine.ts";
 import { runProgram } from "../component/program.ts";
-import { apiServerNames, hostNames } from "../mini-kube/pki.ts";
+import { daily } from "../component/renewal.ts";
+import { apiServerNames, hostNames, renewPki } from "../mini-kube/pki.ts";
 
 interface Flags {
   readonly store: string;
@@ -76,7 +79,7 @@ await runProgram<Flags>({
       )
       .option("--default-toleration-seconds <seconds>", "so long Pods stay on a lost node (default: 5)", seconds),
   run: async (flags, { signal, log, level, metrics, observe }) => {
-    const advertised = flags.advertiseAddress ?? ownAddress(flags.bindAddress);
+    const advertised = reachable(flags.advertiseAddress ?? ownAddress(flags.bindAddress));
     const pkiDir = resolve(flags.pkiDir ?? join(flags.dataDir, "pki"));
     const { ips, dnsNames } = hostNames([...(flags.certSan ?? []), ...(await apiServerNames(pkiDir))]);
     const plane = await ControlPlane.open({
@@ -112,7 +115,16 @@ await runProgram<Flags>({
     plane.listener.count(requestMetrics(plane, metrics));
     await observe([{ name: "store", run: () => plane.api.reachStore(), readyOnly: true }]);
     log.info({ url: plane.listener.url, advertised }, "the API is served");
-    await Promise.all([plane.publish(advertised, signal), plane.writeConfig(signal), plane.keepCertificates(signal)]);
+    const renew = async () => {
+      const renewed = await renewPki(pkiDir, systemClock);
+      if (renewed.length > 0) log.info({ renewed }, "renewed certificates");
+    };
+    await Promise.all([
+      plane.publish(advertised, signal),
+      plane.writeConfig(signal),
+      plane.keepCertificates(signal),
+      daily(renew, { clock: systemClock, log }, signal),
+    ]);
     await plane.close(DRAIN);
   },
 });
@@ -123,4 +135,12 @@ function ownAddress(bound: string): string {
   const found = firstAddress();
   if (found !== undefined) return found;
   throw new UsageError("--advertise-address IP is needed: this machine has no address but the loopback's");
+}
+
+/** Throws for one that means another machine, or none, to whoever is told of it. */
+function reachable(address: string): string {
+  if (isIPv4(address) && !address.startsWith("127.") && address !== "0.0.0.0") return address;
+  throw new UsageError(
+    `--advertise-address ${address}: Pods and nodes do not reach it; give an address of this machine`,
+  );
 }

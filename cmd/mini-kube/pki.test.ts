@@ -1,11 +1,12 @@
-import { afterEach, expect, test } from "@jest/globals";
+import { afterEach, describe, expect, test } from "@jest/globals";
 import { X509Certificate } from "node:crypto";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readKubeconfig, resolveContext } from "../../pkg/client/kubeconfig.ts";
+import { systemClock } from "../../pkg/util/clock.ts";
 import { FakeClock } from "../../pkg/util/fake-clock.ts";
-import { apiServerNames, initPki } from "./pki.ts";
+import { apiServerNames, initPki, renewPki } from "./pki.ts";
 
 const DAY = 24 * 3_600_000;
 const dirs: string[] = [];
@@ -69,4 +70,49 @@ test("a second time changes nothing; near their end leaves are renewed, and neit
     expect.arrayContaining(["admin.crt", "admin.kubeconfig", "etcd/etcd1.crt", "etcd/client.key"]),
   );
   expect(renewed.filter((f) => /ca\.(crt|key)|service-account|encryption/.test(f))).toEqual([]);
+});
+
+describe("renewed by who has nothing but the directory", () => {
+  test("as by pki init: names and servers are as they were", async () => {
+    const dir = newDir();
+    const later = new FakeClock();
+    await initPki(dir, { ...options, clock: later });
+    expect(await renewPki(dir, later)).toEqual([]);
+    await later.advance(330 * DAY);
+    const before = cert(dir, "etcd/etcd1.crt");
+    expect(await renewPki(dir, later)).toEqual(
+      expect.arrayContaining(["admin.kubeconfig", "scheduler.kubeconfig", "etcd/etcd1.crt", "etcd/client.crt"]),
+    );
+    const after = cert(dir, "etcd/etcd1.crt");
+    expect([after.subjectAltName, after.serialNumber === before.serialNumber]).toEqual([before.subjectAltName, false]);
+    expect(await renewPki(dir, later)).toEqual([]);
+  });
+
+  test("etcd's stay as they are where the key of their authority is not", async () => {
+    const dir = newDir();
+    const later = new FakeClock();
+    await initPki(dir, { ...options, clock: later });
+    rmSync(join(dir, "etcd/ca.key"));
+    await later.advance(330 * DAY);
+    const renewed = await renewPki(dir, later);
+    expect(renewed).toContain("admin.crt");
+    expect(renewed.filter((f) => f.startsWith("etcd/"))).toEqual([]);
+  });
+
+  test("one at a time, and who was killed meanwhile does not keep others from it for ever", async () => {
+    const dir = newDir();
+    await initPki(dir, { ...options, clock: systemClock });
+    const near = { now: () => Date.now() + 330 * DAY };
+    const [one, other] = await Promise.all([renewPki(dir, near), renewPki(dir, near)]);
+    expect([one.length > 0, other.length > 0].toSorted()).toEqual([false, true]);
+    mkdirSync(join(dir, "renewing"));
+    expect(await renewPki(dir, { now: () => Date.now() })).toEqual([]);
+    expect(readdirSync(dir)).toContain("renewing");
+    expect(await renewPki(dir, { now: () => Date.now() + 700 * DAY })).toContain("admin.crt");
+    expect(readdirSync(dir)).not.toContain("renewing");
+  });
+
+  test("a directory that pki init did not make is left alone", async () => {
+    expect(await renewPki(newDir(), clock)).toEqual([]);
+  });
 });

@@ -3,8 +3,9 @@
  *
  * Idempotent: what is there and good stays as it is, byte for byte; what is near its end is issued anew by the same CA.
  */
+import { existsSync } from "node:fs";
 import { isIP } from "node:net";
-import { readFile, mkdir } from "node:fs/promises";
+import { readFile, mkdir, rmdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { singleKubeconfig, type Kubeconfig } from "../../pkg/client/kubeconfig.ts";
 import type { Clock } from "../../pkg/util/clock.ts";
@@ -27,6 +28,8 @@ export interface PkiOptions {
   readonly clock: Pick<Clock, "now">;
 }
 
+/** An authority of its own: who may speak to the store is not who may speak to the API. */
+const ETCD = "etcd";
 const MASTERS = ["system:masters"];
 const SERVICE_ACCOUNTS = ["system:serviceaccounts", "system:serviceaccounts:kube-system"];
 
@@ -42,8 +45,12 @@ const USERS: Readonly<Record<string, CertRequest>> = {
   },
 };
 
-/** Each line a name or an address that API servers put into their certificates, beside their own. */
-const API_NAMES = "apiserver-names";
+/** What the directory was made for, so that it can be renewed by who has nothing but it. */
+const REQUEST = "pki.json";
+type Request = Omit<PkiOptions, "clock">;
+/** Is there while somebody renews. Longer than this nobody does: it was left by one who was killed. */
+const RENEWING = "renewing";
+const RENEWING_MS = 600_000;
 
 /** The names of the files that were written or changed. */
 export async function initPki(dir: string, o: PkiOptions): Promise<readonly string[]> {
@@ -54,17 +61,50 @@ export async function initPki(dir: string, o: PkiOptions): Promise<readonly stri
   for (const [name, pair] of Object.entries(certs)) {
     await keep(join(dir, `${name}.kubeconfig`), toYaml(kubeconfigOf(name, o.servers, { ...pair, ca: caCert })), 0o600);
   }
-  await keep(join(dir, API_NAMES), `${apiNames(o).join("\n")}\n`, 0o644);
+  const { clock: _, ...request } = o;
+  await keep(join(dir, REQUEST), `${JSON.stringify(request, undefined, 2)}\n`, 0o644);
   await keepFirst(join(dir, "encryption.yaml"), newEncryptionConfig);
-  if (o.etcd) await ensurePki(join(dir, "etcd"), etcdRequests(o.etcd), o.clock, "mini-kube-etcd-ca");
+  if (o.etcd) await ensurePki(join(dir, ETCD), etcdRequests(o.etcd), o.clock, "mini-kube-etcd-ca");
   const after = await contents(dir, o);
   return [...after].filter(([name, text]) => before.get(name) !== text).map(([name]) => name);
 }
 
-/** What `pki init` was told of them; none where it was not. */
+/**
+ * As {@link initPki} with what it was told: what is near its end is issued anew, of each authority whose key is there. Does
+ * nothing where `pki init` never was, and where another program does it at this moment.
+ */
+export async function renewPki(dir: string, clock: PkiOptions["clock"]): Promise<readonly string[]> {
+  const request = await requestIn(dir);
+  if (!request || !existsSync(join(dir, "ca.key")) || !(await lock(join(dir, RENEWING), clock))) return [];
+  try {
+    const { etcd, ...api } = request;
+    return await initPki(dir, { ...api, ...(etcd && existsSync(join(dir, ETCD, "ca.key")) && { etcd }), clock });
+  } finally {
+    await rmdir(join(dir, RENEWING));
+  }
+}
+
+async function lock(path: string, clock: PkiOptions["clock"]): Promise<boolean> {
+  const since = await stat(path).catch(() => undefined);
+  if (since && clock.now() - since.mtimeMs > RENEWING_MS) await rmdir(path);
+  try {
+    await mkdir(path);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw error;
+  }
+}
+
+/** Names and addresses that API servers put into their certificates, beside their own; none where `pki init` never was. */
 export async function apiServerNames(dir: string): Promise<readonly string[]> {
-  const text = await readIfThere(join(dir, API_NAMES));
-  return (text ?? "").split("\n").filter((line) => line !== "");
+  const request = await requestIn(dir);
+  return request ? apiNames(request) : [];
+}
+
+async function requestIn(dir: string): Promise<Request | undefined> {
+  const text = await readIfThere(join(dir, REQUEST));
+  return text === undefined ? undefined : (JSON.parse(text) as Request);
 }
 
 /** Of names and addresses, as a certificate has them. */
@@ -72,7 +112,7 @@ export function hostNames(hosts: readonly string[]): Required<Pick<CertRequest, 
   return { dnsNames: hosts.filter((h) => isIP(h) === 0), ips: hosts.filter((h) => isIP(h) !== 0) };
 }
 
-function apiNames({ servers, sans = [] }: PkiOptions): string[] {
+function apiNames({ servers, sans = [] }: Request): string[] {
   return [...new Set([...servers.map((s) => new URL(s).hostname), ...sans])];
 }
 
@@ -124,9 +164,9 @@ async function contents(dir: string, o: PkiOptions): Promise<ReadonlyMap<string,
     ...pairs(["ca", ...Object.keys(USERS)]),
     "service-account.key",
     "encryption.yaml",
-    API_NAMES,
+    REQUEST,
     ...Object.keys(USERS).map((user) => `${user}.kubeconfig`),
-    ...(o.etcd ? pairs(["ca", "client", ...o.etcd.map((m) => m.name)]).map((n) => `etcd/${n}`) : []),
+    ...(o.etcd ? pairs(["ca", "client", ...o.etcd.map((m) => m.name)]).map((n) => `${ETCD}/${n}`) : []),
   ];
   const found = await Promise.all(names.map(async (n) => [n, await readIfThere(join(dir, n))] as const));
   return new Map(found.flatMap(([name, text]) => (text === undefined ? [] : [[name, text] as const])));

@@ -159,6 +159,7 @@ function answerForComponents(api: ApiServer, proxy: AgentProxy): void {
 
 /** Of bodies see {@link bodyInTime}. */
 const patience = (ms: number) => ({
+  handshakeTimeout: ms,
   headersTimeout: ms,
   requestTimeout: 0,
   connectionsCheckingInterval: Math.min(CHECK_MS, ms / 2),

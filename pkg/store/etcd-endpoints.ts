@@ -25,6 +25,9 @@ const STATUS_MS = 2000;
 const FIRST_BACKOFF_MS = 50;
 const MAX_BACKOFF_MS = 500;
 
+/** Longer than any call. */
+const RETIRE_MS = 15_000;
+
 /** A member that froze is found out within these; etcd allows a ping each 5 s. */
 const KEEPALIVE = { "grpc.keepalive_time_ms": 6000, "grpc.keepalive_timeout_ms": 3000 };
 
@@ -64,7 +67,7 @@ export const EVEN_ALONE: CallOptions = { interceptors: [] };
  */
 export class EtcdEndpoints {
   readonly names: readonly string[];
-  readonly #clients: readonly Etcd3[];
+  #clients: readonly Etcd3[];
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #streams = new Map<number, Set<() => void>>();
@@ -116,6 +119,16 @@ export class EtcdEndpoints {
     const streams = this.#streams.get(index) ?? new Set();
     this.#streams.set(index, streams.add(leave));
     return () => void streams.delete(leave);
+  }
+
+  /** From now on connections are made with these. Watches move at once, without loss; calls under way may end. */
+  renew(tls: EtcdTls): void {
+    const old = this.#clients;
+    this.#clients = this.names.map((endpoint) => connect(endpoint, tls));
+    for (const streams of this.#streams.values()) for (const leave of [...streams]) leave();
+    this.#clock.after(RETIRE_MS, () => {
+      for (const client of old) client.close();
+    });
   }
 
   status(index: number): Promise<IStatusResponse> {

@@ -1,14 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { EtcdServer } from "../../test/harness/etcd.ts";
-import { systemClock } from "../util/clock.ts";
+import { type Clock, systemClock } from "../util/clock.ts";
 import { silent } from "../util/log.ts";
 import { ensurePki } from "../util/pki.ts";
-import { del, put, text, write } from "./conformance-util.ts";
+import { del, put, take, text, write } from "./conformance-util.ts";
 import { EtcdStore } from "./etcd.ts";
-import { refuseOld } from "./etcd-endpoints.ts";
+import { type EtcdTls, refuseOld } from "./etcd-endpoints.ts";
 import { openStore, type TlsFiles } from "./open.ts";
 import { StoreUnavailableError } from "./store.ts";
 import { tidyStore } from "./tidy.ts";
@@ -53,6 +53,59 @@ describe("etcd by TLS", () => {
     expect(text((await store.get("/registry/a")).kv?.value)).toBe("1");
     await store.close();
   });
+
+  test(
+    "certificates that are renewed while it runs are used from then on; watches lose nothing, and bad ones wait",
+    async () => {
+      const of = (pki: string) => ({
+        ca: readFileSync(file("own", "ca.crt")),
+        cert: readFileSync(file(pki, "client.crt")),
+        key: readFileSync(file(pki, "client.key")),
+      });
+      await ensurePki(join(dir, "own"), { renewed: { commonName: "client", usages: ["client"] } }, systemClock);
+      let tls: () => EtcdTls = () => of("own");
+      let look: (() => void) | undefined;
+      // An hour passes when the test says so.
+      const clock: Clock = {
+        ...systemClock,
+        sleep: (ms, signal) =>
+          ms < 3_600_000 ? systemClock.sleep(ms, signal) : new Promise((resolve) => (look = resolve)),
+      };
+      const store = await EtcdStore.open({ endpoints: [secure.endpoint], tls: () => tls(), clock });
+      const end = new AbortController();
+      const watch = store
+        .watch("/renewed/", (await store.get("/renewed/")).revision + 1n, end.signal)
+        [Symbol.asyncIterator]();
+      const next = async () => (await take(watch, 1)).map((e) => (e.type === "put" ? text(e.kv.value) : e.type))[0];
+      await write(store, put("/renewed/a", "1"));
+      expect(await next()).toBe("1");
+      const looked = async () => {
+        look?.();
+        await systemClock.sleep(0, end.signal);
+      };
+      tls = () => {
+        throw new Error("half written");
+      };
+      await looked();
+      await write(store, put("/renewed/a", "2"));
+      expect(await next()).toBe("2");
+      tls = () => ({
+        ...of("own"),
+        cert: readFileSync(file("own", "renewed.crt")),
+        key: readFileSync(file("own", "renewed.key")),
+      });
+      await looked();
+      await write(store, put("/renewed/a", "3"));
+      expect(await next()).toBe("3");
+      // That they are used shows where they are of no use.
+      tls = () => of("other");
+      await looked();
+      await expect(store.get("/renewed/a")).rejects.toThrow();
+      end.abort();
+      await store.close();
+    },
+    LIMIT,
+  );
 
   test.each<[string, () => string, () => TlsFiles, RegExp]>([
     [

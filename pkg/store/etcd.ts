@@ -1,4 +1,5 @@
 import type { IKeyValue, IRangeRequest, IRangeResponse, IRequestOp, ITxnRequest, IWatchRequest } from "etcd3";
+import { isDeepStrictEqual } from "node:util";
 import { type Clock, systemClock } from "../util/clock.ts";
 import { type Logger, silent } from "../util/log.ts";
 import { asBuffer, FIRST_PAGE_KEYS, nextPageKeys, prefixEnd, prefixStart } from "./etcd-range.ts";
@@ -29,7 +30,8 @@ export interface EtcdOptions extends WatchLimits {
   readonly endpoints: readonly string[];
   /** Put before every key, for several clusters in one etcd. Default: none, keys are used as given. */
   readonly prefix?: string;
-  readonly tls?: EtcdTls | undefined;
+  /** Asked again every hour: certificates are renewed while it runs. Throws what is wrong with them. */
+  readonly tls?: (() => EtcdTls) | undefined;
   /** gRPC deadlines are wall-clock times, so only a clock that runs makes sense here. */
   readonly clock?: Clock;
   readonly log?: Logger;
@@ -44,6 +46,8 @@ const CANCELLED = 1;
 const ATTEMPT_MS = 3000;
 /** A transaction may wait for a slow disk; to give it up is not to know its outcome. */
 const TXN_MS = 6000;
+/** How often renewed certificates are looked for. */
+const RENEWED_MS = 3_600_000;
 const FIRST_BACKOFF_MS = 20;
 const MAX_BACKOFF_MS = 1000;
 
@@ -75,8 +79,10 @@ export class EtcdStore implements Store {
     this.#log = o.log ?? silent;
     this.#deadlineMs = o.deadlineMs ?? 10_000;
     this.#watchQueueBytes = o.watchQueueBytes;
-    this.#endpoints = new EtcdEndpoints({ ...o, clock: this.#clock, log: this.#log });
+    const tls = o.tls?.();
+    this.#endpoints = new EtcdEndpoints({ ...o, tls, clock: this.#clock, log: this.#log });
     this.maintenance = etcdMaintenance(this.#endpoints, this.#clock);
+    if (o.tls && tls) void this.#follow(o.tls, tls);
   }
 
   /** Waits for etcd, up to the deadline; rejects with what is wrong with it, or with how it is reached. */
@@ -88,6 +94,24 @@ export class EtcdStore implements Store {
     } catch (error) {
       await store.close();
       throw error;
+    }
+  }
+
+  /** Until it is closed. */
+  async #follow(read: () => EtcdTls, first: EtcdTls): Promise<void> {
+    const { signal } = this.#closing;
+    for (let known = first; ;) {
+      await this.#clock.sleep(RENEWED_MS, signal).catch(() => {}); // closed
+      if (signal.aborted) return;
+      try {
+        const tls = read();
+        if (isDeepStrictEqual(tls, known)) continue;
+        this.#endpoints.renew(tls);
+        known = tls;
+        this.#log.info({}, "goes on with renewed certificates");
+      } catch (error) {
+        this.#log.error({ err: error }, "etcd's renewed certificates cannot be used, will look again");
+      }
     }
   }
 

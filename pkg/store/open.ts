@@ -56,7 +56,7 @@ export async function openBackend(spec: string, o: OpenStoreOptions): Promise<St
     return store;
   }
   const endpoints = etcdEndpoints(spec);
-  const tls = spec.startsWith("etcds:") ? readTls(o.tls ?? {}) : undefined;
+  const tls = spec.startsWith("etcds:") ? () => readTls(o.tls ?? {}) : undefined;
   const { EtcdStore } = await import("./etcd.ts");
   return EtcdStore.open({ endpoints, tls, clock: o.clock, log });
 }

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { once } from "node:events";
 import { createServer } from "node:https";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect } from "node:net";
 import { text } from "node:stream/consumers";
 import type { TLSSocket } from "node:tls";
 import { configMaps as configMapDef } from "../../pkg/api/kinds/core/configmap.ts";
@@ -66,6 +66,14 @@ describe("slow clients are cut off", () => {
     const drip = setInterval(() => socket.write("x"), PATIENCE_MS / 4);
     expect(await end).toMatch(/^(HTTP\/1.1 (408|400)|$)/);
     clearInterval(drip);
+    await assertAlive();
+  });
+
+  test("one that never comes to its TLS", async () => {
+    const { hostname, port } = new URL(api.listener.url);
+    const socket = connect(Number(port), hostname).on("error", () => {});
+    await once(socket, "close");
+    expect(socket.bytesWritten).toBe(0);
     await assertAlive();
   });
 

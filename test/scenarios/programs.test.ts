@@ -156,6 +156,11 @@ describe("what a program cannot begin with, it says in a line", () => {
     ["agent", ["--data-dir", "/tmp/mk-no-agent", "--port", "x"], /^error: .*a port is a number/],
     ["agent", ["--node-labels", "a b=c"], /^error: .*--node-labels a b=c: key=value is needed/],
     ["apiserver", ["--store", "redis://x", "--data-dir", "/tmp/mk-no-api"], /^error: unknown store "redis:\/\/x"/],
+    [
+      "apiserver",
+      ["--advertise-address", "127.0.0.1"],
+      /^error: --advertise-address 127\.0\.0\.1: Pods and nodes do not/,
+    ],
     ["apiserver", ["--advertise-address", "here"], /^error: .*--advertise-address here: an IPv4 address/],
   ])("%s %j", async (program, args, message) => {
     const done = await run(process.execPath, [programFile(program), ...args], { deadline: 20_000 });
