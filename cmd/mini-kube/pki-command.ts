@@ -1,6 +1,6 @@
 /** `mini-kube pki`: the work is pki.ts's, loaded when used. */
 import { type CommandModule, examples } from "../../pkg/cli/command.ts";
-import { UsageError } from "../../pkg/cli/io.ts";
+import { CliError, UsageError } from "../../pkg/cli/io.ts";
 import type { EtcdMember } from "./pki.ts";
 
 interface InitFlags {
@@ -27,6 +27,8 @@ function member(value: string, before: EtcdMember[] = []): EtcdMember[] {
   return [...before, { name, hosts: names(hosts) }];
 }
 
+const unchanged = (dir: string) => `everything in ${dir} is good; nothing was changed`;
+
 export const command: CommandModule = {
   define: (c, run) => {
     c.command("init <dir>")
@@ -51,7 +53,19 @@ export const command: CommandModule = {
           const { server: servers, san: sans = [], etcd: members } = flags;
           const written = await initPki(dir, { servers, sans, clock, ...(members && { etcd: members }) });
           const lines = written.map((name) => `wrote ${dir}/${name}`);
-          await session.say(lines.length > 0 ? lines.join("\n") : `everything in ${dir} is good; nothing was changed`);
+          await session.say(lines.length > 0 ? lines.join("\n") : unchanged(dir));
+        }),
+      );
+    c.command("renew <dir>")
+      .description("Renew what is near its end, as init made it; API servers do the same day by day")
+      .addHelpText("after", examples("mini-kube pki renew /etc/mini-kube/pki"))
+      .action(
+        run(async (session, dir: string) => {
+          const { isPki, renewPki } = await import("./pki.ts");
+          if (!(await isPki(dir))) throw new CliError(`${dir} is no directory of mini-kube pki init`);
+          const written = await renewPki(dir, session.io.clock);
+          const lines = written.map((name) => `renewed ${dir}/${name}`);
+          await session.say(lines.length > 0 ? lines.join("\n") : unchanged(dir));
         }),
       );
   },

@@ -5,7 +5,7 @@
  */
 import { existsSync } from "node:fs";
 import { isIP } from "node:net";
-import { readFile, mkdir, rmdir, stat } from "node:fs/promises";
+import { access, constants, readFile, mkdir, rmdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { singleKubeconfig, type Kubeconfig } from "../../pkg/client/kubeconfig.ts";
 import type { Clock } from "../../pkg/util/clock.ts";
@@ -70,15 +70,16 @@ export async function initPki(dir: string, o: PkiOptions): Promise<readonly stri
 }
 
 /**
- * As {@link initPki} with what it was told: what is near its end is issued anew, of each authority whose key is there. Does
- * nothing where `pki init` never was, and where another program does it at this moment.
+ * As {@link initPki} with what it was told: what is near its end is issued anew, of each authority whose key is there and
+ * whose directory may be written. Does nothing where `pki init` never was, and where another does it at this moment.
  */
 export async function renewPki(dir: string, clock: PkiOptions["clock"]): Promise<readonly string[]> {
   const request = await requestIn(dir);
   if (!request || !existsSync(join(dir, "ca.key")) || !(await lock(join(dir, RENEWING), clock))) return [];
   try {
     const { etcd, ...api } = request;
-    return await initPki(dir, { ...api, ...(etcd && existsSync(join(dir, ETCD, "ca.key")) && { etcd }), clock });
+    const may = existsSync(join(dir, ETCD, "ca.key")) && (await isWritable(join(dir, ETCD)));
+    return await initPki(dir, { ...api, ...(etcd && may && { etcd }), clock });
   } finally {
     await rmdir(join(dir, RENEWING));
   }
@@ -96,11 +97,19 @@ async function lock(path: string, clock: PkiOptions["clock"]): Promise<boolean> 
   }
 }
 
+const isWritable = (dir: string) =>
+  access(dir, constants.W_OK).then(
+    () => true,
+    () => false,
+  );
+
 /** Names and addresses that API servers put into their certificates, beside their own; none where `pki init` never was. */
 export async function apiServerNames(dir: string): Promise<readonly string[]> {
   const request = await requestIn(dir);
   return request ? apiNames(request) : [];
 }
+
+export const isPki = async (dir: string) => (await requestIn(dir)) !== undefined;
 
 async function requestIn(dir: string): Promise<Request | undefined> {
   const text = await readIfThere(join(dir, REQUEST));

@@ -213,8 +213,10 @@ test(
       await cluster.up(2, ["--no-build"]);
       tell("small: all nodes are Ready", started);
       const services = (await cluster.compose(["ps", "--services"])).trim().split("\n");
-      const going = ["api1", "controller-manager", "etcd1", "lb", "scheduler", "worker"];
+      const going = ["api1", "controller-manager", "etcd1", "lb", "renew", "scheduler", "worker"];
       expect(services.filter((s) => !["init", "bootstrap"].includes(s)).toSorted()).toEqual(going);
+      const renewed = await cluster.compose(["exec", "-T", "renew", "mini-kube", "pki", "renew", "/pki"]);
+      expect(renewed).toContain("everything in /pki is good; nothing was changed");
       await cluster.loadImages(["busybox:1.36"]);
       await cluster.kubectlOk(["create", "deployment", "sleeper", "--image=busybox:1.36", "--", "sleep", "3600"]);
       await cluster.kubectlOk(["rollout", "status", "deployment/sleeper", "--timeout=60s"], { deadline: 70_000 });
