@@ -89,19 +89,21 @@ export class Running {
     this.#child.stdin.end();
   }
 
-  /** Resolves when the output matches; rejects after `deadline` ms with what was said instead. */
+  /** Resolves when the output matches; rejects after `deadline` ms, or at its end, with what was said instead. */
   until(pattern: RegExp, deadline = 20_000): Promise<RegExpExecArray> {
     return new Promise((resolve, reject) => {
       const look = () => {
         const found = pattern.exec(this.#output);
+        if (!found && this.#ended) return fail("before it ended");
         if (!found) return;
         finish();
         resolve(found);
       };
-      const timer = setTimeout(() => {
+      const fail = (when: string) => {
         finish();
-        reject(new Error(`no ${pattern} within ${deadline} ms in:\n${this.#output}`));
-      }, deadline);
+        reject(new Error(`no ${pattern} ${when} in:\n${this.#output}`));
+      };
+      const timer = setTimeout(() => fail(`within ${deadline} ms`), deadline);
       const finish = () => {
         clearTimeout(timer);
         this.#waiters.delete(look);

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { readFileSync } from "node:fs";
 import type { ConfigMap, Lease, Pod, ReplicaSet } from "../../pkg/api/generated/types.ts";
 import { replicaSets } from "../../pkg/api/kinds/apps/replicaset.ts";
 import { leases } from "../../pkg/api/kinds/coordination/lease.ts";
@@ -6,7 +7,7 @@ import { configMaps } from "../../pkg/api/kinds/core/configmap.ts";
 import { pods } from "../../pkg/api/kinds/core/pod.ts";
 import { nameOf } from "../../pkg/api/object.ts";
 import type { DeepReadonly } from "../../pkg/util/types.ts";
-import { ready, TestCluster } from "../harness/cluster.ts";
+import { encryptionFile, ready, TestCluster } from "../harness/cluster.ts";
 import { EtcdServer, findInPath } from "../harness/etcd.ts";
 import { runOk } from "../harness/process.ts";
 import { ensureTestImages } from "../images/images.ts";
@@ -129,7 +130,8 @@ describe("--store etcd://", () => {
     "two processes on one etcd: one leads; when it is killed the other takes over, its node's Pods too",
     async () => {
       const store = etcd.endpoint.replace("http://", "etcd://");
-      const other = await TestCluster.start({ store, nodeName: "node-2" });
+      const encryption = readFileSync(encryptionFile(cluster.home), "utf8");
+      const other = await TestCluster.start({ store, nodeName: "node-2", encryption });
       try {
         const labels = { app: "kept" };
         const containers = [{ name: "main", image: "busybox:1.36", command: ["sleep", "3600"] }];
