@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pods } from "../../pkg/api/kinds/core/pod.ts";
+import { condition } from "../../pkg/api/pod.ts";
 import { encryptionFile, ready, TestCluster } from "../harness/cluster.ts";
 import { EtcdServer } from "../harness/etcd.ts";
 import { eventually, run } from "../harness/process.ts";
@@ -73,6 +74,7 @@ test(
     expect(rangesIn(await second.cliOk(["status"]))).toEqual(own);
     const other = await TestCluster.start({ nodeName: "other" });
     try {
+      await other.untilNode((n) => condition(n.status?.conditions, "Ready")?.status === "True");
       const theirs = rangesIn(await other.cliOk(["status"]));
       expect(theirs).toHaveLength(2);
       for (const range of theirs) expect(own).not.toContain(range);

@@ -91,6 +91,14 @@ describe("what is wrong is said, with what to do", () => {
       ["trouble: no node has joined: no Pod can run; see: mini-kube token create --print-join-command"],
     ],
     [
+      "no node, of a cluster that has just started",
+      {
+        nodes: [],
+        apiServers: [{ address: "10.0.0.1:6443", version: "v1.36.0", startedAt: time(-2_000), failed: [] }],
+      },
+      ["note: no node has joined yet: the cluster has just started"],
+    ],
+    [
       "a node that takes nothing, of another version",
       { nodes: [node({ unschedulable: true, version: "v1.35.0" })] },
       [

@@ -22,6 +22,8 @@ const PROGRAMS: Readonly<Record<string, { readonly does: string; readonly progra
 const LEASES_LATE = 3;
 /** Of its life: what renews itself has done so long before. */
 const NEARLY_OVER = 0.1;
+/** So long the node of `mini-kube up` may take, on a busy machine. */
+const STARTING_MS = 15_000;
 /** A Pod that waits this long waits for something. */
 const WAITING_MS = 5 * 60_000;
 /** Beyond this, certificates and tokens are misjudged. */
@@ -127,8 +129,12 @@ function alarmText(alarm: string, member: string): string {
   return `etcd member ${member} raised the alarm ${alarm}: stop it, and restore it from the others or from a backup (mini-kube restore --help)`;
 }
 
+const isNew = ({ apiServers }: ClusterFacts, now: number) =>
+  apiServers.length > 0 && apiServers.every(({ startedAt }) => now - Date.parse(startedAt ?? "") < STARTING_MS);
+
 function nodes(f: ClusterFacts, now: number): Verdict[] {
   if (f.nodes.length === 0 && !f.unknown.some((u) => u.what === "nodes")) {
+    if (isNew(f, now)) return [note("no node has joined yet: the cluster has just started")];
     return [trouble("no node has joined: no Pod can run; see: mini-kube token create --print-join-command")];
   }
   return f.nodes.flatMap((n) => [...readiness(n, now), ...pressures(n), ...oddities(n, f.version)]);

@@ -12,7 +12,18 @@ import { type Reconcile, runController } from "../../reconcile/controller.ts";
 import { WorkQueue } from "../../reconcile/workqueue.ts";
 import type { CertificateAuthority, RequestedCertificate } from "../../util/certificates.ts";
 import type { ControllerParts } from "../parts.ts";
-import { approvals, denial, goesAt, hangsOn, isSignedHere, type Request, stageOf, whyNotSigned } from "./plan.ts";
+import { Claims } from "./claims.ts";
+import {
+  approvals,
+  denial,
+  goesAt,
+  hangsOn,
+  isSignedHere,
+  newNodeOf,
+  type Request,
+  stageOf,
+  whyNotSigned,
+} from "./plan.ts";
 
 const NAME = "certificate-controller";
 /** The longest a certificate is good for, and how long one is for which no time was asked, unless it is set. */
@@ -23,8 +34,10 @@ export async function runCertificates(o: ControllerParts, signal: AbortSignal): 
   const all = o.informers.of(requests);
   const allNodes = o.informers.of(nodes);
   const queue = new WorkQueue(o);
+  const claims = new Claims(o.clock);
   all.onChange((key, now) => now && queue.add(key));
   allNodes.onChange((node, now, old) => {
+    if (now) claims.settle(node);
     if (!now || deepEqual(now.status?.addresses, old?.status?.addresses)) return;
     for (const csr of all.list()) if (stageOf(csr) === "pending" && hangsOn(csr, node)) queue.add(nameOf(csr));
   });
@@ -55,7 +68,10 @@ export async function runCertificates(o: ControllerParts, signal: AbortSignal): 
   };
 
   async function approve(csr: Request, asked: RequestedCertificate, cause: (r: string) => Cause): Promise<void> {
-    const denied = denial(csr, asked, (node) => allNodes.get(node) !== undefined);
+    const denied = denial(csr, asked, {
+      hasNode: (node) => allNodes.get(node) !== undefined,
+      isClaimed: (node) => !claims.claim(node, nameOf(csr)),
+    });
     if (denied) {
       const said = { type: "Denied", status: "True", ...denied };
       await api.subresource(nameOf(csr), "approval", withSaid(csr, said), "update", cause(denied.reason));
@@ -68,6 +84,8 @@ export async function runCertificates(o: ControllerParts, signal: AbortSignal): 
       await api.subresource(nameOf(csr), "approval", withSaid(csr, approved), "update", cause("AutoApproved"));
       return;
     }
+    const node = newNodeOf(csr, asked);
+    if (node !== undefined) claims.release(node, nameOf(csr));
   }
 
   async function may({ spec }: Request, subresource: string): Promise<boolean> {

@@ -100,17 +100,26 @@ describe("what is approved without a person", () => {
 
 describe("whose name it is", () => {
   const boot = { username: "system:bootstrap:abc123", groups: ["system:bootstrappers"] };
-  const taken = (name: string) => name === "n1";
+  const known = {
+    hasNode: (name: string) => name === "n1",
+    isClaimed: (name: string) => name === "n3",
+  };
   const why =
     "a node named n1 exists already; choose another name with --node-name, or if it is gone: mini-kube node remove n1";
   test.each<[string, CertificateSigningRequest, RequestedCertificate, string | undefined]>([
     ["a token's, of a name that is taken", csr(KUBELET_CLIENT, CLIENT, boot), asks(), why],
     ["another node's", csr(KUBELET_CLIENT, CLIENT, { username: "system:node:n2" }), asks(), why],
+    [
+      "a token's, of a name that another machine asks for, too",
+      csr(KUBELET_CLIENT, CLIENT, boot),
+      asks("system:node:n3"),
+      "another machine joins as n3 at this moment; choose another name with --node-name, or wait a minute if it was this one",
+    ],
     ["the node's own, its next", csr(KUBELET_CLIENT, CLIENT), asks(), undefined],
     ["a token's, of a new name", csr(KUBELET_CLIENT, CLIENT, boot), asks("system:node:n2"), undefined],
     ["what nobody would sign", csr(KUBELET_CLIENT, SERVER, boot), asks(), undefined],
   ])("%s", (_, request, asked, message) => {
-    expect(denial(request, asked, taken)?.message).toBe(message);
+    expect(denial(request, asked, known)?.message).toBe(message);
   });
 });
 

@@ -93,6 +93,12 @@ export interface Denial {
   readonly message: string;
 }
 
+/** As which node a machine wants to be known that is not known as one yet; undefined: it asks for nothing of the kind. */
+export function newNodeOf(csr: Request, asked: RequestedCertificate): string | undefined {
+  if (csr.spec.signerName !== KUBELET_CLIENT || csr.spec.username === asked.commonName) return undefined;
+  return whyNotSigned(csr, asked) === undefined ? asked.commonName.slice(NODE_PREFIX.length) : undefined;
+}
+
 /**
  * A token lets a machine become a node, but none that there is already: else whoever has one could take another's name,
  * and with it what its Pods may read.
@@ -100,11 +106,18 @@ export interface Denial {
 export function denial(
   csr: Request,
   asked: RequestedCertificate,
-  hasNode: (name: string) => boolean,
+  {
+    hasNode,
+    isClaimed,
+  }: { readonly hasNode: (name: string) => boolean; readonly isClaimed: (name: string) => boolean },
 ): Denial | undefined {
-  if (csr.spec.signerName !== KUBELET_CLIENT || csr.spec.username === asked.commonName) return undefined;
-  const name = asked.commonName.slice(NODE_PREFIX.length);
-  if (whyNotSigned(csr, asked) !== undefined || !hasNode(name)) return undefined;
+  const name = newNodeOf(csr, asked);
+  if (name === undefined) return undefined;
+  if (!hasNode(name)) {
+    if (!isClaimed(name)) return undefined;
+    const message = `another machine joins as ${name} at this moment; choose another name with --node-name, or wait a minute if it was this one`;
+    return { reason: "NodeExists", message };
+  }
   const next = `choose another name with --node-name, or if it is gone: mini-kube node remove ${name}`;
   return { reason: "NodeExists", message: `a node named ${name} exists already; ${next}` };
 }
