@@ -16,7 +16,7 @@ import { type Connection, fileKubeconfig, writeKubeconfig } from "../../pkg/clie
 import { whatIsMissing } from "../../pkg/network/pod/tools.ts";
 import { together } from "../../pkg/reconcile/scope.ts";
 import { systemClock, systemRandom } from "../../pkg/util/clock.ts";
-import { replaceFile } from "../../pkg/util/pki.ts";
+import { replaceFile } from "../../pkg/util/files.ts";
 import { type NodeFlags, nodeSettings } from "../mini-kube/node-flags.ts";
 import { certificatesDir, clusterFile, clusterIdFile, kubeconfigFile, serveAgent } from "./agent-home.ts";
 import { type ClusterConfig, readClusterConfig } from "./cluster-config.ts";

@@ -10,7 +10,7 @@ import { restore } from "../../pkg/store/restore.ts";
 import { type Snapshot, snapshotOf } from "../../pkg/store/snapshot.ts";
 import { rfc3339, systemClock } from "../../pkg/util/clock.ts";
 import { silent } from "../../pkg/util/log.ts";
-import { replaceFile } from "../../pkg/util/pki.ts";
+import { replaceFile } from "../../pkg/util/files.ts";
 import { isShared } from "../component/control-plane.ts";
 import { askStatus, type Home, openHome } from "./home.ts";
 import { type ClusterRecord, IDENTITY_FILES } from "./shared-identity.ts";

@@ -17,7 +17,7 @@ import {
 import type { HttpTransport } from "../../pkg/client/http.ts";
 import type { Call } from "../../pkg/client/transport.ts";
 import type { Clock } from "../../pkg/util/clock.ts";
-import { replaceFile } from "../../pkg/util/pki.ts";
+import { replaceFile } from "../../pkg/util/files.ts";
 
 export const STEPS = ["add", "promote", "rewrite", "drop"] as const;
 export type Step = (typeof STEPS)[number];

@@ -102,13 +102,13 @@ describe("renewed by who has nothing but the directory", () => {
   test("one at a time, and who was killed meanwhile does not keep others from it for ever", async () => {
     const dir = newDir();
     await initPki(dir, { ...options, clock: systemClock });
-    const near = { now: () => Date.now() + 330 * DAY };
+    const near = { now: () => systemClock.now() + 330 * DAY };
     const [one, other] = await Promise.all([renewPki(dir, near), renewPki(dir, near)]);
-    expect([one.length > 0, other.length > 0].toSorted()).toEqual([false, true]);
+    expect([one, other].filter((renewed) => renewed.length > 0)).toHaveLength(1);
     mkdirSync(join(dir, "renewing"));
-    expect(await renewPki(dir, { now: () => Date.now() })).toEqual([]);
+    expect(await renewPki(dir, { now: () => systemClock.now() })).toEqual([]);
     expect(readdirSync(dir)).toContain("renewing");
-    expect(await renewPki(dir, { now: () => Date.now() + 700 * DAY })).toContain("admin.crt");
+    expect(await renewPki(dir, { now: () => systemClock.now() + 700 * DAY })).toContain("admin.crt");
     expect(readdirSync(dir)).not.toContain("renewing");
   });
 

@@ -5,12 +5,13 @@
  */
 import { existsSync } from "node:fs";
 import { isIP } from "node:net";
-import { access, constants, readFile, mkdir, rmdir, stat } from "node:fs/promises";
+import { access, constants, mkdir, rmdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { singleKubeconfig, type Kubeconfig } from "../../pkg/client/kubeconfig.ts";
 import type { Clock } from "../../pkg/util/clock.ts";
 import { newEncryptionConfig } from "../../pkg/apiserver/encryption/config.ts";
-import { type CertRequest, ensurePki, ensureSigningKey, type KeyPair, replaceFile } from "../../pkg/util/pki.ts";
+import { readIfThere, replaceFile } from "../../pkg/util/files.ts";
+import { type CertRequest, ensurePki, ensureSigningKey, type KeyPair } from "../../pkg/util/pki.ts";
 import { toYaml } from "../../pkg/util/yaml.ts";
 
 export interface EtcdMember {
@@ -156,15 +157,6 @@ async function keep(file: string, text: string, mode: number): Promise<void> {
 /** Never replaced: what was encrypted by it could not be read any more. */
 async function keepFirst(file: string, make: () => string): Promise<void> {
   if ((await readIfThere(file)) === undefined) await replaceFile(file, make(), 0o600);
-}
-
-async function readIfThere(file: string): Promise<string | undefined> {
-  try {
-    return await readFile(file, "utf8");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  }
 }
 
 async function contents(dir: string, o: PkiOptions): Promise<ReadonlyMap<string, string>> {

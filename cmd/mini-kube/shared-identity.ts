@@ -7,13 +7,14 @@
  * are: whoever reads the store and has its key has all of them anyway.
  */
 import { randomUUID } from "node:crypto";
-import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { OWN_KEYS } from "../../pkg/store/own-keys.ts";
 import type { Store } from "../../pkg/store/store.ts";
 import { systemClock } from "../../pkg/util/clock.ts";
 import { publicKeyHash } from "../../pkg/util/pki-request.ts";
-import { ensurePki, ensureSigningKey, replaceFile } from "../../pkg/util/pki.ts";
+import { readIfThere, replaceFile } from "../../pkg/util/files.ts";
+import { ensurePki, ensureSigningKey } from "../../pkg/util/pki.ts";
 
 /** The key first: what does not fit together is made anew, and then does not fit to the others. */
 export const IDENTITY_FILES = ["service-account.key", "ca.key", "ca.crt"] as const;
@@ -35,7 +36,7 @@ interface IdentityOptions {
 export async function agreeIdentity(store: Store, dir: string, { shared }: IdentityOptions): Promise<ClusterRecord> {
   await refuseOtherCluster(store, dir);
   await mkdir(dir, { recursive: true, mode: 0o700 });
-  const hadCa = (await fileOf(dir, "ca.crt")) !== undefined;
+  const hadCa = (await readIfThere(join(dir, "ca.crt"))) !== undefined;
   if (shared) await shareFiles(store, dir);
   const { caCert } = await ensurePki(dir, {}, systemClock);
   const caHash = publicKeyHash(caCert);
@@ -50,7 +51,7 @@ export async function agreeIdentity(store: Store, dir: string, { shared }: Ident
 
 /** Rejects when the folder has the CA of another cluster than the one whose store it is; writes nothing. */
 export async function refuseOtherCluster(store: Store, dir: string): Promise<void> {
-  const [found, caCert] = [await recorded(store), await fileOf(dir, "ca.crt")];
+  const [found, caCert] = [await recorded(store), await readIfThere(join(dir, "ca.crt"))];
   if (found?.record.caHash === undefined || caCert === undefined) return;
   const caHash = publicKeyHash(caCert);
   if (caHash !== found.record.caHash) throw otherCluster(dir, found.record.caHash, caHash);
@@ -67,7 +68,7 @@ function otherCluster(dir: string, has: string, own: string): Error {
 /** Afterwards the files in `dir` are those that all processes on the store have: the first one's. None that differs is replaced. */
 async function shareFiles(store: Store, dir: string): Promise<void> {
   const own = Object.fromEntries(
-    await Promise.all(IDENTITY_FILES.map(async (file) => [file, await fileOf(dir, file)] as const)),
+    await Promise.all(IDENTITY_FILES.map(async (file) => [file, await readIfThere(join(dir, file))] as const)),
   ) as Partial<Identity>;
   const agreed = (await identityIn(store)) ?? (await first(store, dir, own));
   for (const file of IDENTITY_FILES) {
@@ -113,13 +114,4 @@ async function recorded(store: Store): Promise<{ record: ClusterRecord; at: bigi
 async function write(store: Store, key: string, value: object, at = 0n): Promise<boolean> {
   const op = { op: "put" as const, key, value: new TextEncoder().encode(JSON.stringify(value)) };
   return (await store.txn([{ key, modRevision: at }], [op])).ok;
-}
-
-async function fileOf(dir: string, name: string): Promise<string | undefined> {
-  try {
-    return await readFile(join(dir, name), "utf8");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  }
 }

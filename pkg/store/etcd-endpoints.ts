@@ -125,7 +125,7 @@ export class EtcdEndpoints {
   renew(tls: EtcdTls): void {
     const old = this.#clients;
     this.#clients = this.names.map((endpoint) => connect(endpoint, tls));
-    for (const streams of this.#streams.values()) for (const leave of [...streams]) leave();
+    for (const streams of this.#streams.values()) for (const leave of streams) leave();
     this.#clock.after(RETIRE_MS, () => {
       for (const client of old) client.close();
     });

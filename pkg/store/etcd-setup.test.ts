@@ -100,7 +100,7 @@ describe("etcd by TLS", () => {
       // That they are used shows where they are of no use.
       tls = () => of("other");
       await looked();
-      await expect(store.get("/renewed/a")).rejects.toThrow();
+      await expect(store.get("/renewed/a")).rejects.toThrow(StoreUnavailableError);
       end.abort();
       await store.close();
     },

@@ -7,10 +7,11 @@
  * in place does not pay for it.
  */
 import { createPrivateKey, generateKeyPairSync, randomBytes, webcrypto, X509Certificate } from "node:crypto";
-import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { CertificateAuthority, RequestedCertificate } from "./certificates.ts";
 import type { Clock } from "./clock.ts";
+import { readIfThere, replaceFile } from "./files.ts";
 
 /** PEM. */
 export interface KeyPair {
@@ -128,29 +129,15 @@ function serves(pair: KeyPair, ca: KeyPair, request: CertRequest, now: number): 
 }
 
 async function readPair(dir: string, name: string): Promise<KeyPair | undefined> {
-  try {
-    const [cert, key] = await Promise.all([
-      readFile(join(dir, `${name}.crt`), "utf8"),
-      readFile(join(dir, `${name}.key`), "utf8"),
-    ]);
-    return new X509Certificate(cert).checkPrivateKey(createPrivateKey(key)) ? { cert, key } : undefined;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  }
+  const [cert, key] = await Promise.all([`${name}.crt`, `${name}.key`].map((file) => readIfThere(join(dir, file))));
+  if (cert === undefined || key === undefined) return undefined;
+  return new X509Certificate(cert).checkPrivateKey(createPrivateKey(key)) ? { cert, key } : undefined;
 }
 
 /** The key first: a crash between the two leaves a certificate that does not fit its key, and that is issued anew. */
 async function writePair(dir: string, name: string, pair: KeyPair): Promise<void> {
   await replaceFile(join(dir, `${name}.key`), pair.key, 0o600);
   await replaceFile(join(dir, `${name}.crt`), pair.cert, 0o644);
-}
-
-/** Writes a file whole or not at all. */
-export async function replaceFile(file: string, text: string, mode: number): Promise<void> {
-  const beside = `${file}.${randomBytes(4).toString("hex")}.tmp`;
-  await writeFile(beside, text, { mode });
-  await rename(beside, file);
 }
 
 export interface Pki<Name extends string> {
@@ -197,11 +184,8 @@ export function newSigningKey(): string {
 /** The signing key kept in `dir` as `NAME.key`, made if it is not there. What it has signed holds as long as the file. */
 export async function ensureSigningKey(dir: string, name: string): Promise<string> {
   const file = join(dir, `${name}.key`);
-  try {
-    return await readFile(file, "utf8");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-  }
+  const kept = await readIfThere(file);
+  if (kept !== undefined) return kept;
   await mkdir(dir, { recursive: true, mode: 0o700 });
   const key = newSigningKey();
   await replaceFile(file, key, 0o600);

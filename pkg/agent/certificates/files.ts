@@ -1,9 +1,10 @@
 /** A node's keys and certificates on its disk: each pair is one file, so that no crash can part them. */
 import { createPrivateKey, X509Certificate } from "node:crypto";
-import { mkdir, readFile, rm } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { readIfThere, replaceFile } from "../../util/files.ts";
 import { newPrivateKey } from "../../util/pki-request.ts";
-import { type KeyPair, replaceFile } from "../../util/pki.ts";
+import type { KeyPair } from "../../util/pki.ts";
 import type { Purpose } from "./plan.ts";
 
 const OWNER_ONLY = 0o600;
@@ -51,13 +52,4 @@ export async function pendingKey(directory: string, purpose: Purpose): Promise<s
 
 export async function dropPendingKey(directory: string, purpose: Purpose): Promise<void> {
   await rm(pendingFile(directory, purpose), { force: true });
-}
-
-async function readIfThere(file: string): Promise<string | undefined> {
-  try {
-    return await readFile(file, "utf8");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  }
 }

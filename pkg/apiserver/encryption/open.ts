@@ -1,11 +1,11 @@
 /** Encryption at rest, put together: the key file, the proof that it fits, the store that uses it, and its changes. */
 import { unwatchFile, watchFile } from "node:fs";
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Store } from "../../store/store.ts";
 import type { Logger } from "../../util/log.ts";
 import type { Metrics } from "../../util/metrics.ts";
-import { replaceFile } from "../../util/pki.ts";
+import { readIfThere, replaceFile } from "../../util/files.ts";
 import { Ciphers } from "./ciphers.ts";
 import { type EncryptionConfig, newEncryptionConfig, readEncryptionConfig } from "./config.ts";
 import { EncryptedStore } from "./encrypted-store.ts";
@@ -65,9 +65,8 @@ export async function openEncryption(store: Store, o: EncryptionOptions): Promis
 
 async function textOf(file: string): Promise<string | undefined> {
   try {
-    return await readFile(file, "utf8");
+    return await readIfThere(file);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw new Error(`${file}: ${(error as Error).message}`, { cause: error });
   }
 }
