@@ -1,6 +1,5 @@
 #!/usr/bin/env node
 /** The program `mini-kube-apiserver`: one of any number on one store. */
-import { isIPv4 } from "node:net";
 import { join, resolve } from "node:path";
 import { UsageError } from "../../pkg/cli/io.ts";
 import { systemClock } from "../../pkg/util/clock.ts";
@@ -129,9 +128,12 @@ await runProgram<Flags>({
   },
 });
 
+/** It means this machine, whichever that is. */
+const isNowhere = (address: string) => address.startsWith("127.") || address === "0.0.0.0";
+
 /** Where others reach what listens there. Throws when nobody can say. */
 function ownAddress(bound: string): string {
-  if (bound !== "0.0.0.0") return bound;
+  if (!isNowhere(bound)) return bound;
   const found = firstAddress();
   if (found !== undefined) return found;
   throw new UsageError("--advertise-address IP is needed: this machine has no address but the loopback's");
@@ -139,7 +141,7 @@ function ownAddress(bound: string): string {
 
 /** Throws for one that means another machine, or none, to whoever is told of it. */
 function reachable(address: string): string {
-  if (isIPv4(address) && !address.startsWith("127.") && address !== "0.0.0.0") return address;
+  if (!isNowhere(address)) return address;
   throw new UsageError(
     `--advertise-address ${address}: Pods and nodes do not reach it; give an address of this machine`,
   );
