@@ -129,7 +129,9 @@ await runProgram<Flags>({
 });
 
 /** It means this machine, whichever that is. */
-const isNowhere = (address: string) => address.startsWith("127.") || address === "0.0.0.0";
+function isNowhere(address: string): boolean {
+  return address.startsWith("127.") || address === "0.0.0.0";
+}
 
 /** Where others reach what listens there. Throws when nobody can say. */
 function ownAddress(bound: string): string {

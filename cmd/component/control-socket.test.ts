@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { askSocket, serveSocket } from "./control-socket.ts";
@@ -24,6 +25,13 @@ test("nobody there is no error, whatever is left of who was there", async () => 
   const again = await serveSocket(path, { "/status": async () => "again" });
   expect(await askSocket(path, "/status")).toBe("again");
   again.close();
+});
+
+test("nobody is there who ends instead of an answer", async () => {
+  const server = createServer((socket) => socket.on("data", () => socket.destroy()));
+  await new Promise<void>((done) => server.listen(path, done));
+  expect(await askSocket(path, "/status")).toBeUndefined();
+  server.close();
 });
 
 test("a question is told its answer, or what is wrong with it", async () => {

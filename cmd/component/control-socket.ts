@@ -13,6 +13,9 @@ export type Answers = Readonly<Record<string, (asked: unknown) => Promise<unknow
 /** The longest path the kernel takes for a unix socket (`sun_path`), less its terminating zero. */
 const MAX_PATH = 107;
 
+/** Nobody was there, or is no more: it ended before it answered. */
+const NOBODY: ReadonlySet<string> = new Set(["ENOENT", "ECONNREFUSED", "ECONNRESET", "EPIPE"]);
+
 export const tooLongForSocket = (path: string) => path.length > MAX_PATH;
 
 /** Takes the place of a socket that nobody serves any more; who may be served still, the caller has asked before. */
@@ -60,7 +63,7 @@ export function askSocket<T>(
       request.destroy(new Error(`the process at ${path} did not answer within ${deadlineMs} ms`)),
     );
     request.on("error", (error: NodeJS.ErrnoException) => {
-      if (error.code === "ENOENT" || error.code === "ECONNREFUSED") return done(undefined);
+      if (error.code !== undefined && NOBODY.has(error.code)) return done(undefined);
       fail(error);
     });
     request.end(body === undefined ? undefined : JSON.stringify(body));
