@@ -30,7 +30,7 @@ const FLAGS: ProgramFlags = {
   "controller-manager": ["--node-monitor-grace-period", "6"],
 };
 /** Which program leads by the Lease of that name. */
-const ELECTED = { "kube-scheduler": "scheduler", "kube-controller-manager": "controller-manager" };
+export const ELECTED = { "kube-scheduler": "scheduler", "kube-controller-manager": "controller-manager" };
 
 /** What can be killed and started again: a program, or all that run on one machine. */
 export type Target = TestHost | Single;
@@ -113,8 +113,8 @@ export class Machines {
     });
   }
 
-  /** Of that component the replica that leads. */
-  leader(component: keyof typeof ELECTED): HostProgram {
+  /** Of that component the replica that leads. Throws when none does. */
+  leader(component: string): HostProgram {
     const name = this.leaders.leader(component);
     const found = this.programs.find((p) => p.name === name);
     if (!found) throw new Error(`nobody leads as ${component}`);

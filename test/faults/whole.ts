@@ -7,7 +7,7 @@ import { nodes } from "../../pkg/api/kinds/core/node.ts";
 import { pods } from "../../pkg/api/kinds/core/pod.ts";
 import type { DeepReadonly } from "../../pkg/util/types.ts";
 import { podsOn } from "./leftovers.ts";
-import type { Machines } from "./machines.ts";
+import { ELECTED, type Machines } from "./machines.ts";
 import { pause, type Server } from "./workload.ts";
 
 export const REPLICAS = 6;
@@ -47,6 +47,8 @@ const listPods = async ({ client }: Server): Promise<readonly DeepReadonly<Pod>[
 async function missing(m: Machines, servers: readonly Server[]): Promise<string[]> {
   const perServer = await Promise.all(servers.map((server) => missingAt(server).catch((e: unknown) => [String(e)])));
   const found = perServer.flatMap((problems, i) => problems.map((p) => `${servers[i]?.name}: ${p}`));
+  for (const component of Object.keys(ELECTED))
+    if (m.leaders.leader(component) === undefined) found.push(`nobody leads as ${component}`);
   const [first] = servers;
   if (found.length > 0 || !first) return found;
   const all = await listPods(first);
