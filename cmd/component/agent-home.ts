@@ -33,7 +33,7 @@ const socket = (dataDir: string) => join(dataDir, "agent.sock");
 export const askAgent = (dataDir: string) => askSocket<RunningAgent>(socket(dataDir), STATUS);
 
 /** From now on it is found. Throws when another runs on the same data: both would act on the same containers. */
-export async function serveAgent(dataDir: string, nodeName: string): Promise<Disposable> {
+export async function announceAgent(dataDir: string, nodeName: string): Promise<Disposable> {
   const path = socket(dataDir);
   if (tooLongForSocket(path))
     throw new UsageError(`the path ${path} is too long for a socket; give a shorter --data-dir`);

@@ -18,7 +18,7 @@ import { together } from "../../pkg/reconcile/scope.ts";
 import { systemClock, systemRandom } from "../../pkg/util/clock.ts";
 import { replaceFile } from "../../pkg/util/files.ts";
 import { type NodeFlags, nodeSettings } from "../mini-kube/node-flags.ts";
-import { certificatesDir, clusterFile, clusterIdFile, kubeconfigFile, serveAgent } from "./agent-home.ts";
+import { certificatesDir, clusterFile, clusterIdFile, kubeconfigFile, announceAgent } from "./agent-home.ts";
 import { type ClusterConfig, readClusterConfig } from "./cluster-config.ts";
 import { apiCheck, connect, readConnection } from "./connection.ts";
 import { openRuntime } from "./containers.ts";
@@ -52,7 +52,7 @@ export async function runNodeProgram(flags: AgentFlags, running: Running): Promi
   const dataDir = resolve(flags.dataDir);
   const nodeName = (flags.nodeName ?? hostname()).toLowerCase();
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
-  using _found = await serveAgent(dataDir, nodeName);
+  using _found = await announceAgent(dataDir, nodeName);
   const clusterId = await ownId(clusterIdFile(dataDir));
   const runtime = openRuntime(clusterId, nodeName, env);
   const { connection, keeper, address } = await identify({ flags, dataDir, nodeName }, running);
