@@ -44,6 +44,13 @@ export function isOutage(error: unknown): boolean {
   return !isExhausted(error) && !isFinal(error) && typed(error) instanceof StoreUnavailableError;
 }
 
+/** An outage that may end by itself. */
+export function isAway(error: unknown): boolean {
+  if (!isOutage(error)) return false;
+  const reason = typed(error);
+  return reason instanceof StoreUnavailableError && !reason.full && explained(String(error)) === undefined;
+}
+
 export function isExhausted(error: unknown): boolean {
   return error instanceof GRPCResourceExhastedError;
 }

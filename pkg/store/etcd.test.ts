@@ -1,5 +1,6 @@
-import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
 import { execFile } from "node:child_process";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { promisify } from "node:util";
 import { EtcdServer, findInPath } from "../../test/harness/etcd.ts";
 import { storeConformance } from "./conformance.ts";
@@ -115,4 +116,93 @@ describe("EtcdStore, when etcd is killed", () => {
     expect(text((await store.get("/a")).kv?.value)).toBe("3");
     await store.close();
   }, 30_000);
+});
+
+/** Between the store and etcd; loses an answer when it is told to. */
+class Line {
+  readonly #server = createServer((socket) => this.#join(socket));
+  #lose: (() => Promise<unknown>) | undefined;
+
+  async start(): Promise<string> {
+    await new Promise<void>((done) => this.#server.listen(0, "127.0.0.1", done));
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  /** What is sent next arrives; of what etcd says then nothing does, and after `until` the connection is cut. */
+  loseAnswer(until: () => Promise<unknown>): void {
+    this.#lose = until;
+  }
+
+  stop(): void {
+    this.#server.close();
+  }
+
+  #join(socket: Socket): void {
+    const { hostname, port } = new URL(etcd.endpoint);
+    const upstream = connect(Number(port), hostname);
+    let lost = false;
+    const end = () => void (socket.destroy(), upstream.destroy());
+    for (const side of [socket, upstream]) side.on("error", end).on("close", end);
+    upstream.on("data", (d: Buffer) => void (lost || socket.write(d)));
+    socket.on("data", (d: Buffer) => {
+      upstream.write(d);
+      if (!this.#lose) return;
+      lost = true;
+      void this.#lose().then(end, end);
+      this.#lose = undefined;
+    });
+  }
+}
+
+describe("EtcdStore, when the answer to a transaction is lost", () => {
+  const line = new Line();
+  let store: EtcdStore;
+  let other: EtcdStore;
+  beforeEach(async () => {
+    const prefix = `/test-${opened++}`;
+    store = new EtcdStore({ endpoints: [await line.start()], prefix });
+    other = new EtcdStore({ endpoints: [etcd.endpoint], prefix });
+    await store.get("/a"); // it is connected
+  });
+  afterEach(async () => {
+    line.stop();
+    await Promise.all([store.close(), other.close()]);
+  });
+  const arrives = (value: string) => async () => {
+    while (text((await other.get("/a")).kv?.value) !== value);
+  };
+  const change = (from: bigint, value: string) => store.txn([{ key: "/a", modRevision: from }], [put("/a", value)]);
+
+  test("it has happened once, and its caller is told when", async () => {
+    line.loseAnswer(arrives("1"));
+    const made = await change(0n, "1");
+    const { kv } = await other.get("/a");
+    expect([made, kv?.modRevision]).toEqual([{ ok: true, revision: kv?.modRevision }, made.revision]);
+    line.loseAnswer(arrives("2"));
+    const changed = await change(made.revision, "2");
+    expect(changed).toEqual({ ok: true, revision: made.revision + 1n });
+    expect((await other.get("/a")).kv?.modRevision).toBe(changed.revision);
+  }, 20_000);
+
+  test("it never came: it is sent again", async () => {
+    line.loseAnswer(() => Promise.resolve());
+    const made = await change(0n, "1");
+    expect(made.ok).toBe(true);
+    expect((await other.get("/a")).kv?.modRevision).toBe(made.revision);
+  }, 20_000);
+
+  test("somebody has written there meanwhile: nobody can tell, and it is rejected", async () => {
+    line.loseAnswer(async () => {
+      await arrives("1")();
+      await write(other, put("/a", "theirs"));
+    });
+    await expect(change(0n, "1")).rejects.toThrow(StoreUnavailableError);
+    expect(text((await other.get("/a")).kv?.value)).toBe("theirs");
+  }, 20_000);
+
+  test("what was refused is no success", async () => {
+    await write(other, put("/a", "theirs"));
+    line.loseAnswer(() => Promise.resolve());
+    await expect(change(0n, "1")).rejects.toThrow(StoreUnavailableError);
+  }, 20_000);
 });

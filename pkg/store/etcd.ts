@@ -4,8 +4,9 @@ import { type Clock, systemClock } from "../util/clock.ts";
 import { type Logger, silent } from "../util/log.ts";
 import { asBuffer, FIRST_PAGE_KEYS, nextPageKeys, prefixEnd, prefixStart } from "./etcd-range.ts";
 import { EtcdEndpoints, type EtcdTls } from "./etcd-endpoints.ts";
-import { isExhausted, isFinal, nothingHappened, typed } from "./etcd-errors.ts";
+import { isAway, isExhausted, isFinal, nothingHappened, typed } from "./etcd-errors.ts";
 import { etcdMaintenance } from "./etcd-maintenance.ts";
+import { happenedAt, happensOnce } from "./etcd-outcome.ts";
 import { EtcdWatch, type EtcdWatchStream } from "./etcd-watch.ts";
 import { EventQueue, type WatchLimits } from "./event-queue.ts";
 import { compareKeys } from "./sorted-keys.ts";
@@ -58,9 +59,10 @@ const LAST_TRY_MS = 1000;
  * The store in an etcd cluster (3.4 or newer), readable with `etcdctl get --prefix /registry`.
  *
  * Reads are linearizable and repeated with back-off while etcd is away. An outage is waited out once, up to the deadline
- * from its beginning, not by each call anew: whoever comes later is told at once. A transaction is repeated only where
- * nothing can have happened (no connection, no leader); if its answer is lost nobody knows whether it happened, and only
- * the caller can find out. A member that dies, freezes or loses the others is left within seconds, by calls and watches.
+ * from its beginning, not by each call anew: whoever comes later is told at once. A transaction is repeated where nothing can
+ * have happened (no connection, no leader), and where its answer was lost but it can happen only once, because it changes
+ * what it expects. Whether it had happened is told by what it finds then; if somebody else wrote there meanwhile nobody
+ * knows, and it is rejected. A member that dies, freezes or loses the others is left within seconds, by calls and watches.
  */
 export class EtcdStore implements Store {
   readonly maintenance: StoreMaintenance;
@@ -158,16 +160,27 @@ export class EtcdStore implements Store {
     // In an outage somebody must answer before a transaction is risked.
     if (this.#endpoints.awaySince !== undefined) await this.#read({ key: Buffer.of(0), keys_only: true });
     const request = this.#txnRequest(expect, then);
+    const once = happensOnce(expect, then);
+    /** It may have happened: its answer was lost with this. */
+    let lost: unknown;
+    const again = (error: unknown) => {
+      if (nothingHappened(error)) return true;
+      lost ??= error;
+      return once && isAway(error);
+    };
     const response = await this.#repeated(
       (deadline) => this.#endpoints.call((client) => client.kv.txn(request, { deadline })),
-      { attemptMs: TXN_MS, again: nothingHappened },
+      { attemptMs: TXN_MS, again },
     ).catch((error: unknown) => {
-      throw typed(error);
+      throw typed(lost ?? error);
     });
     const revision = BigInt(response.header.revision);
     if (response.succeeded) return { ok: true, revision };
     const current = response.responses.map(({ response_range: { kvs } }) => kvs[0] && this.#toKeyValue(kvs[0]));
-    return { ok: false, revision, current };
+    if (lost === undefined) return { ok: false, revision, current };
+    const happened = happenedAt(expect, then, current);
+    if (happened === undefined) throw typed(lost);
+    return { ok: true, revision: happened };
   }
 
   async *watch(prefix: string, from: Revision, signal: AbortSignal): AsyncGenerator<StoreEvent, void, void> {
