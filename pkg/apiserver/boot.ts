@@ -57,10 +57,13 @@ async function ensure(server: BootServer, o: ApiObject): Promise<void> {
   const { name = "", namespace } = o.metadata;
   if (server.view.get(def, namespace ?? "", name)) return;
   const address = { group, version, resource: def.plural, ...(namespace !== undefined && { namespace }) };
-  await server
-    .transport()
-    .call({ verb: "create", ...address, body: o })
-    .catch((error: unknown) => {
-      if (!isReason(error, "AlreadyExists")) throw error;
-    });
+  const transport = server.transport();
+  try {
+    await transport.call({ verb: "create", ...address, body: o });
+  } catch (error) {
+    if (isReason(error, "AlreadyExists")) return;
+    // A server that starts at the same moment may have made it: then the Service's address is taken, by the Service itself.
+    const made = await transport.call({ verb: "get", ...address, name }).catch(() => undefined);
+    if (!made) throw error;
+  }
 }
