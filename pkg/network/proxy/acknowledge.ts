@@ -53,7 +53,8 @@ export class Acknowledger {
         if (revision > this.#written) await this.#write(revision, signal);
         this.#written = revision;
         failures = 0;
-        if (this.#wanted === revision) await new Promise<void>((resolve) => (this.#wake = resolve));
+        // It may have aborted during the write: then nobody would wake it any more.
+        if (this.#wanted === revision && !signal.aborted) await new Promise<void>((resolve) => (this.#wake = resolve));
       } catch (error) {
         if (signal.aborted) break;
         this.#o.log.debug({ err: error }, "what the data path has reached was not told, will retry");
