@@ -89,6 +89,7 @@ function upgrade(
     } as const;
     const req = request({ ...o, headers: { Connection: "Upgrade", ...headers } });
     req.on("upgrade", (answer, socket) => {
+      socket.on("error", () => {}); // "close" follows: the server may cut it off with something unread
       resolve({ socket, protocol: String(answer.headers["x-stream-protocol-version"] ?? "") });
     });
     req.on("response", (res) => reject(new Error(`${res.statusCode}: ${String(res.headers["x-error"])}`)));
