@@ -98,11 +98,20 @@ async function step(pod: DeepReadonly<Pod>, o: RemoveOptions & { dead: boolean }
   }
 }
 
-/** From now on no certificate that it has is good, and what it asked for is not signed. */
+/**
+ * From now on no certificate that it has is good, and what it asked for is not signed. Said twice: what it had asked for may
+ * be signed until its request is gone, and it can ask for nothing more from the first time on.
+ */
 async function shutOut(name: string, o: RemoveOptions): Promise<void> {
+  await refuseFromNow(name, o);
   const requests = o.client.resource<CertificateSigningRequest>(certificateSigningRequests);
   const own = (await requests.list()).items.filter((r) => r.spec.username === `system:node:${name}`);
+  if (own.length === 0) return;
   await Promise.all(own.map((r) => requests.delete(nameOf(r)).catch(notFound)));
+  await refuseFromNow(name, o);
+}
+
+async function refuseFromNow(name: string, o: RemoveOptions): Promise<void> {
   const maps = o.client.resource(configMaps, REMOVED_NODES.namespace);
   for (let attempt = 1; ; attempt++) {
     try {

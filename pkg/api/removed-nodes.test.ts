@@ -6,7 +6,8 @@ const at = Date.parse(AT);
 
 test.each<[string, Readonly<Record<string, string>> | undefined, string, number, boolean]>([
   ["one of before", { n1: AT }, "n1", at - 1000, true],
-  ["one of after, for it has joined again", { n1: AT }, "n1", at, false],
+  ["one of the same second: which was first?", { n1: AT }, "n1", at, true],
+  ["one of after, for it has joined again", { n1: AT }, "n1", at + 1000, false],
   ["another's", { n1: AT }, "n2", at - 1000, false],
   ["nobody was ever removed", undefined, "n1", 0, false],
   ["what says no time", { n1: "x" }, "n1", 0, false],

@@ -8,9 +8,9 @@ const KEPT_MS = 366 * 24 * 3_600_000;
 
 type Data = Readonly<Record<string, string>>;
 
-/** Whether a certificate of that node, issued then, was issued before the node was last removed. */
+/** Whether a certificate of that node was issued before the node was last removed, or in the same second: both know no finer time. */
 export function isRemoved(data: Data | undefined, node: string, issuedAt: number): boolean {
-  return issuedAt < Date.parse(data?.[node] ?? "");
+  return issuedAt <= Date.parse(data?.[node] ?? "");
 }
 
 /** With this node, and without those whose certificates have all ended. */
