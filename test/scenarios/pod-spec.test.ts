@@ -184,7 +184,7 @@ describe("security", () => {
         spec: {
           securityContext: { runAsUser: 1000, runAsGroup: 3000, fsGroup: 2000, supplementalGroups: [4000] },
           volumes: [
-            { name: "work", emptyDir: {} },
+            { name: "data", emptyDir: {} },
             { name: "memory", emptyDir: { medium: "Memory", sizeLimit: "4Mi" } },
             { name: "keys", secret: { secretName: "keys", defaultMode: 0o400 } },
           ],
@@ -196,7 +196,7 @@ describe("security", () => {
             capabilities: { drop: ["ALL"], add: ["NET_BIND_SERVICE"] },
           },
           volumeMounts: [
-            { name: "work", mountPath: "/work" },
+            { name: "data", mountPath: "/data" },
             { name: "memory", mountPath: "/memory" },
             { name: "keys", mountPath: "/keys" },
           ],
@@ -206,7 +206,7 @@ describe("security", () => {
         echo "$(id -u):$(id -g) $(id -G | tr ' ' '\\n' | sort | tr '\\n' ' ')"
         grep -E '^(CapEff|CapBnd|NoNewPrivs|Seccomp):' /proc/self/status
         touch /nowhere 2>/dev/null || echo read-only
-        echo x > /work/file; stat -c '%a %g' /work /work/file
+        echo x > /data/file; stat -c '%a %g' /data /data/file
         cat /keys/token; echo; stat -Lc '%a %g' /keys/token
         grep ' /memory ' /proc/mounts | cut -d' ' -f3; stat -c '%a %g' /memory
         dd if=/dev/zero of=/memory/big bs=1M count=8 2>&1 | grep -o 'No space left on device'`;
