@@ -1,40 +1,19 @@
 /** The commands that start, stop and look at the cluster of this machine; the work is up.ts's, loaded when used. */
+import { Option } from "commander";
 import { UsageError } from "../../pkg/cli/io.ts";
 import { type CommandModule, examples } from "../../pkg/cli/command.ts";
 import { address, bool, port, portOrNone, seconds } from "../component/flags.ts";
-import { defineNodeFlags, type NodeFlags } from "./node-flags.ts";
+import { defineNodeFlags } from "./node-flags.ts";
 import type { Session } from "../../pkg/cli/session.ts";
-
-interface UpFlags extends NodeFlags {
-  detach?: boolean;
-  nodeName?: string;
-  store?: string;
-  storeCaFile?: string;
-  storeCertFile?: string;
-  storeKeyFile?: string;
-  port?: number;
-  address?: string;
-  podCidr?: string;
-  serviceCidr?: string;
-  dataDir?: string;
-  auditLog?: string;
-  auditPolicy?: string;
-  tokenFile?: string;
-  anonymousAuth?: boolean;
-  nodeMonitorGracePeriod?: number;
-  defaultTolerationSeconds?: number;
-  horizontalPodAutoscalerSyncPeriod?: number;
-  clusterSigningDuration?: number;
-  ingressHttpPort?: number | "none";
-  ingressHttpsPort?: number | "none";
-  ingressAccessLog?: string;
-  ingressMetricsPort?: number;
-}
+import type { UpFlags } from "./up.ts";
 
 function store(value: string): string {
   if (value === "lmdb" || value === "memory" || /^etcds?:\/\//.test(value)) return value;
   throw new UsageError(`--store ${value}: choose lmdb, memory or etcd://host:port,… (etcds:// for TLS)`);
 }
+
+/** The process in the background gets the same arguments, and this, which takes `--detach` back: the last one counts. */
+const STAY = "--no-detach";
 
 const surroundings = (session: Session) => ({
   env: session.io.env as NodeJS.ProcessEnv,
@@ -46,6 +25,7 @@ export const upCommand: CommandModule = {
     defineNodeFlags((flag, help) => void c.option(flag, help));
     return c
       .option("-d, --detach", "leave it running in the background")
+      .addOption(new Option(STAY).hideHelp())
       .option("--node-name <name>", "this machine's name as a Node (default: its host name)")
       .option("--store <store>", "where the objects are kept: lmdb (default), memory or etcd://host:port,…", store)
       .option("--store-ca-file <file>", "the CA of etcd's certificates, for etcds://")
@@ -90,9 +70,10 @@ export const upCommand: CommandModule = {
         ),
       )
       .action(
-        run(async (session, flags: UpFlags) => {
+        run(async (session, { detach, ...flags }: UpFlags & { detach?: boolean }) => {
           const { up } = await import("./up.ts");
-          await up({ ...flags, ...surroundings(session) });
+          const detached = detach ? [...process.argv.slice(2), STAY] : undefined;
+          await up({ ...flags, detached, ...surroundings(session) });
         }),
       );
   },

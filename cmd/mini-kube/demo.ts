@@ -34,7 +34,7 @@ export interface DemoCluster {
 export async function startCluster(o: { detach: boolean; port: number; env: NodeJS.ProcessEnv }): Promise<DemoCluster> {
   const home = homeOf(o.env);
   const own = o.detach || (await askStatus(home)) ? undefined : await startHere(o);
-  if (o.detach) await up({ ...o, say: () => {} });
+  if (o.detach) await up({ detached: ["up", "--port", String(o.port)], env: o.env, say: () => {} });
   const status = own?.status() ?? (await askStatus(home));
   if (!status) throw new Error(`the cluster does not answer; see ${home.log}`);
   const transport = new HttpTransport({

@@ -8,11 +8,11 @@ import { spawn } from "node:child_process";
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, statSync } from "node:fs";
 import { hostname } from "node:os";
 import { fileURLToPath } from "node:url";
-import { type NodeFlags, nodeFlagsAgain, nodeSettings } from "./node-flags.ts";
+import { type NodeFlags, nodeSettings } from "./node-flags.ts";
 import { AlreadyRunning, askStatus, askStop, clusterId, type Home, openHome, type RunningCluster } from "./home.ts";
 
-export interface UpOptions extends NodeFlags {
-  readonly detach?: boolean | undefined;
+/** As `up` reads them from its command line. */
+export interface UpFlags extends NodeFlags {
   readonly nodeName?: string | undefined;
   /** `lmdb`, `memory` or `etcd://host:port,…` */
   readonly store?: string | undefined;
@@ -39,6 +39,11 @@ export interface UpOptions extends NodeFlags {
   readonly ingressHttpsPort?: number | "none" | undefined;
   readonly ingressAccessLog?: string | undefined;
   readonly ingressMetricsPort?: number | undefined;
+}
+
+export interface UpOptions extends UpFlags {
+  /** The arguments by which a process of its own starts the same cluster; undefined: this process is to run it. */
+  readonly detached?: readonly string[] | undefined;
   readonly env: NodeJS.ProcessEnv;
   /** Lines for the person who started it. */
   readonly say: (line: string) => void;
@@ -49,12 +54,12 @@ const START_DEADLINE_MS = 30_000;
 /** `down` waits this long for the containers to stop. */
 const STOP_DEADLINE_MS = 60_000;
 
-/** Starts a cluster and resolves when it has stopped; with `detach`, as soon as the API is ready. Idempotent. */
+/** Starts a cluster and resolves when it has stopped; with `detached`, as soon as the API is ready. Idempotent. */
 export async function up(o: UpOptions): Promise<void> {
   const home = openHome(o);
   const running = await askStatus(home);
   if (running) return o.say(describeRunning(running, home));
-  if (o.detach) return upDetached(home, o);
+  if (o.detached) return upDetached(home, o.detached, o);
   const { Cluster } = await import("./cluster.ts");
   const cluster = await Cluster.start({ ...clusterOptions(home, o), startedAt: processStart() }).catch(
     (error: unknown) => {
@@ -111,41 +116,17 @@ function processStart(): number {
   return performance.timeOrigin;
 }
 
-async function upDetached(home: Home, o: UpOptions): Promise<void> {
+async function upDetached(home: Home, args: readonly string[], o: Pick<UpOptions, "env" | "say">): Promise<void> {
   mkdirSync(home.dir, { recursive: true });
   const before = sizeOf(home.log);
   const log = openSync(home.log, "a");
-  // Not process.argv: `npm start` comes here too.
+  // Not process.argv[1]: `npm start` comes here too.
   const program = fileURLToPath(new URL(import.meta.url.endsWith(".ts") ? "./main.ts" : "./main.js", import.meta.url));
-  const args = [
-    ...process.execArgv,
-    program,
-    "up",
-    ...(o.nodeName ? ["--node-name", o.nodeName] : []),
-    ...(o.store ? ["--store", o.store] : []),
-    ...given("--store-ca-file", o.storeCaFile),
-    ...given("--store-cert-file", o.storeCertFile),
-    ...given("--store-key-file", o.storeKeyFile),
-    ...(o.port ? ["--port", String(o.port)] : []),
-    ...(o.address ? ["--address", o.address] : []),
-    ...(o.podCidr ? ["--pod-cidr", o.podCidr] : []),
-    ...(o.serviceCidr ? ["--service-cidr", o.serviceCidr] : []),
-    ...(o.dataDir ? ["--data-dir", o.dataDir] : []),
-    ...(o.auditLog ? ["--audit-log", o.auditLog] : []),
-    ...(o.auditPolicy ? ["--audit-policy", o.auditPolicy] : []),
-    ...(o.tokenFile ? ["--token-file", o.tokenFile] : []),
-    ...(o.anonymousAuth === false ? ["--anonymous-auth", "false"] : []),
-    ...nodeFlagsAgain(o),
-    ...given("--node-monitor-grace-period", o.nodeMonitorGracePeriod),
-    ...given("--default-toleration-seconds", o.defaultTolerationSeconds),
-    ...given("--horizontal-pod-autoscaler-sync-period", o.horizontalPodAutoscalerSyncPeriod),
-    ...given("--cluster-signing-duration", o.clusterSigningDuration),
-    ...given("--ingress-http-port", o.ingressHttpPort),
-    ...given("--ingress-https-port", o.ingressHttpsPort),
-    ...given("--ingress-access-log", o.ingressAccessLog),
-    ...given("--ingress-metrics-port", o.ingressMetricsPort),
-  ];
-  const child = spawn(process.execPath, args, { detached: true, stdio: ["ignore", log, log], env: o.env });
+  const child = spawn(process.execPath, [...process.execArgv, program, ...args], {
+    detached: true,
+    stdio: ["ignore", log, log],
+    env: o.env,
+  });
   closeSync(log);
   const exited = new Promise<number>((resolve) =>
     child.once("exit", (code, signal) => resolve(code ?? (signal ? 1 : 0))),
@@ -166,10 +147,6 @@ async function upDetached(home: Home, o: UpOptions): Promise<void> {
     }
     if (code !== undefined) throw new Error(`the cluster did not start: ${lastWords(home.log, before)}`);
   }
-}
-
-function given(flag: string, value: number | string | undefined): string[] {
-  return value === undefined ? [] : [flag, String(value)];
 }
 
 function sizeOf(file: string): number {
