@@ -111,7 +111,7 @@ export async function benchApi(): Promise<Report> {
   const bench = new ApiBench(report);
   const etcd = await EtcdServer.start();
   try {
-    await withServer(etcd.endpoint.replace("http://", "etcd://"), async (server) => {
+    await withServer(etcd.store, async (server) => {
       await bench.creates(server, "ConfigMap", { name: "etcd", endpoint: etcd.endpoint });
       await bench.creates(server, "Pod", { name: "etcd", endpoint: etcd.endpoint });
     });

@@ -18,15 +18,15 @@ import type { DeepReadonly } from "../../pkg/util/types.ts";
 import { EtcdCluster } from "../harness/etcd-cluster.ts";
 import { freePorts } from "../harness/etcd.ts";
 import { eventually, Running } from "../harness/process.ts";
+import { keyFlags, programFile } from "../harness/programs.ts";
 import { Child } from "./child.ts";
 import type { FakeNodesJob } from "./fake-nodes.ts";
 
-const DIST = join(import.meta.dirname, "../../dist/cmd");
 const START_DEADLINE_MS = 60_000;
 const LOOK_MS = 1_500;
 const LOOPBACK = "127.0.0.1";
 /** Of a lost node's Pods; the least there is. */
-const TOLERATION_SECONDS = 0;
+const TOLERATION_SECONDS = "0";
 
 export type Elected = "scheduler" | "controller-manager";
 const LEASES: Readonly<Record<Elected, string>> = {
@@ -87,17 +87,9 @@ export class Programs implements AsyncDisposable {
 
   /** Resolves when it is ready. */
   async startApi(i: number): Promise<void> {
-    const etcd = this.etcd.endpoints.map((endpoint) => endpoint.replace("http://", "")).join(",");
-    const api = this.#run("apiserver", {
-      store: `etcd://${etcd}`,
-      "pki-dir": join(this.#dir, "pki"),
-      "data-dir": join(this.#dir, `api${i}`),
-      "encryption-provider-config": join(this.#dir, "pki/encryption.yaml"),
-      "bind-address": LOOPBACK,
-      "observe-address": `${LOOPBACK}:0`,
-      port: this.#ports[i],
-      "default-toleration-seconds": TOLERATION_SECONDS,
-    });
+    const served = ["--port", String(this.#ports[i]), "--bind-address", LOOPBACK];
+    const kept = ["--store", this.etcd.store, "--data-dir", join(this.#dir, `api${i}`)];
+    const api = this.#run("apiserver", [...served, ...kept, "--default-toleration-seconds", TOLERATION_SECONDS]);
     this.apis[i] = api;
     const transport = new HttpTransport({ connection: this.#connection(this.#servers.slice(i, i + 1)) });
     const ready = () => transport.text("/readyz").catch((error: unknown) => String(error));
@@ -109,11 +101,7 @@ export class Programs implements AsyncDisposable {
 
   /** Resolves when it leads, or waits to. */
   async startElected(what: Elected, i: number): Promise<void> {
-    const program = this.#run(what, {
-      kubeconfig: join(this.#dir, `pki/${what}.kubeconfig`),
-      "observe-address": `${LOOPBACK}:0`,
-      ...(what === "controller-manager" && { "pki-dir": join(this.#dir, "pki") }),
-    });
+    const program = this.#run(what);
     this.electing[what][i] = program;
     await program.until(/health and metrics are served/, START_DEADLINE_MS);
     // It looks at the Lease; only from then on it knows how long that has stood still.
@@ -173,9 +161,9 @@ export class Programs implements AsyncDisposable {
     await program?.exited;
   }
 
-  #run(program: string, flags: Readonly<Record<string, string | number | undefined>>): Running {
-    const args = Object.entries(flags).map(([name, value]) => `--${name}=${value}`);
-    return new Running(process.execPath, [join(DIST, program, "main.js"), ...args]);
+  #run(program: Elected | "apiserver", flags: readonly string[] = []): Running {
+    const own = [...keyFlags(join(this.#dir, "pki"))[program], "--observe-address", `${LOOPBACK}:0`];
+    return new Running(process.execPath, [programFile(program), ...own, ...flags]);
   }
 
   get #servers(): string[] {

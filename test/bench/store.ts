@@ -78,8 +78,6 @@ async function watches(report: Report, client: BenchClient, backends: readonly B
 }
 
 const LMDB = "LMDB";
-const storeOf = (endpoints: readonly string[]) =>
-  `etcd://${endpoints.map((endpoint) => endpoint.replace("http://", "")).join(",")}`;
 
 export async function benchStore(): Promise<Report> {
   const report = new Report("the store", "its bare client");
@@ -94,8 +92,8 @@ export async function benchStore(): Promise<Report> {
   const { endpoints } = cluster;
   try {
     await withServer("lmdb", (lmdb) =>
-      withServer(storeOf([single.endpoint]), (one) =>
-        withServer(storeOf(endpoints), async (three) => {
+      withServer(single.store, (one) =>
+        withServer(cluster.store, async (three) => {
           const backends: Backend[] = [
             { name: LMDB, server: lmdb, bare: (load) => ({ do: "lmdb", load }) },
             { name: "one etcd", server: one, bare: bareEtcd(single.endpoint) },

@@ -27,6 +27,11 @@ export class EtcdCluster {
     this.#peers = urls.slice(ports.length / 2);
   }
 
+  /** For `--store`. */
+  get store(): string {
+    return `etcd://${this.endpoints.map((endpoint) => new URL(endpoint).host).join(",")}`;
+  }
+
   /** Resolves once they have a leader. */
   static async start(members = 3): Promise<EtcdCluster> {
     const cluster = new EtcdCluster(await freePorts(2 * members));

@@ -36,6 +36,11 @@ export class EtcdServer {
     ];
   }
 
+  /** For `--store`. */
+  get store(): string {
+    return this.endpoint.replace(/^http/, "etcd");
+  }
+
   /** Resolves once it answers. `flags` are added to etcd's command line; `https` needs those of its certificates. */
   static async start(flags: readonly string[] = [], scheme: "http" | "https" = "http"): Promise<EtcdServer> {
     const dir = mkdtempSync(join(tmpdir(), "mini-kube-etcd-"));

@@ -8,7 +8,7 @@ import { bootstrapKubeconfig, tokenSecret } from "./bootstrap.ts";
 import { program } from "./cluster.ts";
 import type { TestHost } from "./hosts.ts";
 import { eventually, type Finished, Running, runOk } from "./process.ts";
-import { type ProgramName, programFile } from "./programs.ts";
+import { keyFlags, type ProgramName, programFile } from "./programs.ts";
 
 export const API_PORT = 6443;
 const READY_MS = 30_000;
@@ -141,17 +141,14 @@ export type ProgramFlags = Readonly<Partial<Record<ProgramName, readonly string[
 /** An API server, a scheduler, a controller manager and an agent on each host: the servers of all, its own first. */
 export function separatePrograms({ store, ips, env }: SetupOptions, more: ProgramFlags): Setup {
   /** Of the host before: all have the same CA. */
-  let keys: string | undefined;
+  let made: string | undefined;
   const programs = (host: TestHost) => {
-    const pki = join(host.home, "pki");
-    const kubeconfig = (of: ProgramName) => ["--kubeconfig", join(pki, `${of}.kubeconfig`)];
-    const encryption = ["--encryption-provider-config", join(pki, "encryption.yaml")];
+    const keys = keyFlags(join(host.home, "pki"));
     const served = ["--port", String(API_PORT), "--advertise-address", host.ip, "--data-dir", join(host.home, "data")];
     const bootstrap = ["--bootstrap-kubeconfig", bootstrapFile(host)];
     const flags: Record<ProgramName, readonly string[]> = {
-      apiserver: ["--store", store, "--pki-dir", pki, ...encryption, ...served],
-      scheduler: kubeconfig("scheduler"),
-      "controller-manager": [...kubeconfig("controller-manager"), "--pki-dir", pki],
+      ...keys,
+      apiserver: ["--store", store, ...keys.apiserver, ...served],
       agent: ["--node-name", host.name, "--address", host.ip, "--data-dir", agentDir(host), ...bootstrap],
     };
     return PROGRAMS.map((name) => {
@@ -161,8 +158,8 @@ export function separatePrograms({ store, ips, env }: SetupOptions, more: Progra
   };
   const up = async (host: TestHost) => {
     const pki = join(host.home, "pki");
-    if (keys !== undefined) cpSync(keys, pki, { recursive: true });
-    keys = pki;
+    if (made !== undefined) cpSync(made, pki, { recursive: true });
+    made = pki;
     const servers = [host.ip, ...ips.filter((ip) => ip !== host.ip)].map((ip) => `https://${ip}:${API_PORT}`);
     await initPki(pki, { servers, clock: systemClock });
     const { connection } = resolveContext(loadKubeconfig({ files: [join(pki, "admin.kubeconfig")], required: true }));

@@ -31,6 +31,13 @@ export type Instance = `${ProgramName}-${number}`;
 
 export const programFile = (name: ProgramName) => join(root, `dist/cmd/${name}/main.js`);
 
+/** What tells a program of the control plane who it is; `pki`: where `pki init` wrote. */
+export const keyFlags = (pki: string) => ({
+  apiserver: ["--pki-dir", pki, "--encryption-provider-config", join(pki, "encryption.yaml")],
+  scheduler: ["--kubeconfig", join(pki, "scheduler.kubeconfig")],
+  "controller-manager": ["--kubeconfig", join(pki, "controller-manager.kubeconfig"), "--pki-dir", pki],
+});
+
 const READY_MS = 60_000;
 /** The machine that runs tests may be busy with others. */
 const LEASE = ["--leader-elect-lease-duration", "10"];
@@ -101,18 +108,13 @@ export class Programs {
   }
 
   #flags(program: ProgramName, i: number): string[] {
-    const pki = join(this.#dir, "pki");
-    const kubeconfig = ["--kubeconfig", join(pki, `${program}.kubeconfig`)];
+    const keys = keyFlags(join(this.#dir, "pki"));
     switch (program) {
-      case "apiserver": {
-        const store = this.#etcd.endpoint.replace("http://", "etcd://");
-        const keys = ["--pki-dir", pki, "--encryption-provider-config", join(pki, "encryption.yaml")];
-        return ["--store", store, "--port", String(this.#ports[i]), ...keys];
-      }
+      case "apiserver":
+        return ["--store", this.#etcd.store, "--port", String(this.#ports[i]), ...keys.apiserver];
       case "scheduler":
-        return [...kubeconfig, ...LEASE];
       case "controller-manager":
-        return [...kubeconfig, ...LEASE, "--pki-dir", pki];
+        return [...keys[program], ...LEASE];
       case "agent": {
         const bootstrap = ["--bootstrap-kubeconfig", join(this.#dir, "bootstrap.kubeconfig")];
         return ["--node-name", this.nodeName, "--data-dir", this.#agentDir, "--port", "0", ...bootstrap];

@@ -130,13 +130,12 @@ describe("mini-kube backup and restore", () => {
     async () => {
       const [before, told] = [await objects(), await revision()];
       const etcd = await EtcdServer.start();
-      const store = etcd.endpoint.replace("http://", "etcd://");
       const moved = join(dir, "moved.backup");
       try {
         await cluster.cliOk(["backup", moved]);
         await cluster.interrupt();
-        await cluster.cliOk(["restore", moved, "--store", store]);
-        await cluster.up(["--store", store]);
+        await cluster.cliOk(["restore", moved, "--store", etcd.store]);
+        await cluster.up(["--store", etcd.store]);
         expect(await objects()).toEqual(before);
         const there = await revision();
         expect(there).toBeGreaterThan(told);

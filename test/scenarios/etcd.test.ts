@@ -22,7 +22,7 @@ let cluster: TestCluster;
 beforeAll(async () => {
   await ensureTestImages();
   etcd = await EtcdServer.start();
-  cluster = await TestCluster.start({ store: etcd.endpoint.replace("http://", "etcd://") });
+  cluster = await TestCluster.start({ store: etcd.store });
 }, LIMIT);
 afterAll(async () => {
   await cluster?.remove();
@@ -129,7 +129,7 @@ describe("--store etcd://", () => {
   test(
     "two processes on one etcd: one leads; when it is killed the other takes over, its node's Pods too",
     async () => {
-      const store = etcd.endpoint.replace("http://", "etcd://");
+      const { store } = etcd;
       const encryption = readFileSync(encryptionFile(cluster.home), "utf8");
       const other = await TestCluster.start({ store, nodeName: "node-2", encryption });
       try {

@@ -9,9 +9,10 @@ import { Client } from "../../pkg/client/client.ts";
 import { HttpTransport } from "../../pkg/client/http.ts";
 import { loadKubeconfig, resolveContext } from "../../pkg/client/kubeconfig.ts";
 import { systemClock } from "../../pkg/util/clock.ts";
-import { freePort, root } from "../harness/cluster.ts";
+import { freePort } from "../harness/cluster.ts";
 import { EtcdServer } from "../harness/etcd.ts";
 import { eventually, Running } from "../harness/process.ts";
+import { keyFlags, programFile } from "../harness/programs.ts";
 
 /** SIGTERM of one of two API servers, as at each upgrade: nobody who works with them notices. */
 const LIMIT = 120_000;
@@ -42,19 +43,9 @@ afterAll(async () => {
 }, LIMIT);
 
 async function start(i: number): Promise<void> {
-  const pki = join(dir, "pki");
-  const flags = {
-    "--store": etcd.endpoint.replace("http://", "etcd://"),
-    "--pki-dir": pki,
-    "--encryption-provider-config": join(pki, "encryption.yaml"),
-    "--bind-address": "127.0.0.1",
-    "--port": String(ports[i]),
-    "--observe-address": "127.0.0.1:0",
-  };
-  const program = new Running(process.execPath, [
-    join(root, "dist/cmd/apiserver/main.js"),
-    ...Object.entries(flags).flat(),
-  ]);
+  const keys = keyFlags(join(dir, "pki")).apiserver;
+  const served = ["--bind-address", "127.0.0.1", "--port", String(ports[i]), "--observe-address", "127.0.0.1:0"];
+  const program = new Running(process.execPath, [programFile("apiserver"), "--store", etcd.store, ...keys, ...served]);
   servers[i] = program;
   await program.until(/the API is served/, 60_000);
 }

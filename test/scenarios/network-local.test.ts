@@ -18,7 +18,7 @@ let second: TestCluster;
 beforeAll(async () => {
   await ensureTestImages();
   etcd = await EtcdServer.start();
-  const store = etcd.endpoint.replace("http://", "etcd://");
+  const { store } = etcd;
   first = await TestCluster.start({ store });
   const encryption = readFileSync(encryptionFile(first.home), "utf8");
   second = await TestCluster.start({ store, nodeName: "node-2", encryption });
