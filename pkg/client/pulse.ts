@@ -46,12 +46,15 @@ export class Pulse {
   async #beat(): Promise<void> {
     // Those that came after the question are not judged by its answer.
     const asked = [...this.#streams];
+    const own = this.#next;
     try {
       await this.#o.ask();
     } catch (error) {
       this.#o.onDead(error as Error);
       for (const stream of asked) stream.destroy(error as Error);
     }
+    // While it asked, all may have let go, and the next may have begun anew.
+    if (this.#next !== own) return;
     this.#next = undefined;
     if (this.#streams.size > 0) this.#plan();
   }
