@@ -38,12 +38,12 @@ export function exchange(o: Exchange, retried = false): Promise<IncomingMessage>
     let connected = false;
     let answered = false;
     // One timer per socket does for all deadlines: it is set anew as the exchange goes on.
-    const deadline = (ms: number, what: string) =>
-      sent.setTimeout(ms, () => sent.destroy(new Error(`${what} within ${ms / 1000} s`)));
-    deadline(o.connectTimeoutMs, "no connection");
+    let late = `no connection within ${o.connectTimeoutMs / 1000} s`;
+    sent.setTimeout(o.connectTimeoutMs, () => sent.destroy(new Error(late)));
     sent.once("socket", (socket) => {
       const ready = () => {
         connected = true;
+        late = `no answer within ${o.answerTimeoutMs / 1000} s`;
         sent.setTimeout(o.answerTimeoutMs);
       };
       socket.setKeepAlive(true, 30_000);

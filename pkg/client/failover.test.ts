@@ -101,6 +101,12 @@ describe("calls", () => {
     expect([a.seen, b.seen]).toEqual([[], [POST, GET]]);
   });
 
+  test("how far one came that nobody answers is said", async () => {
+    const { a, b, transport } = await twoServers();
+    a.frozen = b.frozen = true;
+    await expect(transport.call(get)).rejects.toThrow("no answer within 0.3 s");
+  });
+
   test("a read that a frozen server does not answer is answered by the next", async () => {
     const { a, b, transport } = await twoServers();
     await transport.call(get);
