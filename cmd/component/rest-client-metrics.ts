@@ -1,19 +1,9 @@
 /** What a component asks of the API, and how it is answered, under client-go's name. */
 import type { ApiObject, WatchEvent } from "../../pkg/api/object.ts";
 import { ApiError } from "../../pkg/api/status.ts";
+import { METHODS } from "../../pkg/client/request.ts";
 import type { Call, Transport } from "../../pkg/client/transport.ts";
 import type { Metrics } from "../../pkg/util/metrics.ts";
-
-const METHODS: Readonly<Record<Call["verb"], string>> = {
-  create: "POST",
-  delete: "DELETE",
-  deletecollection: "DELETE",
-  get: "GET",
-  list: "GET",
-  patch: "PATCH",
-  update: "PUT",
-  watch: "GET",
-};
 
 /** What has no code did not come to an answer. */
 const codeOf = (error: unknown) => (error instanceof ApiError ? String(error.code) : "<error>");
