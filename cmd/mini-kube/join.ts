@@ -104,13 +104,8 @@ function refuseOther(known: Connection | undefined, info: ClusterInfo, dataDir: 
 }
 
 function bootstrapKubeconfig(server: string, info: ClusterInfo, token: string) {
-  const config = singleKubeconfig("bootstrap", { server, ca: info.caCert, token });
   const others = [info.server, ...info.others].filter((s) => s !== server && !/\/\/(127\.|localhost)/.test(s));
-  const more = others.length > 0 ? { "mini-kube.io/servers": others } : {};
-  return {
-    ...config,
-    clusters: (config.clusters ?? []).map((c) => ({ ...c, cluster: { ...c.cluster, ...more } })),
-  };
+  return singleKubeconfig("bootstrap", { server, others, ca: info.caCert, token });
 }
 
 function agentProgram(): string[] {

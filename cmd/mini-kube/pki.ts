@@ -128,13 +128,11 @@ function apiNames({ servers, sans = [] }: Request): string[] {
 
 function kubeconfigOf(name: string, servers: readonly string[], identity: KeyPair & { ca: string }): Kubeconfig {
   const [server = "", ...others] = servers;
-  const config = singleKubeconfig("mini-kube", { server, ...identity });
-  const more = others.length > 0 ? { "mini-kube.io/servers": others } : {};
+  const config = singleKubeconfig("mini-kube", { server, others, ...identity });
   return {
     ...config,
     users: (config.users ?? []).map((u) => ({ ...u, name })),
     contexts: (config.contexts ?? []).map((c) => ({ ...c, context: { ...c.context, user: name } })),
-    clusters: (config.clusters ?? []).map((c) => ({ ...c, cluster: { ...c.cluster, ...more } })),
   };
 }
 
