@@ -14,6 +14,8 @@ export const OWN_KEYS = {
   cluster: `${OWN}cluster`,
   /** The keys that make its holder this cluster. */
   identity: `${OWN}identity`,
+  /** Whether somebody has the keys of what is encrypted in it. */
+  encryption: `${OWN}encryption`,
   /** When a process last set about defragmenting. */
   defragmenting: `${OWN}defragmenting`,
 } as const;

@@ -8,6 +8,7 @@
  */
 import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject, randomBytes } from "node:crypto";
 import { resources } from "../../api/table.ts";
+import { OWN, OWN_KEYS } from "../../store/own-keys.ts";
 import { ROOT } from "../keys.ts";
 import type { EncryptionConfig, EncryptionKey } from "./config.ts";
 
@@ -15,9 +16,6 @@ const MARK = "k8s:enc:";
 const PREFIX = `${MARK}aesgcm:v1:`;
 const NONCE = 12;
 const TAG = 16;
-/** What of the cluster's own is as secret as Secrets: its CA's key. The rest of it must be readable without any key. */
-const OWN = `${ROOT}mini-kube/`;
-const IDENTITY = `${OWN}identity`;
 
 interface Cipher {
   readonly prefix: Buffer;
@@ -89,8 +87,9 @@ export class Ciphers {
     const name = own || isCore ? plural : at.slice(ROOT.length, at.indexOf("/", first + 1));
     let row = this.#rows.get(name);
     if (!row) {
+      // Of the cluster's own its CA's key is as secret as Secrets; the rest must be readable without any key.
       const resource = own
-        ? at === IDENTITY
+        ? at === OWN_KEYS.identity
           ? "secrets."
           : undefined
         : isCore

@@ -6,6 +6,8 @@ import type { Transport } from "../../client/transport.ts";
 import type { ApiObject } from "../../api/object.ts";
 import { LmdbStore } from "../../store/lmdb.ts";
 import { MemoryStore } from "../../store/memory.ts";
+import { OWN_KEYS } from "../../store/own-keys.ts";
+import type { Store } from "../../store/store.ts";
 import { seededRandom, systemClock } from "../../util/clock.ts";
 import { type Logger, silent } from "../../util/log.ts";
 import { ApiServer } from "../server.ts";
@@ -151,6 +153,16 @@ describe("a rotation while it runs", () => {
     // And the next start needs the new key alone.
     const next = await serve(await open());
     expect((await get(next.api, "b")).data).toEqual({ password: PASSWORD });
+  });
+
+  test("takes the cluster's identity along: no client can write it anew", async () => {
+    const encryption = await open();
+    const identity = async (from: Store) => (await from.get(OWN_KEYS.identity)).kv?.value ?? new Uint8Array();
+    await encryption.store.txn([], [{ op: "put", key: OWN_KEYS.identity, value: Buffer.from("keys") }]);
+    await change(encryption, rotation.promote(rotation.add(rules())));
+    expect(Buffer.from(await identity(store)).toString("latin1")).toMatch(/^k8s:enc:aesgcm:v1:key2:/);
+    await change(encryption, rotation.drop(rules()));
+    expect(Buffer.from(await identity((await open()).store)).toString()).toBe("keys");
   });
 
   test("what came too late for the new keys is named, is not overwritten, and is back with its key", async () => {

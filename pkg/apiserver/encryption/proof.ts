@@ -3,12 +3,12 @@
  * says beside it, for all to read, where the keys are to be found. So who lacks them is told at its start, before it
  * writes anything.
  */
-import type { Store } from "../../store/store.ts";
+import { OWN_KEYS } from "../../store/own-keys.ts";
+import type { Expectation, Store, TxnOp } from "../../store/store.ts";
 import { ROOT } from "../keys.ts";
 import { Ciphers, isEncrypted } from "./ciphers.ts";
 import type { EncryptionConfig } from "./config.ts";
 
-const KEY = `${ROOT}mini-kube/encryption`;
 /** Encrypted as if it were a Secret's. */
 const AT = `${ROOT}secrets/mini-kube/encryption`;
 const CONTENT = Buffer.from("these are the keys of this cluster");
@@ -41,16 +41,21 @@ export class MissingKeys extends Error {
 
 /** Whether what lies in the store (the plain one) needs keys, and where they are. */
 export async function keysNeeded(store: Store): Promise<{ readonly from: string } | undefined> {
-  const { kv } = await store.get(KEY);
+  const { kv } = await store.get(OWN_KEYS.encryption);
   const proof = kv && parse(kv.value);
   return proof && isEncrypted(bytesOf(proof)) ? { from: proof.from } : undefined;
 }
 
-/** Resolves when these keys are those of the store; the first server's become it. Rejects with {@link MissingKeys}. */
+/**
+ * Resolves when these keys are those of the store; the first server's become it. Rejects with {@link MissingKeys}. Where
+ * another key writes than before, the cluster's identity is written anew with it: no client can, and a server that
+ * starts when the old key is gone must read it.
+ */
 export async function proveKeys(store: Store, config: EncryptionConfig, place: KeyPlace): Promise<void> {
   const ciphers = new Ciphers(config);
+  const key = OWN_KEYS.encryption;
   for (;;) {
-    const { kv } = await store.get(KEY);
+    const { kv } = await store.get(key);
     const proof = kv && parse(kv.value);
     if (proof) {
       const { value, stale } = ciphers.decrypt(AT, bytesOf(proof));
@@ -58,8 +63,15 @@ export async function proveKeys(store: Store, config: EncryptionConfig, place: K
       if (!stale) return;
     }
     const next: Proof = { from: nameOf(place), value: Buffer.from(ciphers.encrypt(AT, CONTENT)).toString("base64") };
-    const put = { op: "put", key: KEY, value: Buffer.from(JSON.stringify(next)) } as const;
-    const result = await store.txn([{ key: KEY, modRevision: kv?.modRevision ?? 0n }], [put]);
+    const expect: Expectation[] = [{ key, modRevision: kv?.modRevision ?? 0n }];
+    const then: TxnOp[] = [{ op: "put", key, value: Buffer.from(JSON.stringify(next)) }];
+    const { kv: identity } = await store.get(OWN_KEYS.identity);
+    const opened = identity && ciphers.decrypt(identity.key, identity.value);
+    if (identity && opened?.stale) {
+      expect.push({ key: identity.key, modRevision: identity.modRevision });
+      then.push({ op: "put", key: identity.key, value: ciphers.encrypt(identity.key, opened.value) });
+    }
+    const result = await store.txn(expect, then);
     // Lost to another server: what it wrote is looked at.
     if (result.ok) return;
   }
