@@ -1,7 +1,9 @@
 /** Where an agent of this machine keeps its things, and how its process is found: as of `up`, by a socket. */
+import { X509Certificate } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { readPair } from "../../pkg/agent/certificates/files.ts";
 import { UsageError } from "../../pkg/cli/io.ts";
 import type { Clock } from "../../pkg/util/clock.ts";
 import { askSocket, serveSocket, tooLongForSocket } from "./control-socket.ts";
@@ -31,6 +33,12 @@ const socket = (dataDir: string) => join(dataDir, "agent.sock");
 
 /** Undefined when none runs on that data. */
 export const askAgent = (dataDir: string) => askSocket<RunningAgent>(socket(dataDir), STATUS);
+
+/** As which node it is known to its cluster; undefined when it has no certificate. */
+export async function certifiedName(dataDir: string): Promise<string | undefined> {
+  const pair = await readPair(certificatesDir(dataDir), "client");
+  return pair && /^CN=system:node:(.*)$/m.exec(new X509Certificate(pair.cert).subject)?.[1];
+}
 
 /** From now on it is found. Throws when another runs on the same data: both would act on the same containers. */
 export async function announceAgent(dataDir: string, nodeName: string): Promise<Disposable> {

@@ -3,7 +3,7 @@
  * certificate, and runs the agent. Idempotent: a machine that has joined goes on as the node that it is.
  */
 import { spawn } from "node:child_process";
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, statSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -24,6 +24,8 @@ import {
 } from "../../pkg/client/kubeconfig.ts";
 import type { Clock } from "../../pkg/util/clock.ts";
 import { askAgent, bootstrapFile, kubeconfigFile, logFile } from "../component/agent-home.ts";
+import { openRuntime } from "../component/containers.ts";
+import { startInBackground } from "./background.ts";
 import { discover } from "./discover.ts";
 import { askStatus, openHome } from "./home.ts";
 
@@ -43,6 +45,7 @@ export interface JoinOptions {
 }
 
 const READY_MS = 60_000;
+const DOCKER_MS = 10_000;
 const LOOK_MS = 250;
 
 /** Resolves when the agent has ended, or with `detach` when the node is ready. */
@@ -55,7 +58,6 @@ export async function joinCluster(o: JoinOptions): Promise<void> {
     o.say(`this machine is the node ${running.nodeName} already; its agent runs, pid ${running.pid}`);
     return;
   }
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   const args = await prepare(o, dataDir);
   const agent = [...args, "--data-dir", dataDir, "--node-name", nodeName, ...o.agentArgs];
   if (!o.detach) {
@@ -72,6 +74,17 @@ async function refuseUp(env: NodeJS.ProcessEnv): Promise<void> {
   throw new CliError("this machine runs mini-kube up already, and is a node of that; stop it with: mini-kube down");
 }
 
+/** A node that cannot run anything is of no use; one that has joined waits for its engine to come back. */
+async function requireDocker({ env, signal }: JoinOptions): Promise<void> {
+  try {
+    await openRuntime("", "", env).info(AbortSignal.any([signal, AbortSignal.timeout(DOCKER_MS)]));
+  } catch (error) {
+    throw new CliError(
+      `${(error as Error).message}; a node runs its containers with Docker: install it (on Debian: apt-get install docker.io), start it, or name its socket: DOCKER_HOST=unix://…`,
+    );
+  }
+}
+
 /** Which kubeconfigs the agent is to use. */
 async function prepare(o: JoinOptions, dataDir: string): Promise<string[]> {
   const known = connectionIn(kubeconfigFile(dataDir));
@@ -84,8 +97,10 @@ async function prepare(o: JoinOptions, dataDir: string): Promise<string[]> {
       `--ca-hash ${o.caHash ?? ""}: the hash of the cluster's CA is needed, as token create --print-join-command prints it`,
     );
   }
+  if (!known) await requireDocker(o);
   const info = await discover({ ...o, token, caHash });
   refuseOther(known, info, dataDir);
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   const file = bootstrapFile(dataDir);
   writeKubeconfig(file, bootstrapKubeconfig(o.server, info, `${token.id}.${token.secret}`));
   return ["--bootstrap-kubeconfig", file];
@@ -108,14 +123,14 @@ function bootstrapKubeconfig(server: string, info: ClusterInfo, token: string) {
   return singleKubeconfig("bootstrap", { server, others, ca: info.caCert, token });
 }
 
-function agentProgram(): string[] {
+function agentProgram(): string {
   const name = import.meta.url.endsWith(".ts") ? "../agent/main.ts" : "../agent/main.js";
-  return [...process.execArgv, fileURLToPath(new URL(name, import.meta.url))];
+  return fileURLToPath(new URL(name, import.meta.url));
 }
 
 /** In this terminal. A signal reaches it as it reaches us; it ends in good order, and we after it. */
 async function runAgent(args: readonly string[], { env, signal }: JoinOptions): Promise<void> {
-  const child = spawn(process.execPath, [...agentProgram(), ...args], { stdio: "inherit", env });
+  const child = spawn(process.execPath, [...process.execArgv, agentProgram(), ...args], { stdio: "inherit", env });
   const end = () => child.kill("SIGTERM");
   process.once("SIGTERM", end);
   const code = await new Promise<number>((done) => child.once("exit", (c, s) => done(c ?? (s ? 1 : 0))));
@@ -127,27 +142,17 @@ async function runAgent(args: readonly string[], { env, signal }: JoinOptions): 
 type Started = JoinOptions & { readonly nodeName: string; readonly dataDir: string };
 
 async function startAgent(args: readonly string[], o: Started): Promise<void> {
-  const file = logFile(o.dataDir);
-  const before = existsSync(file) ? statSync(file).size : 0;
-  const log = openSync(file, "a", 0o600);
-  const child = spawn(process.execPath, [...agentProgram(), ...args], {
-    detached: true,
-    stdio: ["ignore", log, log],
+  await startInBackground({
+    what: `agent of the node ${o.nodeName}`,
+    command: [agentProgram(), ...args],
     env: o.env,
+    log: logFile(o.dataDir),
+    look: async () => (await isReady(o)) || undefined,
+    everyMs: LOOK_MS,
+    deadlineMs: READY_MS,
+    clock: o.clock,
+    signal: o.signal,
   });
-  closeSync(log);
-  let ended = false;
-  child.once("exit", () => (ended = true));
-  const deadline = o.clock.now() + READY_MS;
-  while (!(await isReady(o))) {
-    if (ended) throw new CliError(`the agent did not start: ${lastWords(file, before)}`);
-    if (o.clock.now() >= deadline) {
-      child.kill("SIGTERM");
-      throw new CliError(`the node ${o.nodeName} was not ready within ${READY_MS / 1000} s; see ${file}`);
-    }
-    await o.clock.sleep(LOOK_MS, o.signal);
-  }
-  child.unref();
 }
 
 /** As the node itself sees it in the API. */
@@ -163,11 +168,4 @@ async function isReady({ dataDir, nodeName, signal }: Started): Promise<boolean>
   } finally {
     transport.close();
   }
-}
-
-/** What it said on its error output: the lines of the log that are not JSON. */
-function lastWords(file: string, from: number): string {
-  const lines = readFileSync(file, "utf8").slice(from).split("\n");
-  const words = lines.filter((line) => line.trim() && !line.startsWith("{")).slice(-3);
-  return words.join("\n").replace(/^error: /i, "") || `see ${file}`;
 }

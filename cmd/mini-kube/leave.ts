@@ -6,7 +6,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { CliError } from "../../pkg/cli/io.ts";
 import type { Clock } from "../../pkg/util/clock.ts";
-import { clusterIdFile, forgetAgent, stopAgent } from "../component/agent-home.ts";
+import { certifiedName, clusterIdFile, forgetAgent, stopAgent } from "../component/agent-home.ts";
 import { openRuntime, removeAll } from "../component/containers.ts";
 import { isInstalled, uninstall } from "./install.ts";
 
@@ -28,11 +28,11 @@ export async function leaveCluster(o: LeaveOptions): Promise<void> {
   if (isInstalled("agent")) await uninstall({ program: "agent", say: o.say });
   const stopped = await stopAgent(dataDir, o);
   if (stopped) await o.say(`the agent of the node ${stopped.nodeName} has stopped`);
+  const name = stopped?.nodeName ?? (await certifiedName(dataDir)) ?? "NAME";
   const id = readFileSync(idFile, "utf8").trim();
   const pods = await removeAll(openRuntime(id, "", o.env), id);
   await o.say(`the containers of ${pods} Pod${pods === 1 ? "" : "s"} and the network are gone`);
   const kept = await forgetAgent(dataDir, o.purge);
   if (kept !== undefined) await o.say(`what Pods wrote into persistent volumes stays in ${kept}`);
-  const name = stopped?.nodeName ?? "NAME";
   await o.say(`this machine has left; if the cluster still has its Node, there: mini-kube node remove ${name} --force`);
 }

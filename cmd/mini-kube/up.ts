@@ -4,10 +4,11 @@
  * Wiring only. The components meet through API objects alone; that they share a process shows in nothing but the
  * transport: calls between them are function calls.
  */
-import { spawn } from "node:child_process";
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync, statSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { hostname } from "node:os";
 import { fileURLToPath } from "node:url";
+import { systemClock } from "../../pkg/util/clock.ts";
+import { startInBackground } from "./background.ts";
 import { type NodeFlags, nodeSettings } from "./node-flags.ts";
 import { AlreadyRunning, askStatus, askStop, clusterId, type Home, openHome, type RunningCluster } from "./home.ts";
 
@@ -51,6 +52,7 @@ export interface UpOptions extends UpFlags {
 
 /** How long a detached cluster may take until its API answers. */
 const START_DEADLINE_MS = 30_000;
+const LOOK_MS = 25;
 /** `down` waits this long for the containers to stop. */
 const STOP_DEADLINE_MS = 60_000;
 
@@ -117,47 +119,19 @@ function processStart(): number {
 }
 
 async function upDetached(home: Home, args: readonly string[], o: Pick<UpOptions, "env" | "say">): Promise<void> {
-  mkdirSync(home.dir, { recursive: true });
-  const before = sizeOf(home.log);
-  const log = openSync(home.log, "a");
   // Not process.argv[1]: `npm start` comes here too.
   const program = fileURLToPath(new URL(import.meta.url.endsWith(".ts") ? "./main.ts" : "./main.js", import.meta.url));
-  const child = spawn(process.execPath, [...process.execArgv, program, ...args], {
-    detached: true,
-    stdio: ["ignore", log, log],
+  const cluster = await startInBackground({
+    what: "cluster",
+    command: [program, ...args],
     env: o.env,
+    log: home.log,
+    look: async () => (await askStatus(home)) ?? undefined,
+    everyMs: LOOK_MS,
+    deadlineMs: START_DEADLINE_MS,
+    clock: systemClock,
   });
-  closeSync(log);
-  const exited = new Promise<number>((resolve) =>
-    child.once("exit", (code, signal) => resolve(code ?? (signal ? 1 : 0))),
-  );
-  const { systemClock } = await import("../../pkg/util/clock.ts");
-  const deadline = AbortSignal.timeout(START_DEADLINE_MS);
-  for (;;) {
-    const cluster = await askStatus(home);
-    if (cluster) {
-      // From here on the child is on its own; until here it kept this process waiting.
-      child.unref();
-      return o.say(describeRunning(cluster, home));
-    }
-    const code = await Promise.race([exited, systemClock.sleep(25, deadline).catch(() => -1)]);
-    if (code === -1) {
-      child.kill("SIGKILL");
-      throw new Error(`the cluster was not ready within ${START_DEADLINE_MS / 1000} s; see ${home.log}`);
-    }
-    if (code !== undefined) throw new Error(`the cluster did not start: ${lastWords(home.log, before)}`);
-  }
-}
-
-function sizeOf(file: string): number {
-  return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
-}
-
-/** What a process that ended early said on its error output: the lines of the log that are not JSON. */
-function lastWords(log: string, from: number): string {
-  const lines = readFileSync(log, "utf8").slice(from).split("\n");
-  const words = lines.filter((line) => line.trim() && !line.startsWith("{")).slice(-5);
-  return words.join("\n").replace(/^error: /i, "") || `see ${log}`;
+  o.say(describeRunning(cluster, home));
 }
 
 export interface DownOptions {

@@ -52,9 +52,9 @@ class Machine {
   }
 
   /** Of a join that does not succeed. */
-  async refused(server: string, token: string, caHash: string): Promise<Finished> {
+  async refused(server: string, token: string, caHash: string, env: NodeJS.ProcessEnv = {}): Promise<Finished> {
     const args = await this.args(server, token, caHash);
-    return run(process.execPath, [program, ...args], { env: this.env, deadline: 60_000 });
+    return run(process.execPath, [program, ...args], { env: { ...this.env, ...env }, deadline: 60_000 });
   }
 
   async join(server: string, token: string, caHash: string, more: readonly string[] = []): Promise<void> {
@@ -225,6 +225,21 @@ describe("a machine is told why it cannot join", () => {
       expect(await cluster.cliOk(["token", "list"])).toContain(made);
       await cluster.cliOk(["token", "delete", made.slice(0, 6)]);
       expect((await other.refused(server, made, caHash)).stderr).toContain("has expired, or is not one of the cluster");
+    },
+    LIMIT,
+  );
+
+  test(
+    "a machine without Docker",
+    async () => {
+      const nowhere = "/nowhere/docker.sock";
+      const bare = new Machine("worker-2");
+      const done = await bare.refused(server, token, caHash, { DOCKER_HOST: `unix://${nowhere}` });
+      expect([done.code, done.stdout]).toEqual([1, ""]);
+      expect(done.stderr).toMatch(/^error: Docker does not answer: .*apt-get install docker\.io.*\n$/);
+      expect(done.stderr).toContain(nowhere);
+      expect(existsSync(bare.dataDir)).toBe(false);
+      rmSync(bare.home, { recursive: true });
     },
     LIMIT,
   );
