@@ -1,4 +1,4 @@
-/** The door of the server: who a request comes from, and whether it may in. http.ts asks here, and reviews do. */
+/** The door of the server: who a request comes from, and whether it may in. front.ts asks here, and reviews do. */
 import type { IncomingMessage } from "node:http";
 import { CLUSTER_INFO } from "../../api/bootstrap-token.ts";
 import type { Attributes, User } from "../../api/rbac/attributes.ts";
