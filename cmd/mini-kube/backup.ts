@@ -86,6 +86,7 @@ export async function restoreBackup(file: string, o: RestoreOptions): Promise<vo
   const summary = await checkBackup(file);
   const hasKeys = summary.files > 0;
   const spec = o.store ?? "lmdb";
+  if (spec === "memory") throw new Error("nothing restored with --store memory would be there for the next program");
   const store = await openBackend(spec, await settings(home, o));
   try {
     const restored = await restore({

@@ -320,6 +320,14 @@ describe("an LMDB store is backed up beside the process that has it open", () =>
     await store.close();
   });
 
+  test("of one that is half restored there is no backup", async () => {
+    const dir = newDir();
+    const store = await LmdbStore.open(dir);
+    await write(store, put("/registry/a", "1"), put(OWN_KEYS.restoring, "file"));
+    await expect(lmdbSnapshot(dir)).rejects.toThrow("a restore into this store did not come to its end");
+    await store.close();
+  });
+
   test("a folder without one is said", async () => {
     await expect(lmdbSnapshot(join(newDir(), "none"))).rejects.toThrow("there is no store in");
   });

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { open } from "lmdb";
 import { checkLmdbFile, checkLmdbHeads } from "./lmdb-check.ts";
-import { OWN_KEYS, ROOT } from "./own-keys.ts";
+import { halfRestored, OWN_KEYS, ROOT } from "./own-keys.ts";
 import { FORMAT } from "./lmdb-format.ts";
 import { checkRecord, decodeOps, encodeRevision } from "./record-codec.ts";
 import type { Snapshot, SnapshotRecord } from "./snapshot.ts";
@@ -27,6 +27,7 @@ export async function lmdbSnapshot(dir: string): Promise<Snapshot> {
     if (format !== FORMAT)
       throw new Error(`the store in ${dir} has format ${format}; start mini-kube once to upgrade it`);
     const { keys, last } = newestOf(records.getRange({ transaction }));
+    if (keys.has(OWN_KEYS.restoring)) throw halfRestored();
     const read = (key: string, at: Revision): SnapshotRecord => {
       const record = records.get(encodeRevision(at), { transaction }) ?? Buffer.alloc(0);
       const op = decodeOps(record).find((candidate) => candidate.key === key);

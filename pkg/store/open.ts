@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { Clock } from "../util/clock.ts";
 import type { Logger } from "../util/log.ts";
 import type { EtcdTls } from "./etcd-endpoints.ts";
-import { OWN_KEYS } from "./own-keys.ts";
+import { halfRestored, OWN_KEYS } from "./own-keys.ts";
 import { rebased } from "./rebased.ts";
 import type { Store } from "./store.ts";
 
@@ -29,11 +29,7 @@ export interface OpenStoreOptions {
 export async function openStore(spec: string, o: OpenStoreOptions): Promise<Store> {
   const store = await openBackend(spec, o);
   try {
-    if ((await store.get(OWN_KEYS.restoring)).kv) {
-      throw new Error(
-        "a restore into this store did not come to its end: run it again, mini-kube restore FILE --force",
-      );
-    }
+    if ((await store.get(OWN_KEYS.restoring)).kv) throw halfRestored();
     return await rebased(store);
   } catch (error) {
     await store.close();

@@ -19,3 +19,8 @@ export const OWN_KEYS = {
   /** When a process last set about defragmenting. */
   defragmenting: `${OWN}defragmenting`,
 } as const;
+
+/** Where {@link OWN_KEYS.restoring} is there: what is in the store is no cluster. */
+export function halfRestored(): Error {
+  return new Error("a restore into this store did not come to its end: run it again, mini-kube restore FILE --force");
+}
