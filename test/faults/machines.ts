@@ -177,14 +177,16 @@ export class Machines {
     const done = await Promise.all(this.all.map((host) => host.down()));
     const failed = done.flatMap((d, i) => (d.code === 0 ? [] : [`${this.all[i]?.name}: down: ${d.stderr.trim()}`]));
     const left = await Promise.all(
-      this.all.map(async (host) => {
-        const before = this.#before.get(host.name) ?? {};
-        return Object.entries(await leftOn(host)).flatMap(([what, now]) =>
-          now.filter((line) => !before[what]?.includes(line)).map((line) => `${host.name}: ${what}: ${line}`),
-        );
-      }),
+      this.all.map((host) => this.#leftOn(host).catch((error: unknown) => [`${host.name}: ${String(error)}`])),
     );
     return [...failed, ...left.flat()];
+  }
+
+  async #leftOn(host: TestHost): Promise<string[]> {
+    const before = this.#before.get(host.name) ?? {};
+    return Object.entries(await leftOn(host)).flatMap(([what, now]) =>
+      now.filter((line) => !before[what]?.includes(line)).map((line) => `${host.name}: ${what}: ${line}`),
+    );
   }
 
   async remove(): Promise<void> {

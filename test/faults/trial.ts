@@ -40,8 +40,8 @@ export async function runTrial(m: Machines, fault: Fault, seed: number): Promise
   const namespace = `faults-${seed}-${m.trials++}`;
   await servers[0]?.client.resource(namespaces).create({ metadata: { name: namespace } });
   // Of its own: in which order clients come to ask for chance is not in our hands.
-  const workload = await Workload.start({ servers, namespace, dice: new Dice(seededRandom(seed + 1)) });
-  const strength = new Strength(servers);
+  await using workload = await Workload.start({ servers, namespace, dice: new Dice(seededRandom(seed + 1)) });
+  await using strength = new Strength(servers);
   m.restarts = [];
   await pause(WARM_UP_MS + MOMENT_MS * dice.random());
   const injectedAt = performance.now();
@@ -54,14 +54,16 @@ export async function runTrial(m: Machines, fault: Fault, seed: number): Promise
     return undefined;
   });
   await strength.stop();
-  const evidence = await workload.stop();
+  const evidence = await workload.stop().catch((error: unknown) => void problems.push(String(error)));
   const { history } = workload;
   const terms = m.leaders.terms().filter((t) => t.end > injectedAt);
-  problems.push(...violations({ history, ...evidence }), ...twoLeaders(terms, m.pauses, LEADER_GRACE_MS));
+  if (evidence) problems.push(...violations({ history, ...evidence }));
+  problems.push(...twoLeaders(terms, m.pauses, LEADER_GRACE_MS));
   const { most } = strength;
   if (most > REPLICAS)
     problems.push(`${most} Pods were there at once, and ${REPLICAS} are wanted: who made the others?`);
-  await servers[0]?.client.resource(namespaces).delete(namespace);
+  // What is not whole is taken down.
+  if (wholeAt !== undefined) await servers[0]?.client.resource(namespaces).delete(namespace);
   const count = (outcome: string) => history.filter((o) => o.outcome === outcome).length;
   if (!history.some((o) => isWrite(o) && o.outcome === "ok" && o.start > healedAt)) problems.push("no write after it");
   return {

@@ -106,7 +106,7 @@ export async function rebalance(m: Machines, servers: readonly Server[], limitMs
 }
 
 /** How many replicas were ready, over time. */
-export class Strength {
+export class Strength implements AsyncDisposable {
   readonly #samples: { readonly at: number; readonly pods: readonly DeepReadonly<Pod>[] }[] = [];
   readonly #stop = new AbortController();
   readonly #running: Promise<void>;
@@ -118,6 +118,10 @@ export class Strength {
   async stop(): Promise<void> {
     this.#stop.abort();
     await this.#running;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
   }
 
   /** From then until the last moment at which there were too few; milliseconds. */

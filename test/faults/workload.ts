@@ -33,7 +33,7 @@ export interface WorkloadOptions {
   readonly dice: Dice;
 }
 
-export class Workload {
+export class Workload implements AsyncDisposable {
   readonly history: Operation[] = [];
   readonly #o: WorkloadOptions;
   readonly #stop = new AbortController();
@@ -72,9 +72,15 @@ export class Workload {
       await this.#untilSeen(BigInt(items.reduce((m, i) => max(m, i.metadata.resourceVersion), "0")));
       if (metadata.resourceVersion === undefined) throw new Error("a list without a resourceVersion");
     }
-    this.#stopWatching.abort();
-    await Promise.all(this.#watching);
+    await this[Symbol.asyncDispose]();
     return { watched: this.#watched, final };
+  }
+
+  /** Ends clients and watchers, whatever they have seen. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    this.#stopWatching.abort();
+    await Promise.all([...this.#running, ...this.#watching]);
   }
 
   async #untilSeen(revision: bigint): Promise<void> {

@@ -134,6 +134,8 @@ describe("docker-compose.yml", () => {
   });
 
   test("the leader of etcd is killed: writes go on after the election, and none that was confirmed is lost", async () => {
+    const leader = await etcdLeader(cluster);
+    const container = await cluster.container(leader);
     const confirmed: string[] = [];
     const failed: string[] = [];
     let writing = true;
@@ -148,8 +150,6 @@ describe("docker-compose.yml", () => {
         if (code === 0 && sinceKill === 0 && killed > 0) sinceKill = Date.now() - killed;
       }
     })();
-    const leader = await etcdLeader(cluster);
-    const container = await cluster.container(leader);
     await eventually(
       async () => confirmed.length,
       (n) => n >= 5,

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pods } from "../../pkg/api/kinds/core/pod.ts";
@@ -145,9 +145,7 @@ describe("mini-kube support-bundle", () => {
       expect(text("logs/pods/default_leaky_c.previous.log")).toBe("the password is <redacted>\n");
       expect(text("objects/core/secrets.json")).toContain('"password": "<redacted>"');
       const hidden = [PASSWORD, Buffer.from(PASSWORD).toString("base64"), TOKEN, "PRIVATE KEY"];
-      const leaks = files.filter(
-        (f) => existsSync(join(dir, f)) && !isDirectory(join(dir, f)) && hidden.some((h) => text(f).includes(h)),
-      );
+      const leaks = files.filter((f) => statSync(join(dir, f)).isFile() && hidden.some((h) => text(f).includes(h)));
       expect(leaks).toEqual([]);
     },
     LIMIT,
@@ -174,11 +172,6 @@ describe("mini-kube support-bundle", () => {
     LIMIT,
   );
 });
-
-const isDirectory = (path: string) =>
-  readdirSync(join(path, ".."), { withFileTypes: true }).some(
-    (e) => join(path, "..", e.name) === path && e.isDirectory(),
-  );
 
 test(
   "Prometheus may read what its manifest says, and no more",
