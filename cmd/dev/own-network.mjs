@@ -11,7 +11,7 @@ export function inOwnNetwork(args) {
 }
 
 export async function ensureFaultTools() {
-  const why = "the fault tests need it";
+  const why = "the tests run on a real one";
   await machine.ensurePackages(["etcd-server"], ["etcd"], why);
   await machine.ensurePackages(["etcd-client"], ["etcdctl"], why);
   await machine.ensurePackages(["busybox-static"], ["busybox"], "the tests make their images from it");

@@ -68,19 +68,13 @@ async function main() {
   await machine.ensureDependencies();
   const wants = (stage) => !only || only === stage;
   if (!only || only !== "check") {
-    await machine.ensurePackages(["etcd-server"], ["etcd"], "the store's tests run on a real etcd");
-    await machine.ensurePackages(["etcd-client"], ["etcdctl"], "the store's tests read etcd with its own client");
-    await machine.ensurePackages(["busybox-static"], ["busybox"], "the tests make their images from it");
-    await machine.ensurePackages(["kubernetes-client"], ["kubectl"], "the scenarios are driven by a real kubectl");
-    await machine.ensurePackages(["iproute2"], ["ip"], "a test runs a Docker engine of its own in a network namespace");
+    await ensureFaultTools();
     await machine.ensurePackages(
       ["debootstrap"],
       ["debootstrap"],
       "Debian's base image is made by it, without a registry",
     );
     await machine.ensurePackages(["docker-compose"], ["docker-compose"], "docker-compose.yml is brought up by it");
-    await machine.ensureNetworkTools();
-    await ensureFaultTools();
     const docker = await machine.ensureDocker();
     machine.say(`Docker ${docker.version} at ${docker.socket}`);
   }

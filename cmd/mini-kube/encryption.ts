@@ -17,7 +17,7 @@ import {
 import type { HttpTransport } from "../../pkg/client/http.ts";
 import type { Call } from "../../pkg/client/transport.ts";
 import type { Clock } from "../../pkg/util/clock.ts";
-import { replaceFile } from "../../pkg/util/files.ts";
+import { readIfThere, replaceFile } from "../../pkg/util/files.ts";
 
 export const STEPS = ["add", "promote", "rewrite", "drop"] as const;
 export type Step = (typeof STEPS)[number];
@@ -61,8 +61,8 @@ const SAID: Readonly<Record<Exclude<Step, "rewrite">, string>> = {
 };
 
 export async function initEncryption(file: string): Promise<void> {
-  const there = await readFile(file).catch(() => undefined);
-  if (there) throw new Error(`${file} is there already: what was encrypted with its keys could not be read without it`);
+  if ((await readIfThere(file)) !== undefined)
+    throw new Error(`${file} is there already: what was encrypted with its keys could not be read without it`);
   await replaceFile(file, newEncryptionConfig(), 0o600);
 }
 

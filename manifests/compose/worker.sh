@@ -40,8 +40,9 @@ start_agent() {
 
 stop() {
   trap '' TERM INT
-  kill -TERM "$agent" 2> /dev/null && wait "$agent"
-  kill -TERM "$docker" 2> /dev/null && wait "$docker"
+  # However the agent ends, Docker is stopped in order, too.
+  kill -TERM "$agent" 2> /dev/null && wait "$agent" || true
+  kill -TERM "$docker" 2> /dev/null && wait "$docker" || true
   exit 0
 }
 trap stop TERM INT
