@@ -70,7 +70,7 @@ await runProgram<Flags>({
       .option("--audit-log <file>", "write down every request: who, what, when, with what success")
       .option("--audit-policy <file>", "which requests, and how much of them (a Policy of audit.k8s.io/v1)")
       .option("--token-file <file>", 'bearer tokens of other users: lines of token,user,uid,"group1,group2"')
-      .option("--anonymous-auth <bool>", "whether anybody is told of health, version and how to join", bool, true)
+      .option("--anonymous-auth <bool>", "whether anybody is told of health and version", bool, true)
       .option(
         "--max-requests-inflight <n>",
         "seats for requests that run at once; others wait (default: 100)",

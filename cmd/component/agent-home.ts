@@ -1,11 +1,11 @@
 /** Where an agent of this machine keeps its things, and how its process is found: as of `up`, by a socket. */
-import { X509Certificate } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { readPair } from "../../pkg/agent/certificates/files.ts";
 import { UsageError } from "../../pkg/cli/io.ts";
 import type { Clock } from "../../pkg/util/clock.ts";
+import { certificateFacts } from "../../pkg/util/pki-request.ts";
 import { askSocket, serveSocket, tooLongForSocket } from "./control-socket.ts";
 
 export interface RunningAgent {
@@ -37,7 +37,7 @@ export const askAgent = (dataDir: string) => askSocket<RunningAgent>(socket(data
 /** As which node it is known to its cluster; undefined when it has no certificate. */
 export async function certifiedName(dataDir: string): Promise<string | undefined> {
   const pair = await readPair(certificatesDir(dataDir), "client");
-  return pair && /^CN=system:node:(.*)$/m.exec(new X509Certificate(pair.cert).subject)?.[1];
+  return pair && /^system:node:(.*)$/.exec(certificateFacts(pair).commonName)?.[1];
 }
 
 /** From now on it is found. Throws when another runs on the same data: both would act on the same containers. */

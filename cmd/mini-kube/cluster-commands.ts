@@ -43,11 +43,7 @@ export const upCommand: CommandModule = {
       .option("--audit-log <file>", "write down every request to the API: who, what, when, with what success")
       .option("--audit-policy <file>", "which requests, and how much of them (a Policy of audit.k8s.io/v1)")
       .option("--token-file <file>", 'bearer tokens of other users: lines of token,user,uid,"group1,group2"')
-      .option(
-        "--anonymous-auth <bool>",
-        "whether anybody is told of health, version and how to join (default: true)",
-        bool,
-      )
+      .option("--anonymous-auth <bool>", "whether anybody is told of health and version (default: true)", bool)
       .option("--node-monitor-grace-period <seconds>", "a node silent for this long is lost (default: 6)", seconds)
       .option("--default-toleration-seconds <seconds>", "so long Pods stay on a lost node (default: 5)", seconds)
       .option("--cluster-signing-duration <seconds>", "so long nodes' certificates hold (default: a year)", seconds)

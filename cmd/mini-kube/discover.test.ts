@@ -1,39 +1,76 @@
-import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
+import { createPublicKey } from "node:crypto";
 import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
 import { clusterInfoText } from "../../pkg/apiserver/cluster-info.ts";
 import { systemClock } from "../../pkg/util/clock.ts";
-import { signDetached } from "../../pkg/util/detached-jws.ts";
-import { publicKeyHash } from "../../pkg/util/pki-request.ts";
-import { createCa, issueCert, type KeyPair, SKEW_MS } from "../../pkg/util/pki.ts";
+import { newPrivateKey, publicKeyHash } from "../../pkg/util/pki-request.ts";
+import { ALGORITHM, createCa, fromPem, issueCert, type KeyPair, library, SKEW_MS } from "../../pkg/util/pki.ts";
 import { checkClock, discover, unreachable } from "./discover.ts";
 
 const token = { id: "abc123", secret: "0123456789abcdef" };
+
+interface Answer {
+  readonly status: number;
+  readonly body: string;
+}
 
 /** What answers as an API server would; each test says what. */
 let ca: KeyPair;
 let stranger: KeyPair;
 let listener: Server;
-let answer: { status: number; body: string; date?: string };
+let answers: (bearer: string | undefined) => Answer;
+let date: string | undefined;
 let server: string;
+/** What it was shown. */
+let seen: (string | undefined)[];
 
 beforeAll(async () => {
   const now = systemClock.now();
   [ca, stranger] = await Promise.all([createCa("ours", now), createCa("another", now)]);
   const pair = await issueCert(ca, { commonName: "api", ips: ["127.0.0.1"], usages: ["server"] }, now);
-  listener = createServer(pair, (_, res) => {
-    res.writeHead(answer.status, answer.date === undefined ? {} : { date: answer.date }).end(answer.body);
+  listener = createServer({ ...pair, ca: ca.cert }, (req, res) => {
+    seen.push(req.headers.authorization);
+    const { status, body } = answers(req.headers.authorization);
+    res.writeHead(status, date === undefined ? {} : { date }).end(body);
   });
-  await new Promise<void>((done) => listener.listen(0, "127.0.0.1", done));
-  server = `https://127.0.0.1:${(listener.address() as AddressInfo).port}`;
+  server = await listening(listener);
 });
 afterAll(() => void listener.close());
+beforeEach(() => {
+  seen = [];
+  date = undefined;
+});
 
-/** The ConfigMap of a cluster whose CA and secret these are. */
-async function published(caCert: string, by = token): Promise<string> {
-  const kubeconfig = clusterInfoText({ server, others: [], caCert });
-  return JSON.stringify({ data: { kubeconfig, "jws-kubeconfig-abc123": await signDetached(kubeconfig, by) } });
+async function listening(on: Server): Promise<string> {
+  await new Promise<void>((done) => on.listen(0, "127.0.0.1", done));
+  return `https://127.0.0.1:${(on.address() as AddressInfo).port}`;
 }
+
+/** Names that CA as its issuer, by the words alone: it is signed by its own key. */
+async function forged(caCert: string): Promise<KeyPair> {
+  const x509 = await library();
+  const key = newPrivateKey();
+  const spki = createPublicKey(key).export({ format: "der", type: "spki" });
+  const cert = await x509.X509CertificateGenerator.create({
+    subject: [{ CN: ["api"] }],
+    issuer: new x509.X509Certificate(caCert).subjectName,
+    notAfter: new Date(systemClock.now() + SKEW_MS),
+    signingAlgorithm: ALGORITHM,
+    publicKey: await crypto.subtle.importKey("spki", spki, ALGORITHM, true, ["verify"]),
+    signingKey: await fromPem(key),
+    extensions: [new x509.SubjectAlternativeNameExtension([{ type: "ip", value: "127.0.0.1" }])],
+  });
+  return { cert: `${cert.toString("pem")}\n`, key };
+}
+
+/** The ConfigMap of a cluster whose CA this is. */
+const published = (caCert: string) =>
+  JSON.stringify({ data: { kubeconfig: clusterInfoText({ server, others: [], caCert }) } });
+const unauthorized = { status: 401, body: "{}" };
+/** Nobody without the token is told anything, as with --anonymous-auth=false. */
+const known = (body: string) => (bearer: string | undefined) =>
+  bearer === `Bearer ${token.id}.${token.secret}` ? { status: 200, body } : unauthorized;
 
 const ask = (caCert: string, at = server) =>
   discover({
@@ -45,42 +82,69 @@ const ask = (caCert: string, at = server) =>
   });
 
 describe("a cluster", () => {
-  test("that knows the token's secret and has the CA is believed", async () => {
-    answer = { status: 200, body: await published(ca.cert) };
+  test("that has the CA and knows the token is believed", async () => {
+    answers = known(published(ca.cert));
     expect(await ask(ca.cert)).toEqual({ server, others: [], caCert: ca.cert });
+    expect(seen).toEqual([undefined, `Bearer ${token.id}.${token.secret}`]);
   });
 
-  test.each<[string, () => Promise<Partial<typeof answer>>, () => KeyPair, RegExp]>([
-    [
-      "of another secret",
-      async () => ({ body: await published(ca.cert, { ...token, secret: "x" }) }),
-      () => ca,
-      /another secret/,
-    ],
+  test.each<[string, () => void, () => KeyPair, RegExp]>([
     [
       "of another CA",
-      async () => ({ body: await published(ca.cert) }),
+      () => (answers = known(published(ca.cert))),
       () => stranger,
-      /it is another cluster, or somebody is in between/,
+      /another cluster, or somebody is in/,
     ],
     [
-      "that says whose it is, but cannot show a certificate of it",
-      async () => ({ body: await published(stranger.cert) }),
-      () => stranger,
-      /has no certificate of the cluster it speaks of: somebody is in between/,
+      "that publishes another CA than its own",
+      () => (answers = known(published(stranger.cert))),
+      () => ca,
+      /another cluster, or somebody is in/,
     ],
     [
       "whose clock is far away",
-      async () => ({ body: await published(ca.cert), date: "Thu, 01 Jan 2026 00:00:00 GMT" }),
+      () => {
+        answers = known(published(ca.cert));
+        date = "Thu, 01 Jan 2026 00:00:00 GMT";
+      },
       () => ca,
       /this machine's clock is \d+ min (ahead of|behind) the cluster's; set one of them right/,
     ],
-    ["that tells nobody", async () => ({ status: 401 }), () => ca, /tells nobody how to join it/],
-    ["that is none", async () => ({ status: 404 }), () => ca, /no mini-kube cluster \(it said 404\)/],
-    ["that speaks of other things", async () => ({ body: "<html>" }), () => ca, /no API server of a cluster/],
-  ])("%s is not", async (_, shown, expected, why) => {
-    answer = { status: 200, body: "{}", ...(await shown()) };
+    [
+      "that does not know the token",
+      () => (answers = () => unauthorized),
+      () => ca,
+      /the token abc123 has expired, was/,
+    ],
+    [
+      "that is none",
+      () => (answers = () => ({ status: 404, body: "" })),
+      () => ca,
+      /no mini-kube cluster \(it said 404\)/,
+    ],
+    ["that speaks of other things", () => (answers = known("<html>")), () => ca, /no API server of a cluster/],
+    ["that publishes nothing", () => (answers = known("{}")), () => ca, /publishes no kubeconfig/],
+  ])("%s is not", async (_, set, expected, why) => {
+    set();
     await expect(ask(expected().cert)).rejects.toThrow(why);
+  });
+
+  test("is not told the token before it has shown its CA", async () => {
+    answers = known(published(ca.cert));
+    await expect(ask(stranger.cert)).rejects.toThrow(publicKeyHash(ca.cert));
+    expect(seen).toEqual([undefined]);
+  });
+
+  test("who stands in between shows the CA of the cluster, but has no certificate of it", async () => {
+    const own = await forged(ca.cert);
+    answers = known(published(ca.cert));
+    const between = createServer({ key: own.key, cert: `${own.cert}${ca.cert}` }, (req, res) => {
+      seen.push(req.headers.authorization);
+      res.end("{}");
+    });
+    const at = await listening(between);
+    await expect(ask(ca.cert, at).finally(() => between.close())).rejects.toThrow(/: somebody is in between/);
+    expect(seen).toEqual([undefined]);
   });
 });
 

@@ -1,18 +1,19 @@
 /**
  * How a machine that joins finds out that it talks to the right cluster, and that the two can work together.
  *
- * The first question goes out without knowing who answers. The answer is believed when the token's secret has signed it
- * and the CA in it has the hash that was given; from then on only who has a certificate of that CA is spoken to. The
- * token itself is shown to nobody before that.
+ * The first question shows nothing of the machine's own, and believes nobody: it is there for the CA's certificate, which
+ * a server sends along with its own, and for its clock. When that CA has the hash that was given, only who has a
+ * certificate of it is spoken to from then on, and told the token.
  */
+import type { IncomingMessage } from "node:http";
 import { request } from "node:https";
-import { type TokenParts, SIGNATURE_PREFIX } from "../../pkg/api/bootstrap-token.ts";
+import type { TLSSocket } from "node:tls";
+import { CLUSTER_INFO, type TokenParts } from "../../pkg/api/bootstrap-token.ts";
 import type { ConfigMap } from "../../pkg/api/generated/types.ts";
 import { type ClusterInfo, parseClusterInfo } from "../../pkg/apiserver/cluster-info.ts";
 import { CliError } from "../../pkg/cli/io.ts";
 import type { Clock } from "../../pkg/util/clock.ts";
-import { isSignedBy } from "../../pkg/util/detached-jws.ts";
-import { publicKeyHash } from "../../pkg/util/pki-request.ts";
+import { publicKeyHash, rootShown } from "../../pkg/util/pki-request.ts";
 import { SKEW_MS } from "../../pkg/util/pki.ts";
 
 export interface DiscoverOptions {
@@ -25,39 +26,49 @@ export interface DiscoverOptions {
   readonly signal: AbortSignal;
 }
 
-const PATH = "/api/v1/namespaces/kube-public/configmaps/cluster-info";
+/** Whoever asks is told, or is refused by an API server: either will do. */
+const ANYBODYS = "/version";
+const PATH = `/api/v1/namespaces/${CLUSTER_INFO.namespace}/configmaps/${CLUSTER_INFO.name}`;
 const ANSWER_MS = 10_000;
-/** A token that was made a moment ago has not signed yet. */
-const SIGNED_WITHIN_MS = 5_000;
+/** A token that was made a moment ago may not be known to every server. */
+const KNOWN_WITHIN_MS = 3_000;
 const AGAIN_MS = 500;
+const UNAUTHORIZED = 401;
 const NEW_COMMAND = "get a new command on the cluster with: mini-kube token create --print-join-command";
 
 /** Rejects with CliError: what is wrong, and what to do. */
 export async function discover(o: DiscoverOptions): Promise<ClusterInfo> {
-  const { text, date } = await signedText(o);
-  const info = parseClusterInfo(text);
+  const { root, date } = await ask(o, ANYBODYS, { rejectUnauthorized: false });
+  if (root === undefined) throw new CliError(`${o.server} does not show the CA of a cluster; check the address`);
+  checkHash(root, o);
+  checkClock(date, o.clock.now());
+  const info = parseClusterInfo(await published(o, root));
   if (!info) throw new CliError(`${o.server} publishes no kubeconfig by which a machine could join`);
   checkHash(info.caCert, o);
-  checkClock(date, o.clock.now());
-  await ask(o, info.caCert);
   return info;
 }
 
-async function signedText(o: DiscoverOptions): Promise<{ text: string; date: number }> {
-  const until = o.clock.now() + SIGNED_WITHIN_MS;
+async function published(o: DiscoverOptions, ca: string): Promise<string> {
+  const until = o.clock.now() + KNOWN_WITHIN_MS;
+  const headers = { authorization: `Bearer ${o.token.id}.${o.token.secret}` };
   for (;;) {
-    const { data, date } = await ask(o, undefined);
-    const { kubeconfig: text = "" } = data;
-    const signature = data[`${SIGNATURE_PREFIX}${o.token.id}`];
-    if (signature !== undefined) {
-      if (await isSignedBy(signature, text, o.token)) return { text, date };
-      throw new CliError(`the cluster at ${o.server} knows another secret of the token ${o.token.id}; ${NEW_COMMAND}`);
-    }
+    const { status, text } = await ask(o, PATH, { ca, headers });
+    if (status === 200) return (parsed(text, o).data ?? {})["kubeconfig"] ?? "";
+    if (status !== UNAUTHORIZED)
+      throw new CliError(`what answers at ${o.server} is no mini-kube cluster (it said ${status}); check the address`);
     if (o.clock.now() >= until)
       throw new CliError(
-        `the token ${o.token.id} has expired, or is not one of the cluster at ${o.server}; ${NEW_COMMAND}`,
+        `the token ${o.token.id} has expired, was mistyped, or is not one of the cluster at ${o.server}; ${NEW_COMMAND}`,
       );
     await o.clock.sleep(AGAIN_MS, o.signal);
+  }
+}
+
+function parsed(text: string, { server }: DiscoverOptions): ConfigMap {
+  try {
+    return JSON.parse(text) as ConfigMap;
+  } catch {
+    throw new CliError(`what answers at ${server} is no API server of a cluster; check the address`);
   }
 }
 
@@ -80,42 +91,32 @@ export function checkClock(theirs: number, ours: number): void {
 }
 
 interface Answer {
-  readonly data: Readonly<Record<string, string>>;
+  readonly status: number;
+  readonly text: string;
+  /** PEM: the CA that the server says it is of; undefined: it does not say. */
+  readonly root: string | undefined;
   /** The server's time, in milliseconds since the epoch; NaN: it has not said. */
   readonly date: number;
 }
 
-/** `ca`: believe nobody else; undefined: whoever answers. */
-function ask({ server, signal }: DiscoverOptions, ca: string | undefined): Promise<Answer> {
-  const url = new URL(PATH, server);
+/** `ca`: believe nobody else. */
+type Trust = { readonly rejectUnauthorized: false } | { readonly ca: string; readonly headers: Record<string, string> };
+
+function ask({ server, signal }: DiscoverOptions, path: string, trust: Trust): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const tls = ca === undefined ? { rejectUnauthorized: false } : { ca };
-    const sent = request(url, { ...tls, agent: false, signal, timeout: ANSWER_MS }, (response) => {
+    const read = (response: IncomingMessage) => {
+      const root = rootShown(response.socket as TLSSocket);
+      const { statusCode: status = 0, headers } = response;
       let text = "";
       response.setEncoding("utf8").on("data", (d: string) => (text += d));
       response.once("error", (error) => reject(unreachable(error, server)));
-      response.once("end", () => {
-        const why = refusal(response.statusCode ?? 0, server);
-        if (why !== undefined) return reject(new CliError(why));
-        try {
-          const { data = {} } = JSON.parse(text) as ConfigMap;
-          resolve({ data, date: Date.parse(response.headers.date ?? "") });
-        } catch {
-          reject(new CliError(`what answers at ${server} is no API server of a cluster; check the address`));
-        }
-      });
-    });
+      response.once("end", () => resolve({ status, text, root, date: Date.parse(headers.date ?? "") }));
+    };
+    const sent = request(new URL(path, server), { ...trust, agent: false, signal, timeout: ANSWER_MS }, read);
     sent.once("timeout", () => sent.destroy(Object.assign(new Error("no answer"), { code: "ETIMEDOUT" })));
     sent.once("error", (error) => reject(signal.aborted ? signal.reason : unreachable(error, server)));
     sent.end();
   });
-}
-
-function refusal(status: number, server: string): string | undefined {
-  if (status === 200) return undefined;
-  if (status === 401 || status === 403)
-    return `${server} tells nobody how to join it; start its API server without --anonymous-auth=false`;
-  return `what answers at ${server} is no mini-kube cluster (it said ${status}); check the address`;
 }
 
 /** By error code: what it means, and what to do. */

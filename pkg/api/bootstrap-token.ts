@@ -5,12 +5,12 @@ import type { DeepReadonly } from "../util/types.ts";
 
 export const TOKEN_TYPE = "bootstrap.kubernetes.io/token";
 export const TOKEN_NAMESPACE = "kube-system";
+/** Of whoever shows a token. */
+export const BOOTSTRAPPERS = "system:bootstrappers";
 /** Who shows a token of {@link bootstrapTokenSecret} may ask for a node's certificate, and gets it. */
 export const DEFAULT_TOKEN_GROUP = "system:bootstrappers:mini-kube:default-node-token";
-/** What of the cluster anybody may read: where it is and what its CA is, signed by each token. */
+/** What a machine that joins must know: where the API servers are. A ConfigMap, as kubeadm makes it. */
 export const CLUSTER_INFO = { namespace: "kube-public", name: "cluster-info" };
-/** `jws-kubeconfig-ID`: the token's signature over `kubeconfig`. */
-export const SIGNATURE_PREFIX = "jws-kubeconfig-";
 
 const TOKEN = /^([a-z0-9]{6})\.([a-z0-9]{16})$/;
 
@@ -36,6 +36,7 @@ export interface BootstrapToken extends TokenParts {
   readonly groups: readonly string[];
 }
 
+/** Nothing is signed here; kubeadm's tokens may say so. */
 const USAGES = ["authentication", "signing"];
 
 /** Undefined: it is no such Secret, or one that no token stands in. */
@@ -66,7 +67,7 @@ export function bootstrapTokenSecret(t: TokenParts & { description?: string; exp
       ...(t.description !== undefined && { description: t.description }),
       ...(t.expiration !== undefined && { expiration: t.expiration }),
       "auth-extra-groups": DEFAULT_TOKEN_GROUP,
-      ...Object.fromEntries(USAGES.map((usage) => [`usage-bootstrap-${usage}`, "true"])),
+      "usage-bootstrap-authentication": "true",
     },
   };
 }

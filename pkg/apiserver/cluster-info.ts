@@ -1,6 +1,5 @@
 /**
- * What a cluster tells to everybody who can reach it: its CA, and where its API servers are. A machine that joins reads it
- * before it can know whom it talks to; the signatures that the bootstrap signer adds, and the CA's hash, tell it then.
+ * What a cluster tells to machines that join, which show a bootstrap token: its CA, and where its API servers are.
  */
 import { CLUSTER_INFO } from "../api/bootstrap-token.ts";
 import type { ConfigMap } from "../api/generated/types.ts";

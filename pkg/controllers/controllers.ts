@@ -4,8 +4,7 @@ import { ServedKinds } from "../informer/served-kinds.ts";
 import { together } from "../reconcile/scope.ts";
 import type { Metrics } from "../util/metrics.ts";
 import type { ControllerParts, ControllerSettings } from "./parts.ts";
-import { runTokenCleaner } from "./bootstrap/cleaner.ts";
-import { runBootstrapSigner } from "./bootstrap/signer.ts";
+import { runTokenCleaner } from "./token-cleaner/controller.ts";
 import { runCertificates } from "./certificates/controller.ts";
 import { runClusterRoleAggregation } from "./clusterrole-aggregation/controller.ts";
 import { runCronJobs } from "./cronjob/controller.ts";
@@ -60,7 +59,6 @@ const controllers: readonly ((o: ControllerParts, signal: AbortSignal) => Promis
   runTaintEviction,
   runPodGc,
   runCertificates,
-  runBootstrapSigner,
   runTokenCleaner,
   runHorizontalPodAutoscalers,
   runVerticalPodAutoscalers,

@@ -1,7 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import { X509Certificate } from "node:crypto";
 import { FakeClock } from "./fake-clock.ts";
-import { isSignedBy, signDetached } from "./detached-jws.ts";
 import { certificateFacts, certificateRequest, newPrivateKey, publicKeyHash } from "./pki-request.ts";
 import { certificateAuthority, createCa, SKEW_MS } from "./pki.ts";
 
@@ -46,32 +45,4 @@ describe("a request for a certificate", () => {
     expect(publicKeyHash(a.cert)).toMatch(/^sha256:[0-9a-f]{64}$/);
     expect(publicKeyHash(a.cert)).not.toBe(publicKeyHash(b.cert));
   });
-});
-
-describe("a detached signature", () => {
-  const token = { id: "abc123", secret: "0123456789abcdef" };
-  const text = "kind: Config — ü\n";
-
-  test("is as RFC 7515 has it", async () => {
-    // Of openssl: printf %s "$header.$payload" | openssl dgst -sha256 -hmac 0123456789abcdef -binary | basenc --base64url
-    expect(await signDetached("hello", token)).toBe(
-      "eyJhbGciOiJIUzI1NiIsImtpZCI6ImFiYzEyMyJ9..cwxTytLhrT9ueZ1CvVLMefg1gNoSNd-UWO7Cw4wkSPE",
-    );
-  });
-
-  test.each<[string, string, { id: string; secret: string }, boolean]>([
-    ["the same text and secret", text, token, true],
-    ["another text", `${text} `, token, false],
-    ["another secret", text, { ...token, secret: "0123456789abcdee" }, false],
-    ["another token of the same secret", text, { ...token, id: "abc124" }, false],
-  ])("%s: %j %j is good: %j", async (_, shown, by, good) => {
-    expect(await isSignedBy(await signDetached(text, token), shown, by)).toBe(good);
-  });
-
-  test.each(["", "x", "..", "e30..", "e30.x.y", "@@@..x", "eyJhbGciOiJub25lIiwia2lkIjoiYWJjMTIzIn0.."])(
-    "%j is none",
-    async (signature) => {
-      expect(await isSignedBy(signature, text, token)).toBe(false);
-    },
-  );
 });

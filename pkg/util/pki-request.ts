@@ -1,5 +1,6 @@
 /** The asking side of a certificate: a key that never leaves the machine, and a request that is signed by it. */
 import { createHash, createPublicKey, generateKeyPairSync, X509Certificate } from "node:crypto";
+import type { TLSSocket } from "node:tls";
 import { ALGORITHM, type CertRequest, fromPem, type KeyPair, library } from "./pki.ts";
 
 /** PEM. */
@@ -34,6 +35,19 @@ export async function certificateRequest(key: string, names: RequestedNames): Pr
 export function publicKeyHash(certificate: string): string {
   const spki = new X509Certificate(certificate).publicKey.export({ format: "der", type: "spki" });
   return `sha256:${createHash("sha256").update(spki).digest("hex")}`;
+}
+
+/**
+ * PEM: the end of the chain of certificates that the other side has shown, where that is a CA's own; undefined: it has not
+ * shown it. Whether it is to be trusted it does not say.
+ */
+export function rootShown(socket: Pick<TLSSocket, "getPeerCertificate">): string | undefined {
+  let last = socket.getPeerCertificate(true);
+  if (last?.raw === undefined) return undefined;
+  // The last is its own issuer.
+  while (last.issuerCertificate?.raw && last.issuerCertificate !== last) last = last.issuerCertificate;
+  const root = new X509Certificate(last.raw);
+  return root.ca && root.checkIssued(root) ? root.toString() : undefined;
 }
 
 /** Of a certificate in PEM; in milliseconds since the epoch. */

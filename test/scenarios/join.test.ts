@@ -182,12 +182,12 @@ describe("a machine is told why it cannot join", () => {
     [
       "a token that nobody made, or that has ended",
       () => [server, "abcdef.0123456789abcdef", caHash],
-      /the token abcdef has expired, or is not one of the cluster at https:\S+; get a new command/,
+      /the token abcdef has expired, was mistyped, or is not one of the cluster at https:\S+; get a new command/,
     ],
     [
       "a token with another secret",
       () => [server, `${token.slice(0, 6)}.0123456789abcdef`, caHash],
-      /the cluster at https:\S+ knows another secret of the token/,
+      /the token [a-z0-9]{6} has expired, was mistyped, or is not one/,
     ],
     [
       "nobody there",
@@ -224,7 +224,9 @@ describe("a machine is told why it cannot join", () => {
       const made = (await cluster.cliOk(["token", "create"])).trim();
       expect(await cluster.cliOk(["token", "list"])).toContain(made);
       await cluster.cliOk(["token", "delete", made.slice(0, 6)]);
-      expect((await other.refused(server, made, caHash)).stderr).toContain("has expired, or is not one of the cluster");
+      expect((await other.refused(server, made, caHash)).stderr).toContain(
+        "has expired, was mistyped, or is not one of the cluster",
+      );
     },
     LIMIT,
   );

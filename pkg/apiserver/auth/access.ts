@@ -1,6 +1,5 @@
 /** The door of the server: who a request comes from, and whether it may in. front.ts asks here, and reviews do. */
 import type { IncomingMessage } from "node:http";
-import { CLUSTER_INFO } from "../../api/bootstrap-token.ts";
 import type { Attributes, User } from "../../api/rbac/attributes.ts";
 import type { Verdict } from "../../api/rbac/policy.ts";
 import { ApiError } from "../../api/status.ts";
@@ -29,15 +28,11 @@ export interface AccessOptions {
   readonly caughtUp: () => Promise<unknown>;
   /** Tried in order, after client certificates. */
   readonly tokens?: readonly TokenAuthenticator[];
-  /** Who shows no credentials is told of health and version, and of what a machine must know that joins. Default: yes. */
+  /** Who shows no credentials is told of health and version. Default: yes. */
   readonly anonymous?: boolean | undefined;
   /** By which others can check the tokens of ServiceAccounts. */
   readonly key?: JwtKey;
 }
-
-/** Whoever joins reads it before anybody can know it; that it may is a matter of roles besides. */
-const PUBLISHED = `/api/v1/namespaces/${CLUSTER_INFO.namespace}/configmaps/${CLUSTER_INFO.name}`;
-const isPublished = ({ method, url = "" }: IncomingMessage) => method === "GET" && url.split("?")[0] === PUBLISHED;
 
 /** Who acts, and as whom. */
 export interface Identity {
@@ -62,7 +57,7 @@ export class Access {
   async identify(req: IncomingMessage): Promise<Identity> {
     const caller = certificateUser(req) ?? (await this.#byToken(req));
     refuseRemoved(req, caller, this.#o.view);
-    if (caller === ANONYMOUS && !(this.anonymous && isPublished(req))) throw unauthorized();
+    if (caller === ANONYMOUS) throw unauthorized();
     const impersonation = impersonationOf(req.headersDistinct, caller);
     for (const need of impersonation?.needs ?? []) await this.authorize(need);
     return { caller, user: impersonation?.user ?? caller };

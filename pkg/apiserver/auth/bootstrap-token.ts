@@ -4,7 +4,7 @@
  */
 import { timingSafeEqual } from "node:crypto";
 import type { Secret } from "../../api/generated/types.ts";
-import { parseToken, TOKEN_NAMESPACE, TOKEN_TYPE, tokenSecretName } from "../../api/bootstrap-token.ts";
+import { BOOTSTRAPPERS, parseToken, TOKEN_NAMESPACE, TOKEN_TYPE, tokenSecretName } from "../../api/bootstrap-token.ts";
 import { secrets } from "../../api/kinds/core/secret.ts";
 import { decodeBase64 } from "../../api/validation/data.ts";
 import type { Clock } from "../../util/clock.ts";
@@ -12,7 +12,6 @@ import type { DeepReadonly } from "../../util/types.ts";
 import type { ClusterView } from "../admission.ts";
 import { BadToken, type TokenAuthenticator } from "./authentication.ts";
 
-const GROUP = "system:bootstrappers";
 const EXTRA_GROUP = /^system:bootstrappers:[a-z0-9:-]{0,255}[a-z0-9]$/;
 
 export function bootstrapTokenAuthenticator(view: ClusterView, clock: Pick<Clock, "now">): TokenAuthenticator {
@@ -26,7 +25,7 @@ export function bootstrapTokenAuthenticator(view: ClusterView, clock: Pick<Clock
     const groups = valueOf(kept, "auth-extra-groups").split(",").filter(Boolean);
     const wrong = groups.find((g) => !EXTRA_GROUP.test(g));
     if (wrong !== undefined) return Promise.reject(new BadToken(`bootstrap group ${JSON.stringify(wrong)} is invalid`));
-    return Promise.resolve({ user: { name: `system:bootstrap:${id}`, groups: [GROUP, ...groups] }, audiences });
+    return Promise.resolve({ user: { name: `system:bootstrap:${id}`, groups: [BOOTSTRAPPERS, ...groups] }, audiences });
   };
 }
 

@@ -1,6 +1,5 @@
 /** Roles of single namespaces that are there from the start, and who has them there. */
-import { CLUSTER_INFO } from "../../api/bootstrap-token.ts";
-import { AUTHENTICATED, UNAUTHENTICATED } from "../../api/rbac/attributes.ts";
+import { BOOTSTRAPPERS, CLUSTER_INFO } from "../../api/bootstrap-token.ts";
 import { EMIT, READ, type Row } from "./rule-rows.ts";
 
 export interface NamespacedRow {
@@ -23,8 +22,6 @@ const leaderRows: readonly Row[] = [
   ["create get list update watch", "coordination.k8s.io", "leasecandidates"],
 ];
 const events: Row = [EMIT, "core events.k8s.io", "events"];
-const signer = { role: "system:controller:bootstrap-signer" };
-const signerSubjects = ["ServiceAccount:bootstrap-signer", CONTROLLER_MANAGER];
 
 export const namespacedRoleRows: readonly NamespacedRow[] = [
   {
@@ -57,13 +54,6 @@ export const namespacedRoleRows: readonly NamespacedRow[] = [
     rules: [[READ, "core", "configmaps", "mini-kube-config"]],
     subjects: [NODES, CONTROLLER_MANAGER],
   },
-  { ...signer, namespace: SYSTEM, rules: [[READ, "core", "secrets"]], subjects: signerSubjects },
-  {
-    ...signer,
-    namespace: CLUSTER_INFO.namespace,
-    rules: [[READ, "core", "configmaps"], ["update", "core", "configmaps", CLUSTER_INFO.name], events],
-    subjects: signerSubjects,
-  },
   {
     namespace: SYSTEM,
     role: "system:controller:token-cleaner",
@@ -71,10 +61,10 @@ export const namespacedRoleRows: readonly NamespacedRow[] = [
     subjects: ["ServiceAccount:token-cleaner", CONTROLLER_MANAGER],
   },
   {
-    // What a machine must know to join, before it is known itself: where the cluster is, and its CA. No secret.
+    // What a machine must know to join: where the API servers are, and their CA.
     namespace: CLUSTER_INFO.namespace,
     role: "mini-kube:cluster-info",
     rules: [["get", "core", "configmaps", CLUSTER_INFO.name]],
-    subjects: [`Group:${UNAUTHENTICATED}`, `Group:${AUTHENTICATED}`],
+    subjects: [`Group:${BOOTSTRAPPERS}`],
   },
 ];
