@@ -35,7 +35,7 @@ export const command: CommandModule = {
       .addHelpText(
         "after",
         examples(
-          "mini-kube encryption rotate                                   all of it, where one machine has the keys",
+          "mini-kube encryption rotate                                   all of it, where all API servers read one file",
           "mini-kube encryption rotate --file encryption.yaml --step add    then copy the file to the other API servers;",
           "                                                              the same with promote, rewrite and drop",
         ),
@@ -46,8 +46,9 @@ export const command: CommandModule = {
           const { clock, env, signal } = session.io;
           const file = resolve(flags.file ?? `${openHome({ env: env as NodeJS.ProcessEnv }).pki}/encryption.yaml`);
           const { transport } = session;
+          const { connection } = session.context;
           const steps = flags.step && { steps: [flags.step] };
-          await rotate({ file, transport, clock, signal, say: (line) => session.say(line), ...steps });
+          await rotate({ file, transport, connection, clock, signal, say: (line) => session.say(line), ...steps });
         }),
       );
   },

@@ -1,6 +1,6 @@
 /**
  * Another key for what is encrypted in the store, while the cluster runs. The API servers read the file themselves; this
- * waits until the one that is asked has, and then lets it write every object anew.
+ * waits until they have, and then lets one of them write every object anew.
  */
 import { readFile } from "node:fs/promises";
 import { resources as builtIn } from "../../pkg/api/table.ts";
@@ -14,7 +14,11 @@ import {
   type ResourceRule,
   rotation,
 } from "../../pkg/apiserver/encryption/config.ts";
-import type { HttpTransport } from "../../pkg/client/http.ts";
+import { leases } from "../../pkg/api/kinds/coordination/lease.ts";
+import { API_SERVER_LEASES, apiServerAddresses } from "../../pkg/client/api-servers.ts";
+import { Client } from "../../pkg/client/client.ts";
+import { HttpTransport } from "../../pkg/client/http.ts";
+import type { Connection } from "../../pkg/client/kubeconfig.ts";
 import type { Call } from "../../pkg/client/transport.ts";
 import type { Clock } from "../../pkg/util/clock.ts";
 import { readIfThere, replaceFile } from "../../pkg/util/files.ts";
@@ -27,18 +31,52 @@ export interface RotateOptions {
   /** Default: all of them, in this order. */
   readonly steps?: readonly Step[];
   readonly transport: HttpTransport;
+  readonly connection: Connection;
   readonly clock: Clock;
   readonly signal: AbortSignal;
   readonly say: (line: string) => Promise<void>;
+}
+
+interface ApiServerAt {
+  /** `HOST:PORT` */
+  readonly address: string;
+  readonly transport: HttpTransport;
 }
 
 const PAGE = 500;
 /** An API server looks at the file every 2 seconds. */
 const RELOAD_MS = 20_000;
 const LOOK_MS = 250;
+const ANSWER_MS = 5_000;
 
-/** Rejects, and then every object is still readable: no step takes a key away before nothing needs it. */
+/**
+ * Rejects, and then every object is still readable: no step takes a key away before nothing needs it. Single steps are
+ * for servers with a copy of the file each: they wait for the one that is asked.
+ */
 export async function rotate(o: RotateOptions): Promise<void> {
+  const { server: known } = o.connection;
+  const asked = { address: new URL(known).host, transport: o.transport };
+  const readers = o.steps ? [] : await apiServers(o);
+  try {
+    await takeSteps(o, readers.length > 0 ? readers : [asked]);
+  } finally {
+    for (const { transport } of readers) transport.close();
+  }
+}
+
+async function apiServers({ transport, connection }: RotateOptions): Promise<readonly ApiServerAt[]> {
+  const kept = new Client(transport, "mini-kube").resource(leases, API_SERVER_LEASES.namespace);
+  return apiServerAddresses((await kept.list()).items).map((address) => ({
+    address,
+    transport: new HttpTransport({
+      connection: { ...connection, server: `https://${address}`, others: [] },
+      userAgent: "mini-kube",
+      answerTimeoutMs: ANSWER_MS,
+    }),
+  }));
+}
+
+async function takeSteps(o: RotateOptions, servers: readonly ApiServerAt[]): Promise<void> {
   for (const step of o.steps ?? STEPS) {
     if (step === "rewrite") {
       const { rules } = readEncryptionConfig(await readFile(o.file, "utf8"));
@@ -49,7 +87,7 @@ export async function rotate(o: RotateOptions): Promise<void> {
     const { rules } = readEncryptionConfig(await readFile(o.file, "utf8"));
     const text = encryptionConfigText(rotation[step](rules));
     await replaceFile(o.file, text, 0o600);
-    await inForce(text, o);
+    await Promise.all(servers.map((server) => untilInForce(text, server, o)));
     await o.say(`${step}: ${SAID[step]}`);
   }
 }
@@ -66,18 +104,33 @@ export async function initEncryption(file: string): Promise<void> {
   await replaceFile(file, newEncryptionConfig(), 0o600);
 }
 
-/** Resolves when the API server that is asked has read this text. */
-async function inForce(text: string, { transport, clock, signal, file }: RotateOptions): Promise<void> {
+/** Resolves when the server has read this text, and nothing is on its way any more that it had encrypted before. */
+async function untilInForce(text: string, server: ApiServerAt, { clock, signal, file }: RotateOptions): Promise<void> {
   const { hash } = readEncryptionConfig(text);
   const until = clock.now() + RELOAD_MS;
   for (;;) {
-    if ((await transport.text("/metrics", {}, signal)).includes(`hash="${hash}"`)) return;
+    const why = await whyNotInForce(hash, server, signal);
+    if (why === undefined) return;
     if (clock.now() > until) {
       throw new Error(
-        `the API server has not taken ${file} into use within ${RELOAD_MS / 1000} s: is it the file it was started with? Its log says what is wrong; run the step again when it is mended`,
+        `the API server at ${server.address} has not taken ${file} into use within ${RELOAD_MS / 1000} s (${why}); nothing is lost: run the step again when it is mended, or each with --step where the servers have a copy of the file each`,
       );
     }
     await clock.sleep(LOOK_MS, signal);
+  }
+}
+
+async function whyNotInForce(
+  hash: string,
+  { transport }: ApiServerAt,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  try {
+    const there = (await transport.text("/metrics", {}, signal)).includes(`hash="${hash}"`);
+    return there ? undefined : "is it the file it was started with? Its log says what is wrong";
+  } catch (error) {
+    signal.throwIfAborted();
+    return (error as Error).message;
   }
 }
 

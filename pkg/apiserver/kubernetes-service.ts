@@ -11,6 +11,7 @@ import { endpoints } from "../api/kinds/core/endpoints.ts";
 import { endpointSlices } from "../api/kinds/discovery/endpointslice.ts";
 import { type ApiObject, nameOf } from "../api/object.ts";
 import { isReason } from "../api/status.ts";
+import { API_SERVER_LEASES } from "../client/api-servers.ts";
 import type { Client, ResourceClient } from "../client/client.ts";
 import { type Clock, rfc3339Micro } from "../util/clock.ts";
 import type { Logger } from "../util/log.ts";
@@ -48,8 +49,7 @@ export interface PublishOptions extends Endpoint {
   readonly log: Logger;
 }
 
-const LEASES = "kube-system";
-const LEASE_LABEL = { "apiserver.kubernetes.io/identity": "kube-apiserver" };
+const { namespace: LEASES, label: LABEL, value: OURS } = API_SERVER_LEASES;
 const RENEW_MS = 5_000;
 /** As long as Kubernetes' own. Somebody's clock does not count: only whether the Lease was renewed while we looked. */
 const SILENCE_MS = 15_000;
@@ -94,17 +94,16 @@ async function renew(o: PublishOptions): Promise<void> {
     renewTime: rfc3339Micro(o.clock.now()),
   };
   try {
-    await api.patch(name, "application/merge-patch+json", { metadata: { labels: LEASE_LABEL }, spec });
+    await api.patch(name, "application/merge-patch+json", { metadata: { labels: { [LABEL]: OURS } }, spec });
   } catch (error) {
     if (!isReason(error, "NotFound")) throw error;
-    await api.create({ metadata: { name, namespace: LEASES, labels: LEASE_LABEL }, spec });
+    await api.create({ metadata: { name, namespace: LEASES, labels: { [LABEL]: OURS } }, spec });
   }
 }
 
 /** Those who were heard of late, ourselves among them; who was not is forgotten by all. */
 async function living(o: PublishOptions, seen: Map<string, Heard>): Promise<readonly Endpoint[]> {
-  const [[key, value] = ["", ""]] = Object.entries(LEASE_LABEL);
-  const { items } = await leaseClient(o).list({ labelSelector: `${key}=${value}` });
+  const { items } = await leaseClient(o).list({ labelSelector: `${LABEL}=${OURS}` });
   const now = o.clock.now();
   const alive: Endpoint[] = [];
   for (const lease of items) {

@@ -48,10 +48,6 @@ export class Ciphers {
     }
   }
 
-  get hash(): string {
-    return this.#config.hash;
-  }
-
   encrypt(at: string, value: Uint8Array): Uint8Array {
     const cipher = this.#rowOf(at).write;
     return cipher ? seal(cipher, at, value) : value;

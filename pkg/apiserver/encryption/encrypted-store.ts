@@ -17,6 +17,7 @@ import type { Ciphers } from "./ciphers.ts";
 export class EncryptedStore implements Store {
   readonly #store: Store;
   #ciphers: Ciphers;
+  readonly #underWay = new Set<Promise<TxnResult>>();
   readonly maintenance?: StoreMaintenance;
 
   constructor(store: Store, ciphers: Ciphers) {
@@ -25,13 +26,13 @@ export class EncryptedStore implements Store {
     this.#ciphers = ciphers;
   }
 
-  get ciphers(): Ciphers {
-    return this.#ciphers;
-  }
-
-  /** From now on these; what is stored stays as it is. */
-  use(ciphers: Ciphers): void {
+  /**
+   * From now on these; what is stored stays as it is. Resolves when nothing is on its way to the store any more that those
+   * before have encrypted.
+   */
+  async use(ciphers: Ciphers): Promise<void> {
     this.#ciphers = ciphers;
+    await Promise.allSettled(this.#underWay);
   }
 
   async get(key: string, at?: Revision): Promise<{ kv?: KeyValue; revision: Revision }> {
@@ -46,7 +47,9 @@ export class EncryptedStore implements Store {
 
   async txn(expect: readonly Expectation[], then: readonly TxnOp[]): Promise<TxnResult> {
     const sealed = then.map((op) => (op.op === "put" ? { ...op, value: this.#ciphers.encrypt(op.key, op.value) } : op));
-    const result = await this.#store.txn(expect, sealed);
+    const written = this.#store.txn(expect, sealed);
+    this.#underWay.add(written);
+    const result = await written.finally(() => this.#underWay.delete(written));
     if (result.ok) return result;
     return { ...result, current: result.current.map((kv) => kv && this.#open(kv)) };
   }

@@ -50,15 +50,17 @@ export async function openEncryption(store: Store, o: EncryptionOptions): Promis
   const config = parse(text, file);
   await proveKeys(store, config, place);
   const encrypted = new EncryptedStore(store, new Ciphers(config));
+  let inForce = config.hash;
   const reload = new Reload(o.log, file, async (next) => {
     await proveKeys(store, next, place);
-    encrypted.use(new Ciphers(next));
+    await encrypted.use(new Ciphers(next));
+    inForce = next.hash;
   });
   reload.start(text, o.lookMs ?? LOOK_MS);
   return {
     store: encrypted,
     onReload: (changed) => void (reload.changed = changed),
-    metrics: (m) => reload.metrics(m, () => encrypted.ciphers.hash),
+    metrics: (m) => reload.metrics(m, () => inForce),
     close: () => reload.stop(),
   };
 }

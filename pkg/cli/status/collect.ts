@@ -7,6 +7,7 @@ import { certificateSigningRequests } from "../../api/kinds/certificates/certifi
 import { nodes } from "../../api/kinds/core/node.ts";
 import { pods } from "../../api/kinds/core/pod.ts";
 import { nameOf } from "../../api/object.ts";
+import { apiServerAddresses } from "../../client/api-servers.ts";
 import { Client } from "../../client/client.ts";
 import { HttpTransport } from "../../client/http.ts";
 import type { Connection } from "../../client/kubeconfig.ts";
@@ -175,13 +176,6 @@ async function failedChecks(transport: HttpTransport): Promise<readonly string[]
   } catch (error) {
     return [...(error as Error).message.matchAll(/\[-\](\S+)/g)].map((m) => m[1] ?? "");
   }
-}
-
-const IDENTITY = "apiserver.kubernetes.io/identity";
-
-function apiServerAddresses(all: readonly DeepReadonly<Lease>[]): readonly string[] {
-  const holders = all.filter((l) => l.metadata.labels?.[IDENTITY]).map((l) => l.spec?.holderIdentity ?? "");
-  return holders.filter((h) => /^.+:\d+$/.test(h)).toSorted();
 }
 
 function leadersOf(all: readonly DeepReadonly<Lease>[]): readonly LeaderFacts[] {
