@@ -1,11 +1,20 @@
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
 import { once } from "node:events";
-import type { IncomingMessage } from "node:http";
+import {
+  Agent as HttpAgent,
+  createServer,
+  type IncomingMessage,
+  request as httpRequest,
+  type ServerResponse,
+} from "node:http";
 import { Agent, request } from "node:https";
+import type { AddressInfo } from "node:net";
 import { MemoryStore } from "../store/memory.ts";
 import { seededRandom, systemClock } from "../util/clock.ts";
+import { FakeClock } from "../util/fake-clock.ts";
 import { silent } from "../util/log.ts";
 import { createCa, issueCert } from "../util/pki.ts";
+import { Drain, endServers } from "./drain.ts";
 import { type HttpListener, listen } from "./http.ts";
 import { ApiServer } from "./server.ts";
 
@@ -111,6 +120,32 @@ test("what does not end in time is cut off", async () => {
   await answered(c.send("/version"));
   const [lost] = await Promise.allSettled([once(sent, "response"), drained(c.listener, { drainMs: 50 })]);
   expect(lost).toMatchObject({ status: "rejected", reason: { code: "ECONNRESET" } });
+});
+
+test("who asks by a kept connection in the quiet time is waited for as long as anybody", async () => {
+  const clock = new FakeClock();
+  const drain = new Drain();
+  const held: ServerResponse[] = [];
+  const server = createServer((req, res) => {
+    drain.begins(res);
+    if (req.method === "GET") res.end("ok");
+    else held.push(res);
+  });
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  const agent = new HttpAgent({ keepAlive: true, maxSockets: 1 });
+  const { port } = server.address() as AddressInfo;
+  const ask = (method: string) => httpRequest({ port, host: "127.0.0.1", method, agent }).end();
+  expect(await answerOf(ask("GET"))).toMatchObject({ code: 200, connection: "keep-alive" });
+  let cut = false;
+  const ended = endServers([server], drain, clock, { drainMs: 5_000, quietMs: 1_000 }, () => (cut = true));
+  const answer = answerOf(ask("POST"));
+  await once(server, "request");
+  await clock.advance(4_999);
+  expect(cut).toBe(false);
+  held[0]?.end("at last");
+  expect(await answer).toMatchObject({ code: 200, text: "at last", connection: "close" });
+  await ended;
+  agent.destroy();
 });
 
 test("a page for administrators is answered", async () => {

@@ -50,7 +50,7 @@ export class Drain {
     res.once("close", () => this.#watchers.delete(watcher));
   }
 
-  /** Resolves when it is over. */
+  /** Resolves when it is over. Asked again, it asks anew: what has come since counts too. */
   end(): Promise<void> {
     this.#ending = true;
     for (const res of this.#short) res.shouldKeepAlive = false;
@@ -80,8 +80,10 @@ export async function endServers(
   for (const server of servers) stopAccepting(server);
   const over = new AbortController();
   const pause = (ms: number) => clock.sleep(ms, over.signal).catch(() => undefined);
-  const idle = drain.end();
-  await Promise.race([pause(drainMs), Promise.all([idle, pause(Math.min(quietMs, drainMs))]), Promise.all(closed)]);
+  void drain.end();
+  // Only then is it asked whether it is over: who keeps a connection may still have asked in between.
+  const quiet = pause(Math.min(quietMs, drainMs)).then(() => drain.end());
+  await Promise.race([pause(drainMs), quiet, Promise.all(closed)]);
   over.abort();
   cutOff();
   for (const server of servers) {
