@@ -32,6 +32,8 @@ export function exchange(o: Exchange, retried = false): Promise<IncomingMessage>
     const sent = (secure ? https.request : http.request)(o.url, {
       method,
       agent: o.agent,
+      // As an option it bounds connecting, too; `sent.setTimeout` would begin to count only once TCP has connected.
+      timeout: o.connectTimeoutMs,
       headers: { ...o.headers, ...lengthOf(body) },
       ...(signal && { signal }),
     });
@@ -39,7 +41,7 @@ export function exchange(o: Exchange, retried = false): Promise<IncomingMessage>
     let answered = false;
     // One timer per socket does for all deadlines: it is set anew as the exchange goes on.
     let late = `no connection within ${o.connectTimeoutMs / 1000} s`;
-    sent.setTimeout(o.connectTimeoutMs, () => sent.destroy(new Error(late)));
+    sent.once("timeout", () => sent.destroy(new Error(late)));
     sent.once("socket", (socket) => {
       const ready = () => {
         connected = true;
