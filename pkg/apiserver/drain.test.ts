@@ -8,7 +8,7 @@ import {
   type ServerResponse,
 } from "node:http";
 import { Agent, request } from "node:https";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect } from "node:net";
 import { MemoryStore } from "../store/memory.ts";
 import { seededRandom, systemClock } from "../util/clock.ts";
 import { FakeClock } from "../util/fake-clock.ts";
@@ -147,6 +147,16 @@ test("who asks by a kept connection in the quiet time is waited for as long as a
   await ended;
   agent.destroy();
 });
+
+test("a connection that says nothing, not even the first of TLS, holds up no end", async () => {
+  const silentOne = connect(c.listener.port, "127.0.0.1");
+  const gone = once(silentOne, "close");
+  silentOne.on("error", () => {});
+  await once(silentOne, "connect");
+  await answered(c.send("/version")); // the server has taken what came before
+  await drained(c.listener, { drainMs: 0 });
+  expect((await gone)[0]).toBe(false);
+}, 20_000); // long before anybody gives up the handshake
 
 test("a page for administrators is answered", async () => {
   const sent = c.send("/debug/echo", { method: "PUT" });

@@ -86,8 +86,6 @@ export class Front {
   readonly #health: Health;
   readonly #access: Access;
   readonly #visits = new WeakMap<IncomingMessage, Visit>();
-  /** Sockets that are no longer the HTTP server's. */
-  readonly #upgraded = new Set<Duplex>();
 
   constructor(api: ApiServer, agents: AgentProxy, o: FrontOptions) {
     this.#api = api;
@@ -161,8 +159,6 @@ export class Front {
 
   /** A stream to a container: everything is decided here, then the sockets are tied together. */
   async upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
-    this.#upgraded.add(socket);
-    socket.once("close", () => this.#upgraded.delete(socket));
     socket.on("error", () => socket.destroy());
     const visit = this.#visit(req);
     try {
@@ -183,10 +179,6 @@ export class Front {
       visit.end(status.code);
       refuseUpgrade(socket, status);
     }
-  }
-
-  endUpgraded(): void {
-    for (const socket of this.#upgraded) socket.destroy();
   }
 
   /** Its way of asking makes a GET of what is a POST elsewhere: what changes something needs the right to create. */

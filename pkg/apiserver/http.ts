@@ -3,7 +3,7 @@
  * a request: see {@link Front}.
  */
 import { createServer, type Server } from "node:https";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import type { SecureContextOptions } from "node:tls";
 import { nameOf } from "../api/object.ts";
 import type { Metrics } from "../util/metrics.ts";
@@ -51,14 +51,15 @@ export async function listen(api: ApiServer, o: ListenOptions): Promise<HttpList
   const proxy = new AgentProxy(o.agentTls);
   answerForComponents(api, proxy);
   const front = new Front(api, proxy, o);
-  const first = await serve(front, o);
+  const connections = new Set<Socket>();
+  const first = await serve(front, o, connections);
   const servers = [first];
   const { port } = first.address() as AddressInfo;
   return {
     url: `https://${o.host}:${port}`,
     port,
     listenAlso: async (host, pair) =>
-      void servers.push(await serve(front, { ...o, host, port, tls: { ...o.tls, ...pair } })),
+      void servers.push(await serve(front, { ...o, host, port, tls: { ...o.tls, ...pair } }, connections)),
     renew: ({ serving, client }) => {
       for (const server of servers) server.setSecureContext(secureContext({ ...o.tls, ...serving }));
       proxy.renew(client);
@@ -69,7 +70,7 @@ export async function listen(api: ApiServer, o: ListenOptions): Promise<HttpList
       o.alsoCount?.(metrics.metrics);
     },
     close: async (drain = {}) => {
-      await endServers(servers, front.drain, api.clock, drain, () => front.endUpgraded());
+      await endServers(servers, front.drain, api.clock, drain, () => connections.forEach((c) => c.destroy()));
       proxy.close();
     },
   };
@@ -79,7 +80,11 @@ function secureContext({ cert, key, clientCa: ca }: ListenOptions["tls"]): Secur
   return { cert, key, ca, minVersion: "TLSv1.2" };
 }
 
-async function serve(front: Front, o: ListenOptions): Promise<Server> {
+/**
+ * `connections`: has those that stand; the HTTP server does not know of those that are in their TLS handshake, nor of
+ * those that were upgraded.
+ */
+async function serve(front: Front, o: ListenOptions, connections: Set<Socket>): Promise<Server> {
   const server = createServer({
     ...secureContext(o.tls),
     requestCert: true,
@@ -87,6 +92,10 @@ async function serve(front: Front, o: ListenOptions): Promise<Server> {
     ...patience(o.patienceMs ?? PATIENCE_MS),
   });
   cutOffStalled(server, o.patienceMs ?? PATIENCE_MS);
+  server.on("connection", (socket: Socket) => {
+    connections.add(socket);
+    socket.once("close", () => connections.delete(socket));
+  });
   server.on("request", front.handler());
   server.on("upgrade", (req, socket, head) => void front.upgrade(req, socket, head));
   await new Promise<void>((resolve, reject) => {
