@@ -137,6 +137,11 @@ export class Change {
     this.seenAt = change.seenAt;
   }
 
+  /** It shows what was written before: who has already seen all of its revision may still not know it. */
+  get late(): boolean {
+    return this.now !== undefined && this.now.revision < this.revision;
+  }
+
   /** What a watcher learns to whom the object was (`before`) and is (`after`) visible. */
   noticeFor(before: boolean, after: boolean): Notice | undefined {
     if (after && this.now) return this.#notice(before ? "MODIFIED" : "ADDED", this.now);

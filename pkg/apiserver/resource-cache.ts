@@ -41,6 +41,7 @@ export interface SubscribeOptions {
  *  C2  A subscription misses nothing and repeats nothing: it is made in the same turn in which history or entries are read.
  *  C3  A change costs its own subscribers: those indexed under another field value are not looked at.
  *  C4  A change is applied at most once, however often the store tells it.
+ *  C5  The history is in the order of revisions, and so is what `changedAt` says.
  */
 export class ResourceCache {
   #def: ResourceDef;
@@ -116,9 +117,9 @@ export class ResourceCache {
     return [...this.#unreadable.keys()];
   }
 
-  /** What was hidden at this revision, and still is, can be read after all. */
-  show(entry: Entry, seenAt: number): void {
-    if (this.#unreadable.get(entry.key)?.revision === entry.revision) this.put(entry, seenAt);
+  /** What was hidden at the entry's revision, and still is, can be read after all: a change as of `at`, the present. */
+  show(entry: Entry, at: Revision, seenAt: number): void {
+    if (this.#unreadable.get(entry.key)?.revision === entry.revision) this.#put(entry, at, seenAt);
   }
 
   /** In key order, those of one namespace or ("") all, behind the key `after`. */
@@ -149,12 +150,16 @@ export class ResourceCache {
   }
 
   put(entry: Entry, seenAt: number): void {
+    this.#put(entry, entry.revision, seenAt);
+  }
+
+  #put(entry: Entry, revision: Revision, seenAt: number): void {
     this.#unreadable.delete(entry.key);
     const old = this.#entries.get(entry.key);
     if (old && old.revision >= entry.revision) return;
     this.#entries.set(entry.key, entry);
     if (!old) this.#sorted = undefined;
-    this.#changed(new Change({ revision: entry.revision, old, now: entry, seenAt }));
+    this.#changed(new Change({ revision, old, now: entry, seenAt }));
   }
 
   delete(key: string, revision: Revision, seenAt: number): void {
@@ -197,10 +202,9 @@ export class ResourceCache {
       if (o.endOfInitial) notices.push(o.endOfInitial);
       return notices;
     }
-    if (o.from < this.#since) {
-      throw new ApiError("Expired", `too old resource version: ${o.from} (${this.#since})`);
-    }
-    const first = this.#history.findLastIndex((c) => c.revision <= (o.from ?? 0n)) + 1;
+    const { from } = o;
+    if (from < this.#since) throw new ApiError("Expired", `too old resource version: ${from} (${this.#since})`);
+    const first = this.#history.findLastIndex((c) => c.revision < from || (c.revision === from && !c.late)) + 1;
     for (let i = first; i < this.#history.length; i++) {
       const change = this.#history[i];
       const notice = change && noticeFor(o.selection, change);

@@ -281,7 +281,7 @@ export class WatchCache {
       for (const key of resource.hidden) {
         const { kv } = await this.#o.store.get(key);
         const entry = kv && this.#decode(kv, []);
-        if (entry) resource.show(entry, this.#o.clock.now());
+        if (entry) resource.show(entry, this.#revision, this.#o.clock.now());
       }
     }
   }
