@@ -121,7 +121,8 @@ export class ControlPlane {
     const plain = await openStore(o.store, { dataDir: o.dataDir, clock: systemClock, log: o.log, tls: o.storeTls });
     undo.push(() => plain.close());
     await refuseOtherCluster(plain, o.pkiDir);
-    const encryption = await openEncryption(plain, { ...NO_ENCRYPTION, ...o.encryption, machine: hostname(), log });
+    const keys = { ...NO_ENCRYPTION, ...o.encryption };
+    const encryption = await openEncryption(plain, { ...keys, machine: hostname(), clock: systemClock, log });
     undo.push(() => encryption.close());
     const { store } = encryption;
     await ensureFormat(store, { onStep: ({ to, says }) => log.info({ to, says }, "upgrading the store's format") });
@@ -144,9 +145,7 @@ export class ControlPlane {
       }),
     ]);
     undo.push(() => api.close());
-    encryption.onReload(
-      () => void api.keysChanged().catch((error: unknown) => log.warn({ error }, "rereading failed")),
-    );
+    encryption.onReload(() => api.keysChanged());
     const { caCert } = pki;
     const listener = await serveApi(api, {
       ...o.identity,

@@ -107,6 +107,24 @@ test.each<[string, Provider[], Provider[], boolean]>([
   expect([text(opened.value), opened.stale]).toEqual(["{}", stale]);
 });
 
+describe("N3: plain text", () => {
+  const plain = Buffer.from('{"a":1}');
+
+  test("is refused where no identity provider allows it, and says so", () => {
+    const { value, stale } = secretsBy(aesgcm("k")).decrypt(AT, plain);
+    expect([isEncrypted(value), stale]).toEqual([true, false]);
+    expect(unreadable(AT, value)).toMatch(/default\/a": it lies there in plain text, and .* has no identity provider/);
+  });
+
+  test.each<[string, Ciphers, string]>([
+    ["with an identity provider", secretsBy(aesgcm("k"), identity), AT],
+    ["of what no rule names", secretsBy(aesgcm("k")), "/registry/configmaps/default/a"],
+    ["of the cluster's own, from before it had keys", secretsBy(aesgcm("k")), "/registry/mini-kube/identity"],
+  ])("%s is read", (_, ciphers, at) => {
+    expect(ciphers.decrypt(at, plain).value).toBe(plain);
+  });
+});
+
 test("one name, two keys in two rules: both read", () => {
   const rules = (["secrets", "configmaps"] as const).map((resource, i): ResourceRule => {
     const secret = Buffer.alloc(32, i + 1);

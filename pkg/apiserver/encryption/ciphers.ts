@@ -4,7 +4,8 @@
  *
  *  N1  What was encrypted for one address of the store is refused at any other: the address is authenticated with it.
  *  N2  What no key fits stays as it is; whoever decodes it learns why (see {@link unreadable}).
- *  N3  No nonce is chosen by us: 96 random bits for every write, so that a key is good for 2^32 of them.
+ *  N3  Plain text is refused where no `identity` provider allows it: else who has the disks could put some in place of it.
+ *  N4  No nonce is chosen by us: 96 random bits for every write, so that a key is good for 2^32 of them.
  */
 import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject, randomBytes } from "node:crypto";
 import { resources } from "../../api/table.ts";
@@ -14,6 +15,8 @@ import type { EncryptionConfig, EncryptionKey } from "./config.ts";
 
 const MARK = "k8s:enc:";
 const PREFIX = `${MARK}aesgcm:v1:`;
+/** Stands before plain text that must not be there. */
+const REFUSED = Buffer.from(`${MARK}identity:`);
 const NONCE = 12;
 const TAG = 16;
 
@@ -26,6 +29,8 @@ interface Cipher {
 /** Of one resource: undefined writes as it is. */
 interface Row {
   readonly write: Cipher | undefined;
+  /** Whether what is not encrypted is read. */
+  readonly plain: boolean;
 }
 
 export interface Opened {
@@ -54,8 +59,12 @@ export class Ciphers {
   }
 
   decrypt(at: string, value: Uint8Array): Opened {
-    const { write } = this.#rowOf(at);
-    if (!isEncrypted(value)) return { value, stale: write !== undefined };
+    const { write, plain: mayBePlain } = this.#rowOf(at);
+    if (!isEncrypted(value)) {
+      return mayBePlain
+        ? { value, stale: write !== undefined }
+        : { value: Buffer.concat([REFUSED, value]), stale: false };
+    }
     // A key's name may occur twice, with other bytes in another rule.
     for (const cipher of write ? [write, ...this.#ciphers.values()] : this.#ciphers.values()) {
       const plain = startsWith(value, cipher.prefix) ? open(cipher, at, value) : undefined;
@@ -91,16 +100,20 @@ export class Ciphers {
         : isCore
           ? `${name}.`
           : name.split("/").toReversed().join(".");
-      row = { write: resource === undefined ? undefined : this.#writerFor(resource) };
+      const { write, plain } = this.#ruleFor(resource);
+      row = { write, plain: plain || own };
       this.#rows.set(name, row);
     }
     return row;
   }
 
-  #writerFor(resource: string): Cipher | undefined {
-    const provider = this.#config.rules.find((r) => r.resources.some((name) => covers(name, resource)))?.providers[0];
-    const key = provider?.type === "aesgcm" ? provider.keys[0] : undefined;
-    return key && this.#add(key);
+  /** Undefined, or in no rule: kept in plain text. */
+  #ruleFor(resource: string | undefined): Row {
+    const rule = this.#config.rules.find((r) => r.resources.some((name) => resource && covers(name, resource)));
+    if (!rule) return { write: undefined, plain: true };
+    const [first] = rule.providers;
+    const key = first?.type === "aesgcm" ? first.keys[0] : undefined;
+    return { write: key && this.#add(key), plain: rule.providers.some((p) => p.type === "identity") };
   }
 }
 
@@ -148,6 +161,8 @@ export function isEncrypted(value: Uint8Array): boolean {
 
 /** Why an object that is still encrypted cannot be shown. Names no more of it than its key's name. */
 export function unreadable(at: string, value: Uint8Array): string {
+  if (startsWith(value, REFUSED))
+    return `unable to transform key ${JSON.stringify(at)}: it lies there in plain text, and the encryption configuration has no identity provider for it`;
   const start = Buffer.from(value.subarray(0, 200)).toString("latin1");
   const key = /^k8s:enc:[a-z]+:v\d+:([^:]*):/.exec(start)?.[1];
   const why = "the encryption configuration has no such key, or another one by that name";

@@ -65,3 +65,10 @@ test("a rotation: the new key reads, then writes, then is the only one; the text
     ["key2", "identity"],
   ]);
 });
+
+test("a step that is done again, as a time-out asks for, does not bring the old key back", () => {
+  const { rules } = readEncryptionConfig(newEncryptionConfig());
+  const promoted = rotation.promote(rotation.add(rules));
+  expect(rotation.promote(promoted)).toEqual(promoted);
+  expect(rotation.drop(rotation.drop(promoted))).toEqual(rotation.drop(promoted));
+});

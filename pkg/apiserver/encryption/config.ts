@@ -127,8 +127,12 @@ export function encryptionConfigText(rules: readonly ResourceRule[]): string {
 export const rotation = {
   /** A new key that only reads: so that every server knows it before one writes with it. */
   add: (rules: readonly ResourceRule[]) => withKeys(rules, (keys) => [...keys, newKey(nextName(rules))]),
-  /** The newest key writes. */
-  promote: (rules: readonly ResourceRule[]) => withKeys(rules, (keys) => [...keys.slice(-1), ...keys.slice(0, -1)]),
+  /** The newest key writes; also when this is done twice. */
+  promote: (rules: readonly ResourceRule[]) =>
+    withKeys(rules, (keys) => {
+      const newest = keys.reduce((a, b) => (numberOf(b) >= numberOf(a) ? b : a));
+      return [newest, ...keys.filter((key) => key !== newest)];
+    }),
   /** Only the key that writes stays. What was not written anew with it cannot be read any more. */
   drop: (rules: readonly ResourceRule[]) => withKeys(rules, (keys) => keys.slice(0, 1)),
 } as const;
@@ -147,10 +151,10 @@ function withKeys(
   });
 }
 
+/** Of `key7` it is 7; 0 of one that was named otherwise. */
+const numberOf = ({ name }: EncryptionKey) => Number(/^key(\d+)$/.exec(name)?.[1] ?? 0);
+
 function nextName(rules: readonly ResourceRule[]): string {
-  const names = rules
-    .flatMap((r) => r.providers)
-    .flatMap((p) => (p.type === "aesgcm" ? p.keys.map((k) => k.name) : []));
-  const numbers = names.map((name) => Number(/^key(\d+)$/.exec(name)?.[1] ?? 0));
-  return `key${Math.max(0, ...numbers) + 1}`;
+  const keys = rules.flatMap((r) => r.providers).flatMap((p) => (p.type === "aesgcm" ? p.keys : []));
+  return `key${Math.max(0, ...keys.map(numberOf)) + 1}`;
 }

@@ -55,6 +55,7 @@ async function open(
     file: "file" in o ? o.file : file,
     create: o.create ?? true,
     machine: o.machine ?? "m1",
+    clock: systemClock,
     log: o.log ?? silent,
     lookMs: 20,
   });
@@ -84,7 +85,7 @@ const write = (next: readonly ResourceRule[]) => writeFileSync(file, encryptionC
 
 /** Resolves when the changed file is in force. */
 function change(encryption: Encryption, next: readonly ResourceRule[]): Promise<void> {
-  const reloaded = new Promise<void>((resolve) => encryption.onReload(resolve));
+  const reloaded = new Promise<void>((resolve) => encryption.onReload(async () => resolve()));
   write(next);
   return reloaded;
 }
@@ -101,7 +102,7 @@ test("the file is made, for its owner alone; the store holds no plain text, the 
 test("not one byte of it is in LMDB's files", async () => {
   const place = join(dir, "lmdb");
   const lmdb = await LmdbStore.open(place);
-  const encryption = await openEncryption(lmdb, { file, create: true, machine: "m1", log: silent });
+  const encryption = await openEncryption(lmdb, { file, create: true, machine: "m1", clock: systemClock, log: silent });
   undo.push(
     () => lmdb.close(),
     () => encryption.close(),
@@ -195,6 +196,21 @@ describe("a rotation while it runs", () => {
     await server.keysChanged();
     expect((await get(api, "late")).data).toEqual({ password: PASSWORD });
     await expect(api.call({ verb: "list", ...secrets })).resolves.toMatchObject({ items: [{}, {}] });
+  });
+
+  test("is taken up when the store is back that did not answer for it", async () => {
+    let said: (fields: object) => void = () => {};
+    const failed = new Promise<object>((resolve) => (said = resolve));
+    const encryption = await open({ log: { ...silent, error: (fields) => said(fields) } });
+    const get = store.get.bind(store);
+    store.get = () => Promise.reject(new Error("no leader"));
+    const changed = change(encryption, rotation.add(rules()));
+    expect(await failed).toMatchObject({ error: { message: "no leader" } });
+    store.get = get;
+    await changed;
+    await change(encryption, rotation.promote(rules()));
+    await encryption.store.txn([], [{ op: "put", key: "/registry/secrets/default/a", value: Buffer.from("{}") }]);
+    expect(await rawOf("a")).toMatch(/^k8s:enc:aesgcm:v1:key2:/);
   });
 
   test("a file that cannot be used changes nothing", async () => {

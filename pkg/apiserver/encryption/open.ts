@@ -1,8 +1,8 @@
 /** Encryption at rest, put together: the key file, the proof that it fits, the store that uses it, and its changes. */
-import { unwatchFile, watchFile } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Store } from "../../store/store.ts";
+import type { Clock } from "../../util/clock.ts";
 import type { Logger } from "../../util/log.ts";
 import type { Metrics } from "../../util/metrics.ts";
 import { readIfThere, replaceFile } from "../../util/files.ts";
@@ -20,6 +20,7 @@ export interface EncryptionOptions {
   readonly create: boolean;
   /** What this machine is called where it is to be found. */
   readonly machine: string;
+  readonly clock: Clock;
   readonly log: Logger;
   /** How often the file is looked at; default every 2 seconds. */
   readonly lookMs?: number;
@@ -27,8 +28,8 @@ export interface EncryptionOptions {
 
 export interface Encryption {
   readonly store: Store;
-  /** `changed` is called after other keys are in force. */
-  onReload(changed: () => void): void;
+  /** `changed` is called after other keys are in force; until it succeeds. */
+  onReload(changed: () => Promise<void>): void;
   metrics(m: Metrics): void;
   /** Ends the look at the file; the store stays open. */
   close(): void;
@@ -56,7 +57,7 @@ export async function openEncryption(store: Store, o: EncryptionOptions): Promis
     await encrypted.use(new Ciphers(next));
     inForce = next.hash;
   });
-  reload.start(text, o.lookMs ?? LOOK_MS);
+  void reload.run(text, o.clock, o.lookMs ?? LOOK_MS);
   return {
     store: encrypted,
     onReload: (changed) => void (reload.changed = changed),
@@ -92,16 +93,17 @@ function parse(text: string, file: string): EncryptionConfig {
   }
 }
 
-/** Looks at the file now and then. What cannot be used changes nothing, and is said. */
+/** Looks at the file now and then. What cannot be used changes nothing, and is said; what may pass is tried again. */
 class Reload {
-  changed: () => void = () => {};
   readonly #log: Logger;
   readonly #file: string;
   readonly #use: (next: EncryptionConfig) => Promise<void>;
+  readonly #stop = new AbortController();
   #text = "";
   #counts = { success: 0, failure: 0 };
-  #look: (() => void) | undefined;
-  #running: Promise<void> = Promise.resolve();
+  #changed: () => Promise<void> = () => Promise.resolve();
+  /** Nobody has been told of a change that is in force. */
+  #untold = false;
 
   constructor(log: Logger, file: string, use: (next: EncryptionConfig) => Promise<void>) {
     this.#log = log;
@@ -109,15 +111,23 @@ class Reload {
     this.#use = use;
   }
 
-  start(text: string, everyMs: number): void {
+  set changed(tell: () => Promise<void>) {
+    this.#changed = tell;
+  }
+
+  async run(text: string, clock: Clock, everyMs: number): Promise<void> {
     this.#text = text;
-    // One look after the other, so that the last content wins.
-    this.#look = () => void (this.#running = this.#running.then(() => this.#read()));
-    watchFile(this.#file, { interval: everyMs, persistent: false }, this.#look);
+    const { signal } = this.#stop;
+    for (;;) {
+      await clock.sleep(everyMs, signal).catch(() => {}); // an abort
+      if (signal.aborted) return;
+      await this.#read();
+      await this.#tell();
+    }
   }
 
   stop(): void {
-    if (this.#look) unwatchFile(this.#file, this.#look);
+    this.#stop.abort();
   }
 
   metrics(m: Metrics, hash: () => string): void {
@@ -143,15 +153,29 @@ class Reload {
   async #read(): Promise<void> {
     const text = await textOf(this.#file).catch(() => undefined);
     if (text === undefined || text === this.#text) return;
-    this.#text = text;
+    let next: EncryptionConfig | undefined;
     try {
-      await this.#use(parse(text, this.#file));
+      next = parse(text, this.#file);
+      await this.#use(next);
+      this.#text = text;
       this.#counts.success += 1;
+      this.#untold = true;
       this.#log.info({ file: this.#file }, "the encryption configuration has changed and is in force");
-      this.changed();
     } catch (error) {
+      // What else fails is the store, which comes back.
+      if (!next || error instanceof MissingKeys) this.#text = text;
       this.#counts.failure += 1;
       this.#log.error({ file: this.#file, error }, "the changed encryption configuration is not used");
+    }
+  }
+
+  async #tell(): Promise<void> {
+    if (!this.#untold) return;
+    try {
+      await this.#changed();
+      this.#untold = false;
+    } catch (error) {
+      this.#log.warn({ error }, "what could not be decrypted was not read again, will retry");
     }
   }
 }
