@@ -41,7 +41,7 @@ export const command: CommandModule = {
         examples(
           "mini-kube pki init /etc/mini-kube/pki --server https://10.0.0.1:6443",
           "mini-kube pki init pki --server https://api1:6443 --server https://api2:6443 --etcd etcd1=etcd1 --etcd etcd2=etcd2",
-          "mini-kube pki init pki --server https://api1:6443     again: renews what is near its end, and leaves the rest",
+          "mini-kube pki init pki --server https://api1:6443     again: renews what is near its end; etcd's members stay",
         ),
       )
       .action(

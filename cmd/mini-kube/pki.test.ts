@@ -92,11 +92,23 @@ describe("renewed by who has nothing but the directory", () => {
     const dir = newDir();
     const later = new FakeClock();
     await initPki(dir, { ...options, clock: later });
+    const wanted = readFileSync(join(dir, "pki.json"), "utf8");
     rmSync(join(dir, "etcd/ca.key"));
     await later.advance(330 * DAY);
     const renewed = await renewPki(dir, later);
     expect(renewed).toContain("admin.crt");
     expect(renewed.filter((f) => f.startsWith("etcd/"))).toEqual([]);
+    // For who has the key.
+    expect(readFileSync(join(dir, "pki.json"), "utf8")).toBe(wanted);
+  });
+
+  test("who runs init again without naming etcd's members has not taken them out", async () => {
+    const dir = newDir();
+    const later = new FakeClock();
+    await initPki(dir, { ...options, clock: later });
+    await later.advance(330 * DAY);
+    const { etcd: _, ...api } = options;
+    expect(await initPki(dir, { ...api, clock: later })).toContain("etcd/etcd1.crt");
   });
 
   test("one at a time, and who was killed meanwhile does not keep others from it for ever", async () => {

@@ -54,19 +54,33 @@ const RENEWING = "renewing";
 const RENEWING_MS = 600_000;
 
 /** The names of the files that were written or changed. */
-export async function initPki(dir: string, o: PkiOptions): Promise<readonly string[]> {
+export async function initPki(dir: string, { clock, ...asked }: PkiOptions): Promise<readonly string[]> {
+  const etcd = asked.etcd ?? (await requestIn(dir))?.etcd;
+  return issue(dir, { ...asked, ...(etcd && { etcd }) }, { clock, etcd });
+}
+
+interface Issuing {
+  readonly clock: PkiOptions["clock"];
+  /** Those whose certificates are issued; the others' stay as they are. */
+  readonly etcd: readonly EtcdMember[] | undefined;
+}
+
+async function issue(dir: string, request: Request, { clock, etcd }: Issuing): Promise<readonly string[]> {
   await mkdir(dir, { recursive: true, mode: 0o700 });
-  const before = await contents(dir, o);
-  const { caCert, certs } = await ensurePki(dir, USERS, o.clock);
+  const before = await contents(dir, request);
+  const { caCert, certs } = await ensurePki(dir, USERS, clock);
   await ensureSigningKey(dir, "service-account");
   for (const [name, pair] of Object.entries(certs)) {
-    await keep(join(dir, `${name}.kubeconfig`), toYaml(kubeconfigOf(name, o.servers, { ...pair, ca: caCert })), 0o600);
+    await keep(
+      join(dir, `${name}.kubeconfig`),
+      toYaml(kubeconfigOf(name, request.servers, { ...pair, ca: caCert })),
+      0o600,
+    );
   }
-  const { clock: _, ...request } = o;
   await keep(join(dir, REQUEST), `${JSON.stringify(request, undefined, 2)}\n`, 0o644);
   await keepFirst(join(dir, "encryption.yaml"), newEncryptionConfig);
-  if (o.etcd) await ensurePki(join(dir, ETCD), etcdRequests(o.etcd), o.clock, "mini-kube-etcd-ca");
-  const after = await contents(dir, o);
+  if (etcd) await ensurePki(join(dir, ETCD), etcdRequests(etcd), clock, "mini-kube-etcd-ca");
+  const after = await contents(dir, request);
   return [...after].filter(([name, text]) => before.get(name) !== text).map(([name]) => name);
 }
 
@@ -78,9 +92,8 @@ export async function renewPki(dir: string, clock: PkiOptions["clock"]): Promise
   const request = await requestIn(dir);
   if (!request || !existsSync(join(dir, "ca.key")) || !(await lock(join(dir, RENEWING), clock))) return [];
   try {
-    const { etcd, ...api } = request;
     const may = existsSync(join(dir, ETCD, "ca.key")) && (await isWritable(join(dir, ETCD)));
-    return await initPki(dir, { ...api, ...(etcd && may && { etcd }), clock });
+    return await issue(dir, request, { clock, etcd: may ? request.etcd : undefined });
   } finally {
     await rmdir(join(dir, RENEWING));
   }
@@ -88,7 +101,7 @@ export async function renewPki(dir: string, clock: PkiOptions["clock"]): Promise
 
 async function lock(path: string, clock: PkiOptions["clock"]): Promise<boolean> {
   const since = await stat(path).catch(() => undefined);
-  if (since && clock.now() - since.mtimeMs > RENEWING_MS) await rmdir(path);
+  if (since && clock.now() - since.mtimeMs > RENEWING_MS) await rmdir(path).catch(() => {}); // another was quicker
   try {
     await mkdir(path);
     return true;
@@ -157,7 +170,7 @@ async function keepFirst(file: string, make: () => string): Promise<void> {
   if ((await readIfThere(file)) === undefined) await replaceFile(file, make(), 0o600);
 }
 
-async function contents(dir: string, o: PkiOptions): Promise<ReadonlyMap<string, string>> {
+async function contents(dir: string, { etcd }: Request): Promise<ReadonlyMap<string, string>> {
   const pairs = (names: readonly string[]) => names.flatMap((n) => [`${n}.crt`, `${n}.key`]);
   const names = [
     ...pairs(["ca", ...Object.keys(USERS)]),
@@ -165,7 +178,7 @@ async function contents(dir: string, o: PkiOptions): Promise<ReadonlyMap<string,
     "encryption.yaml",
     REQUEST,
     ...Object.keys(USERS).map((user) => `${user}.kubeconfig`),
-    ...(o.etcd ? pairs(["ca", "client", ...o.etcd.map((m) => m.name)]).map((n) => `${ETCD}/${n}`) : []),
+    ...(etcd ? pairs(["ca", "client", ...etcd.map((m) => m.name)]).map((n) => `${ETCD}/${n}`) : []),
   ];
   const found = await Promise.all(names.map(async (n) => [n, await readIfThere(join(dir, n))] as const));
   return new Map(found.flatMap(([name, text]) => (text === undefined ? [] : [[name, text] as const])));
