@@ -7,7 +7,7 @@ say() { echo "worker: $*" >&2; }
 
 # Compose numbers its containers, and Docker's DNS knows the name by the address: PROJECT_worker_2 is worker-2 for good.
 address=$(hostname -i | cut -d' ' -f1)
-name=$(getent -s dns hosts "$address" | sed -nE 's/^.*[ _-]([a-z]+)[_-]([0-9]+)(\..*)?$/\1-\2/p' | head -n1)
+name=$({ getent -s dns hosts "$address" || true; } | sed -nE 's/^.*[ _-]([a-z]+)[_-]([0-9]+)(\..*)?$/\1-\2/p' | head -n1)
 name=${name:-$(hostname)}
 home=/workers/$name
 mkdir -p "$home/docker" "$home/agent"
@@ -38,11 +38,11 @@ start_agent() {
   agent=$!
 }
 
+agent= docker=
 stop() {
   trap '' TERM INT
   # However the agent ends, Docker is stopped in order, too.
-  kill -TERM "$agent" 2> /dev/null && wait "$agent" || true
-  kill -TERM "$docker" 2> /dev/null && wait "$docker" || true
+  for program in $agent $docker; do kill -TERM "$program" 2> /dev/null && wait "$program" || true; done
   exit 0
 }
 trap stop TERM INT
