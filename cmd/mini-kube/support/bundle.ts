@@ -22,7 +22,7 @@ import { rfc3339 } from "../../../pkg/util/clock.ts";
 import { askStatus, type Home, openHome } from "../home.ts";
 import { connectionOf, reportOf } from "../status.ts";
 import { clusterParts, homeParts, machineParts, type Part, podParts } from "./parts.ts";
-import { redact, secretValues } from "./redact.ts";
+import { redact, secretValues, type Values } from "./redact.ts";
 
 export interface BundleFlags extends GlobalFlags {
   readonly output?: string;
@@ -51,7 +51,7 @@ export async function supportBundle(session: Session, flags: BundleFlags): Promi
   try {
     const connection = await connectionFor(session, flags, home);
     // Before anything else: from here on none of their values is written down.
-    if (connection) bundle.hide(await bundle.tried(NO_SECRETS, new Set(), () => secretsOf(connection)));
+    if (connection) bundle.hidden = await bundle.tried(NO_SECRETS, new Map(), () => secretsOf(connection));
     // What is here is there in any case; a cluster that is half dead may take all the time that is left.
     await bundle.add([...homeParts(home), ...machineParts(env)]);
     if (connection) await addCluster(bundle, session, connection, home);
@@ -108,7 +108,7 @@ const transportTo = (connection: Connection) =>
     answerTimeoutMs: PART_MS,
   });
 
-async function secretsOf(connection: Connection): Promise<ReadonlySet<string>> {
+async function secretsOf(connection: Connection): Promise<Values> {
   const transport = transportTo(connection);
   try {
     const { items } = JSON.parse(await transport.text("/api/v1/secrets")) as { items: ApiObject[] };
@@ -122,19 +122,15 @@ async function secretsOf(connection: Connection): Promise<ReadonlySet<string>> {
 export class Bundle {
   readonly failures: string[] = [];
   files = 0;
+  /** Values that must not be in any file from here on. */
+  hidden: Values = new Map();
   readonly #dir: string;
   readonly #signal: AbortSignal;
-  #hidden: ReadonlySet<string> = new Set();
   #bytes = 0;
 
   constructor(dir: string, signal: AbortSignal) {
     this.#dir = dir;
     this.#signal = signal;
-  }
-
-  /** Values that must not be in any file from here on. */
-  hide(values: ReadonlySet<string>): void {
-    this.#hidden = new Set([...this.#hidden, ...values]);
   }
 
   /** What `how` gives; `otherwise`, if it does not. */
@@ -161,7 +157,7 @@ export class Bundle {
   }
 
   async failed(what: string, why: string): Promise<void> {
-    this.failures.push(`${what}: ${redact(why, this.#hidden).split("\n")[0] ?? ""}`);
+    this.failures.push(`${what}: ${redact(why, this.hidden).split("\n")[0] ?? ""}`);
   }
 
   async finish(about: object): Promise<void> {
@@ -174,7 +170,7 @@ export class Bundle {
       if (this.#bytes > ALL_BYTES) throw new Error(`left out: the bundle has ${humanSize(this.#bytes)} already`);
       const signal = this.#limit();
       const text = await Promise.race([read(signal), aborted(signal)]);
-      await this.#write(file, redact(text, this.#hidden));
+      await this.#write(file, redact(text, this.hidden));
     } catch (error) {
       await this.failed(file, (error as Error).message);
     }

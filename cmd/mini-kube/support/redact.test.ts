@@ -20,9 +20,12 @@ describe("by its looks", () => {
     ["join with abcdef.0123456789abcdef now", "join with <redacted> now"],
     ["https://joe:hunter22@example.com/", "https://joe:<redacted>@example.com/"],
     [`    client-key-data: ${base64("-----BEGIN")}`, "    client-key-data: <redacted>"],
+    ['{"client-key-data":"abcd","name":"x"}', '{"client-key-data":"<redacted>","name":"x"}'],
+    ["    token: swordfish\n    username: joe", "    token: <redacted>\n    username: joe"],
+    ['{"password":"hunter2"}', '{"password":"<redacted>"}'],
     ["-----BEGIN CERTIFICATE-----\nabc", "-----BEGIN CERTIFICATE-----\nabc"],
     ["an ordinary line: 10.0.0.1:6443, https://10.0.0.1/api", "an ordinary line: 10.0.0.1:6443, https://10.0.0.1/api"],
-  ])("%j", (text, expected) => expect(redact(text, new Set())).toBe(expected));
+  ])("%j", (text, expected) => expect(redact(text, new Map())).toBe(expected));
 });
 
 describe("by its place", () => {
@@ -68,6 +71,11 @@ describe("by its value", () => {
         },
       ),
     ));
+
+  test("the longest of those that begin alike", () => {
+    const values = secretValues([secret({ a: "swordfish", b: "swordfish-and-chips" })]);
+    expect(redact("swordfish-and-chips, swordfish, swordfi", values)).toBe("<redacted>, <redacted>, swordfi");
+  });
 
   test("each line of a long one; not words that stand everywhere", () => {
     const values = secretValues([

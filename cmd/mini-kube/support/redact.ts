@@ -9,18 +9,22 @@ const GONE = "<redacted>";
 const LOOKS: readonly RegExp[] = [
   /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(-----END [A-Z ]*PRIVATE KEY-----|$)/g,
   // The same in base64, as in a kubeconfig: "LS0tLS1CRUdJTi" is "-----BEGIN" and its next letters.
-  /(?<=client-key-data: ?"?)[A-Za-z0-9+/=]+/g,
+  /(?<=client-key-data"?: ?"?)[A-Za-z0-9+/=]+/g,
   /\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*/g, // a JSON web token
   /\b[a-z0-9]{6}\.[a-z0-9]{16}\b/g, // a bootstrap token
   /(?<=\b[Bb]earer )[\w.~+/=-]{6,}/g,
+  /(?<=\b(?:token|password)"?: ?"?)[^\s",}<]+/g, // a user's in a kubeconfig
   /(?<=:\/\/[^\s/:@]+:)[^\s/@]+(?=@)/g, // https://user:password@
 ];
 
 /** A variable, annotation or flag that is called so holds what should not be read. */
 const NAMES = /pass(word|wd)?$|secret|token|credential|api[-_]?key|private[-_]?key/i;
 
+/** By their first {@link MIN_LENGTH} letters, the longest first: a text is gone through once, however many there are. */
+export type Values = ReadonlyMap<string, readonly string[]>;
+
 /** Values of Secrets, as they stand and as they are written in base64: to be found wherever else they stand. */
-export function secretValues(secrets: readonly ApiObject[]): ReadonlySet<string> {
+export function secretValues(secrets: readonly ApiObject[]): Values {
   const values = new Set<string>();
   for (const secret of secrets) {
     const { data = {}, stringData = {} } = secret as { data?: Dictionary; stringData?: Dictionary };
@@ -31,7 +35,15 @@ export function secretValues(secrets: readonly ApiObject[]): ReadonlySet<string>
     }
     for (const plain of Object.values(stringData)) add(values, plain);
   }
-  return values;
+  const longestFirst = [...values].toSorted((a, b) => b.length - a.length);
+  const found = new Map<string, string[]>();
+  for (const value of longestFirst) {
+    const begin = value.slice(0, MIN_LENGTH);
+    const others = found.get(begin);
+    if (others) others.push(value);
+    else found.set(begin, [value]);
+  }
+  return found;
 }
 
 type Dictionary = Readonly<Record<string, string>>;
@@ -46,12 +58,21 @@ const COMMON =
   /^(true|false|default|kube-system|-----.*|\d{1,5})$|^-----BEGIN CERTIFICATE|^LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS/;
 
 /** `values`: {@link secretValues}. */
-export function redact(text: string, values: ReadonlySet<string>): string {
-  let out = text;
-  // The longest first: one may stand in another.
-  for (const value of [...values].toSorted((a, b) => b.length - a.length)) out = out.replaceAll(value, GONE);
-  for (const look of LOOKS) out = out.replaceAll(look, GONE);
-  return out;
+export function redact(text: string, values: Values): string {
+  return LOOKS.reduce((out, look) => out.replaceAll(look, GONE), without(text, values));
+}
+
+function without(text: string, values: Values): string {
+  if (values.size === 0) return text;
+  let [out, from] = ["", 0];
+  for (let i = 0; i + MIN_LENGTH <= text.length; i++) {
+    const found = values.get(text.slice(i, i + MIN_LENGTH))?.find((value) => text.startsWith(value, i));
+    if (found === undefined) continue;
+    out += text.slice(from, i) + GONE;
+    from = i + found.length;
+    i = from - 1;
+  }
+  return out + text.slice(from);
 }
 
 /** The object without what is secret by its kind or its name; what is left still has to go through {@link redact}. */
