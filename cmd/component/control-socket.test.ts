@@ -37,13 +37,15 @@ test("nobody is there who ends instead of an answer", async () => {
 test("a question is told its answer, or what is wrong with it", async () => {
   const served = await serveSocket(path, {
     "/nothing": async () => undefined,
-    "/twice": async (asked) => (asked as { n: number }).n * 2,
+    // Not async: it throws at once.
+    "/twice": (asked) => Promise.resolve((asked as { n: number }).n * 2),
     "/broken": () => Promise.reject(new Error("it is broken")),
     "/silent": () => new Promise(() => {}),
   });
   expect(await askSocket(path, "/nothing")).toBeNull();
   expect(await askSocket(path, "/twice", { body: { n: 21 } })).toBe(42);
   await expect(askSocket(path, "/broken")).rejects.toThrow("it is broken");
+  await expect(askSocket(path, "/twice")).rejects.toThrow("reading 'n'");
   await expect(askSocket(path, "/other")).rejects.toThrow("nothing is known of /other");
   await expect(askSocket(path, "/silent", { deadlineMs: 50 })).rejects.toThrow("did not answer within 50 ms");
   served.close();

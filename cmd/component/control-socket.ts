@@ -31,7 +31,8 @@ export async function serveSocket(path: string, answers: Answers): Promise<{ clo
     request.on("end", () => {
       const asked = answers[request.url ?? ""];
       if (!asked) return answer(404, { message: `nothing is known of ${request.url}` });
-      asked(text === "" ? undefined : JSON.parse(text)).then(
+      const answered = async () => asked(text === "" ? undefined : (JSON.parse(text) as unknown));
+      answered().then(
         (body) => answer(200, body ?? null),
         (error: unknown) => answer(500, { message: (error as Error).message }),
       );
