@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { writePair } from "../../pkg/agent/certificates/files.ts";
+import { systemClock } from "../../pkg/util/clock.ts";
 import { createCa, issueCert } from "../../pkg/util/pki.ts";
 import { certificatesDir, certifiedName } from "./agent-home.ts";
 
@@ -11,7 +12,7 @@ afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
 test("whose agent does not run is known by its certificate", async () => {
   expect(await certifiedName(dir)).toBeUndefined();
-  const now = Date.now();
+  const now = systemClock.now();
   const request = { commonName: "system:node:worker-3", usages: ["client" as const] };
   await writePair(certificatesDir(dir), "client", await issueCert(await createCa("ca", now), request, now));
   expect(await certifiedName(dir)).toBe("worker-3");

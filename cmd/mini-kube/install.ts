@@ -76,11 +76,14 @@ function scriptOf(program: ProgramName): string {
   return fileURLToPath(new URL(`../${folder}/main.js`, import.meta.url));
 }
 
+/** What is named by it need not be there yet. */
+const NAMES_A_FILE = /^--[a-z-]*(dir|file|log|policy|config|kubeconfig)$/;
+
 /** A service has no directory of its own to start from: what names a file here is to name it there. */
-function absolute(flag: string): string {
-  const [, head = "", value = flag] = /^(--[\w-]+=)(.*)$/.exec(flag) ?? [];
-  if (value.startsWith("-") || value.startsWith("/") || !/[./]/.test(value) || !existsSync(value)) return flag;
-  return head + resolve(value);
+export function absolute(flag: string, i: number, all: readonly string[]): string {
+  const [, name = all[i - 1] ?? "", value = flag] = /^(--[\w-]+)=(.*)$/.exec(flag) ?? [];
+  if (value.startsWith("-") || value === "" || !(NAMES_A_FILE.test(name) || /^\.\.?\//.test(value))) return flag;
+  return flag.slice(0, flag.length - value.length) + resolve(value);
 }
 
 function needSystemd(otherwise: string): void {
