@@ -1,7 +1,7 @@
 import { afterAll, afterEach, describe, expect, test } from "@jest/globals";
 import { type ChildProcessByStdio, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -131,6 +131,21 @@ describe("in a process that dies", () => {
     await once(child.stdout, "data");
     await expect(LmdbStore.open(dir)).rejects.toThrow(`in use by process ${child.pid}`);
     await expect(LmdbStore.open(dir)).rejects.toThrow(StoreUnavailableError);
+  }, 30_000);
+
+  test("while it lives, its half-written pages are not called damage, with the advice to move them away", async () => {
+    const dir = newDir();
+    child = spawn(process.execPath, [...CHILD, "hold", dir], { stdio: ["ignore", "pipe", "inherit"] });
+    await once(child.stdout, "data");
+    const file = join(dir, "data.mdb");
+    const meanwhile = readFileSync(file).fill(0xff, 2 * 4096);
+    writeFileSync(file, meanwhile);
+    await expect(LmdbStore.open(dir)).rejects.toThrow(`in use by process ${child.pid}`);
+
+    child.kill("SIGKILL");
+    await once(child, "exit");
+    await expect(LmdbStore.open(dir)).rejects.toThrow("is damaged");
+    expect(readFileSync(file).equals(meanwhile)).toBe(true);
   }, 30_000);
 });
 

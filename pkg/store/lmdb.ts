@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, realpathSync, statfsSync } from "node:fs";
 import { join } from "node:path";
-import { open, type RootDatabase } from "lmdb";
+import { open } from "lmdb";
 import type { WatchLimits } from "./event-queue.ts";
-import { CorruptFileError, checkLmdbFile } from "./lmdb-check.ts";
+import { CorruptFileError, checkLmdbFile, checkLmdbHeads } from "./lmdb-check.ts";
 import { compactFile } from "./lmdb-compact.ts";
 import { FORMAT, upgradeFormat } from "./lmdb-format.ts";
 import { type Commit, LmdbSpace, MIN_FREE_BYTES, type Trees } from "./lmdb-space.ts";
@@ -48,7 +48,6 @@ export class LmdbStore extends MvccStore {
     openDirs.add(path);
     let log: LmdbLog | undefined;
     try {
-      checkLmdbFile(join(path, DATA));
       log = await LmdbLog.open(path);
       return new LmdbStore(path, log, o);
     } catch (error) {
@@ -84,11 +83,14 @@ class LmdbLog implements RevisionLog {
   }
 
   static async open(path: string): Promise<LmdbLog> {
-    let trees = openTrees(path);
+    checkLmdbHeads(join(path, DATA));
+    let root = openRoot(path);
     try {
-      const other = otherProcess(trees.root);
+      const other = otherProcess(root);
       if (other) throw new StoreUnavailableError(`the store in ${path} is in use by process ${other}`);
-      trees = await compactFile(path, trees, () => openTrees(path));
+      // Only now: what another process is writing at this moment would look damaged.
+      checkLmdbFile(join(path, DATA));
+      const trees = await compactFile(path, treesOf(root), () => treesOf((root = openRoot(path))));
       const log = new LmdbLog(path, trees, await LmdbSpace.open(path, trees));
       await log.#checkFormat().catch(async (error: unknown) => {
         await log.#space[Symbol.asyncDispose]();
@@ -96,7 +98,7 @@ class LmdbLog implements RevisionLog {
       });
       return log;
     } catch (error) {
-      await trees.root.close();
+      await root.close();
       throw error;
     }
   }
@@ -173,14 +175,18 @@ class LmdbLog implements RevisionLog {
   }
 }
 
-function openTrees(path: string): Trees {
-  const root = open<Buffer, string>({
+/** Reads no page but the heads: the rest need not be whole yet. */
+function openRoot(path: string): Trees["root"] {
+  return open<Buffer, string>({
     path,
     noSubdir: false,
     maxDbs: 4,
     overlappingSync: false, // it would let commits resolve before they are on disk
     eventTurnBatching: false, // we batch ourselves; its own batches leave rejected promises to nobody
   });
+}
+
+function treesOf(root: Trees["root"]): Trees {
   const meta = root.openDB<string, string>({ name: "meta", encoding: "string" });
   const records = root.openDB<Buffer, Buffer>({ name: "records", encoding: "binary", keyEncoding: "binary" });
   return { root, meta, records };
@@ -197,8 +203,9 @@ function refusal(dir: string, error: unknown): unknown {
  * The pid of another live process that has the environment open: LMDB's reader table, whose slots it frees after a
  * crash (they are guarded by file locks, which the kernel drops with the process).
  */
-function otherProcess(root: RootDatabase<Buffer, string>): number | undefined {
-  root.get("any"); // takes our own slot, so that of two starting at once at least one sees the other
+function otherProcess(root: Trees["root"]): number | undefined {
+  // Takes our own slot, and keeps it, so that of two starting at once at least one sees the other.
+  root.useReadTransaction().done();
   root.readerCheck();
   const pids = [...root.readerList().matchAll(/^\s*(\d+)\s/gm)].map((line) => Number(line[1]));
   return pids.find((pid) => pid !== process.pid);

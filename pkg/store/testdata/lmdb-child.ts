@@ -1,5 +1,6 @@
-/** A process of its own for lmdb.test.ts: `write DIR` until killed, `fill DIR` until the disk is full, or `ballast DIR`. */
+/** A process of its own for lmdb.test.ts: `write DIR` or `hold DIR` until killed, `fill DIR` until the disk is full, or `ballast DIR`. */
 import { appendFileSync, rmSync } from "node:fs";
+import { systemClock } from "../../util/clock.ts";
 import { LmdbStore } from "../lmdb.ts";
 import { type StoreUnavailableError, type TxnOp } from "../store.ts";
 
@@ -7,7 +8,15 @@ const WRITERS = 16;
 const [mode, dir = ""] = process.argv.slice(2);
 const store = await LmdbStore.open(dir);
 if (mode === "write") await Promise.all(Array.from({ length: WRITERS }, (_, i) => writeForEver(i)));
+else if (mode === "hold") await hold();
 else console.log(JSON.stringify(await (mode === "fill" ? fill() : amongOthers())));
+
+/** Has it open, and does nothing with it. */
+async function hold(): Promise<void> {
+  await store.txn([], [{ op: "put", key: "/held", value: Buffer.from("1") }]);
+  process.stdout.write("held\n");
+  await systemClock.sleep(600_000, new AbortController().signal);
+}
 
 /** Prints `KEY REVISION` for each acknowledged transaction; it put KEY and KEY/twin. */
 async function writeForEver(writer: number): Promise<void> {
