@@ -17,7 +17,7 @@ const api = (more: object = {}, name = "v1.g.example.com") =>
   created(apiServices, named(name, { spec: { ...apiSpec, service, ...more } }));
 const flow = (spec: object) =>
   created(flowSchemas, named("f", { spec: { priorityLevelConfiguration: { name: "low" }, ...spec } }));
-const level = (spec: object) => created(priorityLevelConfigurations, named("l", { spec }));
+const level = (spec: object, name = "l") => created(priorityLevelConfigurations, named(name, { spec }));
 
 describe("what kubectl get shows", () => {
   function shows<T extends ApiObject>(def: ResourceDef<T>, o: T, heads: string, cells: unknown[]) {
@@ -53,8 +53,8 @@ describe("what kubectl get shows", () => {
   const levels = "Name Type NominalConcurrencyShares Queues HandSize QueueLengthLimit Age";
   const queue = { type: "Limited", limited: { limitResponse: { type: "Queue", queuing: {} } } };
   shows(priorityLevelConfigurations, level(queue), levels, ["l", "Limited", 30, 64, 8, 50, "60m"]);
-  const exempt = ["l", "Exempt", "<none>", "<none>", "<none>", "<none>", "60m"];
-  shows(priorityLevelConfigurations, level({ type: "Exempt", exempt: {} }), levels, exempt);
+  const exempt = ["exempt", "Exempt", "<none>", "<none>", "<none>", "<none>", "60m"];
+  shows(priorityLevelConfigurations, level({ type: "Exempt", exempt: {} }, "exempt"), levels, exempt);
 
   const window = "30s";
   const timestamp = "2026-01-01T00:00:00Z";
@@ -161,8 +161,51 @@ describe("refused", () => {
   );
   refuses(
     priorityLevelConfigurations,
-    level({ type: "Exempt", limited: {} }),
+    level({ type: "Exempt", limited: {} }, "exempt"),
     "spec.limited: Forbidden: must be nil if the type is not Limited",
+  );
+  const onlyExempt = "type must be 'Exempt' if and only if name is 'exempt'";
+  refuses(priorityLevelConfigurations, level({ type: "Exempt" }), `spec.type: Invalid value: "Exempt": ${onlyExempt}`);
+  const response = (limitResponse: object) => ({ type: "Limited", limited: { limitResponse } });
+  const rejecting = response({ type: "Reject" });
+  refuses(priorityLevelConfigurations, level(rejecting, "exempt"), onlyExempt);
+  refuses(
+    priorityLevelConfigurations,
+    level(response({ type: "Queue" })),
+    "spec.limited.limitResponse.queuing: Required value: must not be empty if limited.limitResponse.type is Limited",
+  );
+  const queues = (queuing: object) => level(response({ type: "Queue", queuing }));
+  const at = "spec.limited.limitResponse.queuing";
+  for (const [shape, complaint] of [
+    [{ queues: 0, handSize: 1 }, "queues: Invalid value: 0: must be positive"],
+    [{ queues: 10_000_001, handSize: 1 }, "queues: Invalid value: 10000001: must not be greater than 10000000"],
+    [{ queues: 5, handSize: 6 }, "handSize: Invalid value: 6: should not be greater than queues (5)"],
+    [
+      { queues: 512, handSize: 8 },
+      "handSize: Invalid value: 8: required entropy bits of deckSize 512 and handSize 8 should not be greater than 60",
+    ],
+    [{ handSize: 0 }, "handSize: Invalid value: 0: must be positive"],
+    [{ queueLengthLimit: 0 }, "queueLengthLimit: Invalid value: 0: must be positive"],
+  ] as const)
+    refuses(priorityLevelConfigurations, queues(shape), `${at}.${complaint}`);
+  const limited = (more: object) => level({ type: "Limited", limited: { limitResponse: { type: "Reject" }, ...more } });
+  const percent = "lendablePercent: Invalid value: 101: must be between 0 and 100, inclusive";
+  refuses(priorityLevelConfigurations, limited({ lendablePercent: 101 }), `spec.limited.${percent}`);
+  refuses(
+    priorityLevelConfigurations,
+    level({ type: "Exempt", exempt: { lendablePercent: 101 } }, "exempt"),
+    `spec.exempt.${percent}`,
+  );
+  const noLess = "Invalid value: -1: must be a non-negative integer";
+  refuses(
+    priorityLevelConfigurations,
+    limited({ nominalConcurrencyShares: -1 }),
+    `nominalConcurrencyShares: ${noLess}`,
+  );
+  refuses(
+    priorityLevelConfigurations,
+    limited({ borrowingLimitPercent: -1 }),
+    "spec.limited.borrowingLimitPercent: Invalid value: -1: if specified, must be a non-negative integer",
   );
 
   test("another handler for the same class", () => {

@@ -109,6 +109,12 @@ test("Q2: who was away has saved nothing up: the others do not stand still for i
   expect(after.get("here")).toBeGreaterThanOrEqual(18);
 });
 
+test("however many queues there are, only those cost anything that are used", () => {
+  const queues = new FairQueues<number>({ queues: 2 ** 33, handSize: 2 ** 33, queueLengthLimit: 1 });
+  const ticket = queues.add({ item: 1, hash: hashOf("a"), width: 1 });
+  expect(queues.next()).toBe(ticket);
+});
+
 test("Q3: bounded, in order; who gives up is not served", () => {
   fc.assert(
     fc.property(fc.array(fc.nat({ max: 3 }), { maxLength: 80 }), (steps) => {

@@ -38,10 +38,13 @@ interface Held<T> extends Ticket<T> {
 const FIRST_GUESS = 0.01;
 /** How much the newest weighs in the mean. */
 const NEWEST = 0.1;
+/** No hash is long enough to deal a larger hand, whatever an object says that was stored unchecked. */
+const LARGEST_HAND = 60;
 
 export class FairQueues<T> {
   readonly shape: QueueShape;
-  readonly #queues: Queue<T>[];
+  /** By their number, each from when it first gets something: there may be very many of them. */
+  readonly #queues = new Map<number, Queue<T>>();
   /** Those with work: few, mostly. */
   readonly #active = new Set<Queue<T>>();
   #virtual = 0;
@@ -50,7 +53,6 @@ export class FairQueues<T> {
 
   constructor(shape: QueueShape) {
     this.shape = shape;
-    this.#queues = Array.from({ length: shape.queues }, () => ({ waiting: [], virtual: 0 }));
   }
 
   get length(): number {
@@ -59,12 +61,14 @@ export class FairQueues<T> {
 
   /** In the shortest queue of the flow's hand. Undefined: that is full. */
   add({ hash, width, item }: Ticket<T>): Ticket<T> | undefined {
-    let best: Queue<T> | undefined;
+    let [shortest, length] = [0, Infinity];
     for (const card of handOf(hash, this.shape)) {
-      const queue = this.#queues[card];
-      if (queue && (!best || queue.waiting.length < best.waiting.length)) best = queue;
+      const waiting = this.#queues.get(card)?.waiting.length ?? 0;
+      if (waiting < length) [shortest, length] = [card, waiting];
     }
-    if (!best || best.waiting.length >= this.shape.queueLengthLimit) return undefined;
+    if (length >= this.shape.queueLengthLimit) return undefined;
+    const best = this.#queues.get(shortest) ?? { waiting: [], virtual: 0 };
+    this.#queues.set(shortest, best);
     const ticket = { item, hash, width, queue: best, charged: 0 };
     best.waiting.push(ticket);
     this.#length += 1;
@@ -114,7 +118,7 @@ export class FairQueues<T> {
 export function handOf(hash: number, { queues, handSize }: Pick<QueueShape, "queues" | "handSize">): number[] {
   const hand: number[] = [];
   let rest = hash;
-  for (let i = 0; i < Math.min(handSize, queues); i++) {
+  for (let i = 0; i < Math.min(handSize, queues, LARGEST_HAND); i++) {
     const left = queues - i;
     let card = rest % left;
     rest = Math.floor(rest / left);

@@ -1,13 +1,26 @@
 /** How many requests are served at once, and how others wait (pkg/apiserver/flow). */
 import { keep } from "../../equal.ts";
-import type { PriorityLevelConfiguration } from "../../generated/types.ts";
+import type {
+  ExemptPriorityLevelConfiguration,
+  LimitResponse,
+  PriorityLevelConfiguration,
+  QueuingConfiguration,
+} from "../../generated/types.ts";
+import { nameOf } from "../../object.ts";
 import type { ResourceDef } from "../../resource.ts";
 import type { DeepReadonly } from "../../../util/types.ts";
-import { type FieldErrors, forbidden, notNegative, oneOf, positive, required } from "../../validation/field.ts";
+import { type FieldErrors, forbidden, invalidValue, oneOf, required } from "../../validation/field.ts";
 import { AGE, NAME } from "../columns.ts";
 import { statusPart } from "../parts.ts";
 
 type Level = DeepReadonly<PriorityLevelConfiguration>;
+type Queuing = DeepReadonly<QueuingConfiguration>;
+
+const EXEMPT = "exempt";
+const MOST_QUEUES = 10_000_000;
+const HASH_BITS = 60;
+const NO_LESS_THAN_0 = "must be a non-negative integer";
+const NOT_POSITIVE = "must be positive";
 
 export const priorityLevelConfigurations: ResourceDef<PriorityLevelConfiguration> = {
   group: "flowcontrol.apiserver.k8s.io",
@@ -59,24 +72,67 @@ function setDefaults({ spec }: PriorityLevelConfiguration): void {
   queues.queueLengthLimit ??= 50;
 }
 
-function validate({ spec }: Level): FieldErrors {
+function validate({ metadata, spec }: Level): FieldErrors {
   const limited = spec?.limited;
   const at = "spec.limited";
-  const response = limited?.limitResponse;
+  const isExempt = spec?.type === "Exempt";
   return [
+    ...(isExempt === (nameOf({ metadata }) === EXEMPT)
+      ? []
+      : [invalidValue("spec.type", spec?.type, "type must be 'Exempt' if and only if name is 'exempt'")]),
     ...oneOf("spec.type", spec?.type, ["Exempt", "Limited"]),
     ...(spec?.type === "Limited" && !limited ? [required(at, "must not be empty when type is Limited")] : []),
-    ...(spec?.type === "Exempt" && limited ? [forbidden(at, "must be nil if the type is not Limited")] : []),
+    ...(isExempt && limited ? [forbidden(at, "must be nil if the type is not Limited")] : []),
     ...(spec?.type === "Limited" && spec.exempt
       ? [forbidden("spec.exempt", "must be nil if the type is Limited")]
       : []),
-    ...notNegative(`${at}.nominalConcurrencyShares`, limited?.nominalConcurrencyShares),
-    ...(limited ? oneOf(`${at}.limitResponse.type`, response?.type, ["Queue", "Reject"]) : []),
-    ...(response?.type === "Reject" && response.queuing
-      ? [forbidden(`${at}.limitResponse.queuing`, "must be nil if limited.limitResponse.type is not Limited")]
-      : []),
-    ...positive(`${at}.limitResponse.queuing.queues`, response?.queuing?.queues),
-    ...positive(`${at}.limitResponse.queuing.handSize`, response?.queuing?.handSize),
-    ...positive(`${at}.limitResponse.queuing.queueLengthLimit`, response?.queuing?.queueLengthLimit),
+    ...validateShares("spec.exempt", spec?.exempt),
+    ...validateShares(at, limited),
+    ...atLeast0(`${at}.borrowingLimitPercent`, limited?.borrowingLimitPercent, `if specified, ${NO_LESS_THAN_0}`),
+    ...(limited ? validateResponse(`${at}.limitResponse`, limited.limitResponse) : []),
   ];
+}
+
+function validateShares(at: string, part: DeepReadonly<ExemptPriorityLevelConfiguration> | undefined): FieldErrors {
+  const { nominalConcurrencyShares, lendablePercent = 0 } = part ?? {};
+  return [
+    ...atLeast0(`${at}.nominalConcurrencyShares`, nominalConcurrencyShares, NO_LESS_THAN_0),
+    ...(lendablePercent < 0 || lendablePercent > 100
+      ? [invalidValue(`${at}.lendablePercent`, lendablePercent, "must be between 0 and 100, inclusive")]
+      : []),
+  ];
+}
+
+function validateResponse(at: string, response: DeepReadonly<LimitResponse> | undefined): FieldErrors {
+  const { type, queuing } = response ?? {};
+  // The words are Kubernetes', although what they mean is Queue.
+  const ofQueue = "if limited.limitResponse.type is";
+  return [
+    ...oneOf(`${at}.type`, type, ["Queue", "Reject"]),
+    ...(type === "Reject" && queuing ? [forbidden(`${at}.queuing`, `must be nil ${ofQueue} not Limited`)] : []),
+    ...(type === "Queue" && !queuing ? [required(`${at}.queuing`, `must not be empty ${ofQueue} Limited`)] : []),
+    ...(type === "Queue" && queuing ? validateQueuing(`${at}.queuing`, queuing) : []),
+  ];
+}
+
+function validateQueuing(at: string, { queues = 0, handSize = 0, queueLengthLimit = 0 }: Queuing): FieldErrors {
+  return [
+    ...(queueLengthLimit > 0 ? [] : [invalidValue(`${at}.queueLengthLimit`, queueLengthLimit, NOT_POSITIVE)]),
+    ...(queues > 0 ? [] : [invalidValue(`${at}.queues`, queues, NOT_POSITIVE)]),
+    ...(queues > MOST_QUEUES ? [invalidValue(`${at}.queues`, queues, `must not be greater than ${MOST_QUEUES}`)] : []),
+    ...wrongHand(queues, handSize).map((detail) => invalidValue(`${at}.handSize`, handSize, detail)),
+  ];
+}
+
+/** A hash of {@link HASH_BITS} bits is to be enough for choosing so many queues. */
+function wrongHand(queues: number, handSize: number): string[] {
+  if (handSize <= 0) return [NOT_POSITIVE];
+  if (handSize > queues) return [`should not be greater than queues (${queues})`];
+  if (Math.ceil(Math.log2(queues) * handSize) <= HASH_BITS) return [];
+  const bits = `required entropy bits of deckSize ${queues} and handSize ${handSize}`;
+  return [`${bits} should not be greater than ${HASH_BITS}`];
+}
+
+function atLeast0(at: string, value: number | undefined, detail: string): FieldErrors {
+  return value !== undefined && value < 0 ? [invalidValue(at, value, detail)] : [];
 }
