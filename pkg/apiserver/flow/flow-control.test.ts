@@ -94,6 +94,20 @@ test("P2: nobody waits longer than is said, and is told when to come again", asy
   second.turn.leave();
 });
 
+test("when the first in the queue gives up, a narrower one behind it gets the seats that are free", async () => {
+  const flow = new FlowControl({ view: defaults, clock });
+  const all = Array.from({ length: 10 }, () => enter(flow, "a", { width: 7 }));
+  const first = all.find((s) => s.state === "waits");
+  for (const s of all) if (s !== first && s.state === "waits") s.turn.leave();
+  await clock.advance(1);
+  const narrow = enter(flow, "a");
+  expect(narrow.state).toBe("waits");
+  await clock.advance(WAIT_MS - 1);
+  expect([first?.state, narrow.state]).toEqual(["refused", "runs"]);
+  for (const s of [...all, narrow]) s.turn.leave();
+  await settle();
+});
+
 test("P1: whatever comes, goes, gives up or runs out of time: in the end no seat is taken and nobody waits", async () => {
   const step = fc.record({
     do: fc.constantFrom("enter", "enter", "enter", "leave", "leaveTwice", "wait"),
@@ -190,6 +204,40 @@ describe("configuration", () => {
     const all = [enter(flow, "jane"), enter(flow, "jane")];
     await settle();
     expect(states(all)).toEqual({ runs: 1, waits: 0, refused: 1 });
+    for (const { turn } of all) turn.leave();
+  });
+
+  test("with the last request of a level that was deleted, what it kept is there for others", async () => {
+    const limited = (nominalConcurrencyShares: number, lendablePercent = 0) => ({
+      type: "Limited",
+      limited: { nominalConcurrencyShares, lendablePercent, limitResponse: { type: "Reject" } },
+    });
+    const rest = [
+      [priorityLevelConfigurations, level("small", limited(1))],
+      [priorityLevelConfigurations, level("lender", limited(94, 100))],
+      [flowSchemas, schema("others", "small", 20) as never],
+    ] as const;
+    const before = viewOf(
+      ...rest,
+      [priorityLevelConfigurations, level("large", limited(900))],
+      [flowSchemas, schema("mine", "large") as never],
+    );
+    let view = before;
+    const flow = new FlowControl({
+      view: { list: (ref) => view.list(ref), changedAt: () => (view === before ? 1n : 2n) },
+      clock,
+      seats: 10,
+    });
+    const last = enter(flow, "jane");
+    view = viewOf(...rest);
+    const crowd = () => Array.from({ length: 10 }, () => enter(flow, "joe"));
+    const all = crowd();
+    await settle();
+    expect(states(all).runs).toBe(1);
+    last.turn.leave();
+    all.push(...crowd());
+    await settle();
+    expect(states(all).runs).toBe(8); // but for one that each of the other two keeps
     for (const { turn } of all) turn.leave();
   });
 });

@@ -131,7 +131,9 @@ export class FlowControl {
     }
     const giveUp = (reason: Refusal) => {
       late[Symbol.dispose]();
-      if (level.giveUp(ticket)) refuse(reason);
+      if (!level.giveUp(ticket)) return;
+      refuse(reason);
+      this.#dispatch(); // a narrower one behind it may fit
     };
     const late = this.#o.clock.after(WAIT_MS, () => giveUp("time-out"));
     return {
@@ -147,6 +149,7 @@ export class FlowControl {
 
   /** Those that have the least of what is theirs come first. */
   #dispatch(): void {
+    for (const level of this.#levels.values()) if (level.gone && level.idle) this.#levels.delete(level.name);
     const waiting = [...this.#levels.values()].filter((l) => l.waiting > 0);
     if (waiting.length === 0) return;
     for (;;) {
@@ -219,10 +222,8 @@ export class FlowControl {
       const { borrowingLimitPercent } = c.spec?.limited ?? {};
       level.configure(c, limitsOf({ shares: sharesOf(c), lendablePercent, borrowingLimitPercent }, sum, this.#seats));
     }
-    // One that is gone goes on for those who are in it.
-    for (const [name, level] of this.#levels) {
-      if (level.waiting + level.running === 0 && !configs.some((c) => nameOf(c) === name)) this.#levels.delete(name);
-    }
+    // One that is gone goes on for those who are in it; with the last of them its seats go to others.
+    for (const level of this.#levels.values()) level.gone = !configs.some((c) => nameOf(c) === level.name);
   }
 }
 

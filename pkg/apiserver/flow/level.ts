@@ -18,6 +18,8 @@ export class Level implements Seated {
   readonly name: string;
   uid = "";
   exempt = false;
+  /** There is no such object any more. */
+  gone = false;
   limits: LevelLimits = { nominal: 1, kept: 1, most: 1 };
   used = 0;
   /** Requests, however many seats they have. */
@@ -36,6 +38,10 @@ export class Level implements Seated {
 
   get waiting(): number {
     return this.queues?.length ?? 0;
+  }
+
+  get idle(): boolean {
+    return this.waiting + this.running === 0;
   }
 
   configure({ metadata, spec }: DeepReadonly<PriorityLevelConfiguration>, limits: LevelLimits): void {
