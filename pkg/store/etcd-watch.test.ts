@@ -1,8 +1,11 @@
 import { describe, expect, test } from "@jest/globals";
-import { EventEmitter } from "node:events";
+import { EventEmitter, once } from "node:events";
+import { createServer, type ServerHttp2Stream } from "node:http2";
+import type { AddressInfo } from "node:net";
 import { FakeClock, settle } from "../util/fake-clock.ts";
 import { silent } from "../util/log.ts";
 import { describeEvent } from "./conformance-util.ts";
+import { EtcdStore } from "./etcd.ts";
 import { type EtcdEvent, EtcdWatch, type EtcdWatchResponse } from "./etcd-watch.ts";
 import { EventQueue } from "./event-queue.ts";
 import { CompactedError, SlowWatcherError, StoreUnavailableError } from "./store.ts";
@@ -161,3 +164,24 @@ describe("EtcdWatch", () => {
     expect(clock.pending).toBe(0);
   });
 });
+
+test("a watch that the only endpoint takes and does not answer is ended, and asked for again", async () => {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const clock = new FakeClock();
+  const store = new EtcdStore({ endpoints: [`http://127.0.0.1:${(server.address() as AddressInfo).port}`], clock });
+  const stop = new AbortController();
+  const first = once(server, "stream");
+  const watching = store.watch("/", 1n, stop.signal)[Symbol.asyncIterator]().next();
+  const [silent] = (await first) as [ServerHttp2Stream];
+  const ended = once(silent, "close");
+  const second = once(server, "stream");
+  await clock.advance(3_000);
+  await ended;
+  await clock.advance(50);
+  expect((await second)[1]).toMatchObject({ ":path": "/etcdserverpb.Watch/Watch" });
+  stop.abort();
+  await watching;
+  await store.close();
+  server.close();
+}, 20_000);

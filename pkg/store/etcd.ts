@@ -274,6 +274,7 @@ export class EtcdStore implements Store {
     // One that takes the connection and then says nothing would be waited for without end.
     const unanswered = this.#clock.after(ATTEMPT_MS, () => {
       this.#endpoints.failed(used, new Error(`no answer to a watch within ${ATTEMPT_MS} ms`));
+      stream.cancel(); // also where there is no other endpoint, or this one was left already
     });
     stream.on("data", () => unanswered[Symbol.dispose]());
     stream.on("end", () => (over(), unanswered[Symbol.dispose]()));
