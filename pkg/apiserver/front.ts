@@ -275,7 +275,7 @@ export class Front {
 
   #widthOf(a: Attributes, call: Call): number {
     const limit = Number(call.params?.["limit"] ?? 0);
-    return widthOf(a, { stored: this.#api.sizeOf(call), limit: limit > 0 ? limit : 0 });
+    return widthOf(a, { stored: () => this.#api.sizeOf(call), limit: limit > 0 ? limit : 0 });
   }
 
   /** A connection changes things too. */

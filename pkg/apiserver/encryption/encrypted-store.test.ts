@@ -34,3 +34,25 @@ test("others are in use when nothing is on its way any more that was encrypted b
   await used;
   await store.close();
 });
+
+test("what was there before is decrypted for who reads it only", async () => {
+  const ciphers = new Ciphers(all);
+  const decrypt = ciphers.decrypt.bind(ciphers);
+  let opened = 0;
+  ciphers.decrypt = (at, value) => {
+    opened += 1;
+    return decrypt(at, value);
+  };
+  const store = new EncryptedStore(new MemoryStore(), ciphers);
+  await store.txn([], [{ op: "put", key: "/registry/a", value: Buffer.from("1") }]);
+  const { revision } = await store.txn([], [{ op: "delete", key: "/registry/a" }]);
+  const abort = new AbortController();
+  for await (const event of store.watch("/registry/", revision, abort.signal)) {
+    if (event.type !== "delete") continue;
+    expect(opened).toBe(0);
+    expect(Buffer.from(event.prev?.value ?? "").toString()).toBe("1");
+    abort.abort();
+  }
+  expect(opened).toBe(1);
+  await store.close();
+});

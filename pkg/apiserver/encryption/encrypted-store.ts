@@ -68,8 +68,17 @@ export class EncryptedStore implements Store {
 
   #shown(event: StoreEvent): StoreEvent {
     if (event.type === "progress") return event;
-    const prev = event.prev && { prev: this.#open(event.prev) };
-    return event.type === "put" ? { ...event, kv: this.#open(event.kv), ...prev } : { ...event, ...prev };
+    const shown = event.type === "put" ? { ...event, kv: this.#open(event.kv) } : event;
+    const { prev } = event;
+    if (!prev) return shown;
+    const open = () => this.#open(prev);
+    // Hardly anybody reads it.
+    return {
+      ...shown,
+      get prev() {
+        return open();
+      },
+    };
   }
 
   /** The same object where nothing is to be done, which is the case of most. */

@@ -71,5 +71,13 @@ test.each<[string, Parameters<typeof onResource>[2], { stored: number; limit: nu
   ["watch", {}, { stored: 350, limit: 0 }, 4],
   ["deletecollection", {}, { stored: 350, limit: 0 }, 4],
 ])("%s %j of %j takes %i", (verb, what, o, width) => {
-  expect(widthOf(onResource(user, verb, { resource: "pods", ...what }), o)).toBe(width);
+  const stored = () => o.stored;
+  expect(widthOf(onResource(user, verb, { resource: "pods", ...what }), { ...o, stored })).toBe(width);
+});
+
+test.each([["get"], ["create"], ["update"], ["list", "a"]])("for %s %s nothing is counted", (verb, name = "") => {
+  const stored = () => {
+    throw new Error("counted");
+  };
+  expect(widthOf(onResource(user, verb, { resource: "pods", name }), { stored, limit: 0 })).toBe(1);
 });
