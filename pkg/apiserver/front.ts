@@ -43,6 +43,8 @@ const SWITCHING_PROTOCOLS = 101;
 const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 const STREAMS: ReadonlySet<string> = new Set(["exec", "attach", "portforward"]);
 export const PATIENCE_MS = 60_000;
+/** A watch whose client does not say how long is ended after this, and up to twice as long: as Kubernetes does. */
+const WATCH_SECONDS = 1_800;
 
 export interface FrontOptions {
   readonly host: string;
@@ -251,11 +253,11 @@ export class Front {
     };
     if (request.call.verb === "watch") {
       const def = this.#api.find(request.call.group, request.call.version, request.call.resource);
-      const watcher = await this.#api.watch(request.call);
+      const watcher = await this.#api.watch(this.#withEnd(request.call));
       if (!def) throw new ApiError("NotFound", "the server could not find the requested resource");
       this.drain.watches(watcher, res);
       turn?.leave(); // only its beginning costs
-      return streamWatch(res, { def, watcher, view }, this.#api.clock);
+      return streamWatch(res, { def, watcher, view, check: () => visit.check() }, this.#api.clock);
     }
     const warnings: string[] = [];
     const caller = {
@@ -271,6 +273,13 @@ export class Front {
     const body = bodyOf(answer, view);
     visit.answers(body);
     await send(req, res, body, { code, form: view.form, warnings });
+  }
+
+  /** A watch from outside ends, so that what was decided at its beginning does not hold for ever. */
+  #withEnd(call: Call): Call {
+    if (Number(call.params?.["timeoutSeconds"] ?? 0) !== 0) return call;
+    const seconds = Math.round(WATCH_SECONDS * (1 + this.#api.random()));
+    return { ...call, params: { ...call.params, timeoutSeconds: String(seconds) } };
   }
 
   #widthOf(a: Attributes, call: Call): number {

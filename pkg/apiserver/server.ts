@@ -54,6 +54,7 @@ const SYSTEM: User = { name: "system:apiserver", groups: ["system:masters"] };
 export class ApiServer implements Handler {
   readonly resources: ResourceTable;
   readonly clock: Clock;
+  readonly random: Random;
   /** The rest of the cluster, as admission and virtual kinds see it. */
   readonly view: ClusterView;
   /** Who answers for kinds that are not stored, by {@link resourceKey}. */
@@ -72,6 +73,7 @@ export class ApiServer implements Handler {
     const { store, clock, random, log, resources = allResources } = o;
     this.resources = new ResourceTable(resources);
     this.clock = clock;
+    this.random = random;
     this.cache = new WatchCache({ ...o, resources, log: log.child({ component: "watch-cache" }) });
     const storage = new Storage(store, this.cache);
     this.view = clusterView(this.cache, storage);

@@ -11,12 +11,19 @@ import type { Watcher } from "./watcher.ts";
 
 const PIECE_BYTES = 64 * 1024;
 
+export interface StreamedWatch {
+  readonly def: ResourceDef;
+  readonly watcher: Watcher;
+  readonly view: View;
+  /** Throws when the client may hear no more. */
+  readonly check: () => void;
+}
+
 export async function streamWatch(
   res: ServerResponse,
-  watch: { readonly def: ResourceDef; readonly watcher: Watcher; readonly view: View },
+  { def, watcher, view, check }: StreamedWatch,
   clock: Pick<Clock, "now">,
 ): Promise<void> {
-  const { def, watcher, view } = watch;
   const gone = new AbortController();
   res.once("close", () => gone.abort());
   res.writeHead(200, { "Content-Type": "application/json", "Cache-Control": "no-cache, private" });
@@ -25,6 +32,7 @@ export async function streamWatch(
   const lineOf = liner(def, view, clock);
   try {
     for await (const batch of watcher.batches(gone.signal)) {
+      check();
       for (const piece of pieces(batch, lineOf)) {
         if (!res.write(piece)) await once(res, "drain", { signal: gone.signal });
       }

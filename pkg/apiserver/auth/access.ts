@@ -56,11 +56,16 @@ export class Access {
   /** Rejects with Unauthorized, or Forbidden when the caller may not be whom it says it is. */
   async identify(req: IncomingMessage): Promise<Identity> {
     const caller = certificateUser(req) ?? (await this.#byToken(req));
-    refuseRemoved(req, caller, this.#o.view);
+    this.check(req, caller);
     if (caller === ANONYMOUS) throw unauthorized();
     const impersonation = impersonationOf(req.headersDistinct, caller);
     for (const need of impersonation?.needs ?? []) await this.authorize(need);
     return { caller, user: impersonation?.user ?? caller };
+  }
+
+  /** For a request that lasts: throws Unauthorized as soon as its caller would not be let in any more. */
+  check(req: IncomingMessage, caller: User): void {
+    refuseRemoved(req, caller, this.#o.view);
   }
 
   /** Rejects with Forbidden; resolves with the reason why it may. */

@@ -14,6 +14,8 @@ export class Visit {
   /** What is asked for, once that was read. */
   attributes: Attributes | undefined;
   version = "";
+  /** Whose credentials they are. */
+  #caller: User = ANONYMOUS;
   following: Following | undefined;
   readonly #req: IncomingMessage;
   readonly #access: Access;
@@ -28,12 +30,18 @@ export class Visit {
   /** Rejects with Unauthorized, or Forbidden when the caller may not be whom it says it is. */
   async identify(): Promise<void> {
     const { caller, user } = await this.#access.identify(this.#req);
+    this.#caller = caller;
     this.user = user;
     if (this.#trail && caller !== user) this.#trail.impersonator = caller;
     // Whom the request is handed on to has nothing to do with who it came from.
     for (const name of Object.keys(this.#req.headers)) {
       if (name.startsWith("impersonate-")) delete this.#req.headers[name];
     }
+  }
+
+  /** Throws Unauthorized when the caller is not let in any more. */
+  check(): void {
+    this.#access.check(this.#req, this.#caller);
   }
 
   /** Rejects with Forbidden. */
