@@ -56,8 +56,8 @@ async function start() {
     stop,
     bootstrap: as("system:bootstrap:abc123", "system:bootstrappers", DEFAULT_TOKEN_GROUP),
     node: as("system:node:n1", "system:nodes"),
-    keeper: (nodeName = "n1") =>
-      CertificateKeeper.open({ directory, nodeName, address: "10.0.0.7", clock, random, log: silent }),
+    keeper: (nodeName = "n1", address = "10.0.0.7") =>
+      CertificateKeeper.open({ directory, nodeName, address, clock, random, log: silent }),
     /** Time passes until it has settled. */
     async passing<T>(promise: Promise<T>): Promise<T> {
       let settled = false;
@@ -109,6 +109,37 @@ describe("a node's certificates", () => {
     await c.passing(keeper.join(c.bootstrap, c.stop.signal));
     expect(keeper.client.current).toEqual({ cert, key });
     expect((await c.admin.resource(certificateSigningRequests).list()).items).toHaveLength(1);
+  });
+
+  test("K2: who comes back at another address does not wait for what it asked before", async () => {
+    const before = await c.keeper();
+    await c.passing(before.join(c.bootstrap, c.stop.signal));
+    const end = new AbortController();
+    const run = before.run(c.node, end.signal);
+    await c.clock.advance(MINUTE); // it waits for a Node with its address
+    end.abort();
+    await run;
+
+    const keeper = await c.keeper("n1", "10.0.0.8");
+    const again = keeper.run(c.node, c.stop.signal);
+    const addresses = [
+      { type: "InternalIP", address: "10.0.0.8" },
+      { type: "Hostname", address: "n1" },
+    ];
+    await c.admin.resource(nodes).create({ metadata: { name: "n1" }, status: { addresses } });
+    await c.clock.advanceUntil(() => keeper.serving.current !== undefined);
+    expect(new X509Certificate(keeper.serving.current?.cert ?? "").subjectAltName).toContain("IP Address:10.0.0.8");
+    c.stop.abort();
+    await again;
+  });
+
+  test("nobody decides: what was waited for is said", async () => {
+    const wanted = wantedOf("serving", { nodeName: "n1", address: "10.0.0.7" });
+    const key = await pendingKey(c.directory, "serving");
+    const asking = { client: c.node, clock: c.clock, purpose: "serving", key, wanted } as const;
+    const asked = askForCertificate(asking, c.stop.signal).catch(String);
+    await c.clock.advanceUntil(() => asked.then(() => true), 0, MINUTE);
+    expect(await asked).toMatch(/^Error: nobody decided on the request node-csr-[0-9a-f]{40} within 15 minutes$/);
   });
 
   test("a name that another machine has is refused, with what to do; and asked for again when it is free", async () => {

@@ -37,8 +37,7 @@ export async function askForCertificate(o: Asking, signal: AbortSignal): Promise
   const api = o.client.resource<CertificateSigningRequest>(certificateSigningRequests);
   const request = await certificateRequest(o.key, o.wanted);
   const { signerName, usages } = SIGNERS[o.purpose];
-  // The same for the same key: who asks a second time finds what it asked before.
-  const name = `node-csr-${createHash("sha256").update(o.key).update(signerName).digest("hex").slice(0, 40)}`;
+  const name = requestName(o);
   const cause = { component: "kubelet", reason: "CertificateNeeded" };
   await api
     .create({ metadata: { name }, spec: { request: encodeBase64(request), signerName, usages } }, { cause })
@@ -46,8 +45,18 @@ export async function askForCertificate(o: Asking, signal: AbortSignal): Promise
       if (!isReason(error, "AlreadyExists")) throw error;
     });
   const patience = new AbortController();
-  using _late = o.clock.after(PATIENCE_MS, () => patience.abort());
+  using _late = o.clock.after(PATIENCE_MS, () => {
+    patience.abort(new Error(`nobody decided on the request ${name} within ${PATIENCE_MS / 60_000} minutes`));
+  });
   return await decided(api, name, o.clock, AbortSignal.any([signal, patience.signal]));
+}
+
+/** The same for the same key and names: who asks a second time finds what it asked before, and nothing else. */
+function requestName({ key, purpose, wanted }: Asking): string {
+  const { commonName, organizations, dnsNames, ips } = wanted;
+  const asked = JSON.stringify([commonName, organizations, dnsNames, ips]);
+  const hash = createHash("sha256").update(key).update(SIGNERS[purpose].signerName).update(asked);
+  return `node-csr-${hash.digest("hex").slice(0, 40)}`;
 }
 
 async function decided(
