@@ -12,9 +12,12 @@ import { nameOf, namespaceOf, uidOf } from "../../pkg/api/object.ts";
 import { condition } from "../../pkg/api/pod.ts";
 import { REMOVED_NODES, withRemoved } from "../../pkg/api/removed-nodes.ts";
 import { isReason } from "../../pkg/api/status.ts";
+import { decodeBase64 } from "../../pkg/api/validation/data.ts";
 import { CliError } from "../../pkg/cli/io.ts";
 import type { Client } from "../../pkg/client/client.ts";
 import { type Clock, rfc3339 } from "../../pkg/util/clock.ts";
+import { certificateFacts } from "../../pkg/util/pki-request.ts";
+import { SKEW_MS } from "../../pkg/util/pki.ts";
 import type { DeepReadonly } from "../../pkg/util/types.ts";
 import { type DrainFlags, planDrain } from "./drain-plan.ts";
 
@@ -99,24 +102,43 @@ async function step(pod: DeepReadonly<Pod>, o: RemoveOptions & { dead: boolean }
 }
 
 /**
- * From now on no certificate that it has is good, and what it asked for is not signed. Said twice: what it had asked for may
- * be signed until its request is gone, and it can ask for nothing more from the first time on.
+ * From now on no certificate that it has is good, and what it asked for is not signed. Said again after that: what it had
+ * asked for may be signed until its request is gone, and it can ask for nothing more from the first time on.
  */
 async function shutOut(name: string, o: RemoveOptions): Promise<void> {
-  await refuseFromNow(name, o);
   const requests = o.client.resource<CertificateSigningRequest>(certificateSigningRequests);
-  const own = (await requests.list()).items.filter((r) => r.spec.username === `system:node:${name}`);
-  if (own.length === 0) return;
-  await Promise.all(own.map((r) => requests.delete(nameOf(r)).catch(notFound)));
-  await refuseFromNow(name, o);
+  for (let newest = 0; ;) {
+    const { items } = await requests.list();
+    newest = Math.max(newest, ...items.map((r) => issuedAt(r, name)));
+    await refuseUntil(name, newest, o);
+    const own = items.filter((r) => r.spec.username === `system:node:${name}`);
+    if (own.length === 0) return;
+    await Promise.all(
+      own.map(async (r) => {
+        // Only as it was seen: one that is signed meanwhile is looked at again.
+        const { resourceVersion = "" } = r.metadata;
+        await requests.delete(nameOf(r), { preconditions: { resourceVersion } }).catch((error: unknown) => {
+          if (!isReason(error, "NotFound", "Conflict")) throw error;
+        });
+      }),
+    );
+  }
 }
 
-async function refuseFromNow(name: string, o: RemoveOptions): Promise<void> {
+/** When a certificate was issued by which that node is known to the API, by the clock of who signed it; else 0. */
+function issuedAt({ spec, status }: DeepReadonly<CertificateSigningRequest>, name: string): number {
+  if (!status?.certificate || !spec.signerName.startsWith("kubernetes.io/kube-apiserver-client")) return 0;
+  const { commonName, notBefore } = certificateFacts({ cert: decodeBase64(status.certificate) });
+  return commonName === `system:node:${name}` ? notBefore + SKEW_MS : 0;
+}
+
+/** What was issued to it until now, or until `newest`: the clock of who signs may be ahead of the servers'. */
+async function refuseUntil(name: string, newest: number, o: RemoveOptions): Promise<void> {
   const maps = o.client.resource(configMaps, REMOVED_NODES.namespace);
   for (let attempt = 1; ; attempt++) {
     try {
       const found = await maps.get(REMOVED_NODES.name).catch(notFound);
-      const data = withRemoved(found?.data, name, rfc3339(await o.serverTime()));
+      const data = withRemoved(found?.data, name, rfc3339(Math.max(await o.serverTime(), newest)));
       await (found ? maps.update({ ...found, data }) : maps.create({ metadata: { ...REMOVED_NODES }, data }));
       return;
     } catch (error) {
