@@ -64,7 +64,7 @@ const dns = "/api/v1/namespaces/kube-system";
 const dnsSlices = "/apis/discovery.k8s.io/v1/namespaces/kube-system/endpointslices";
 const service =
   (name: string, spec: object = {}) =>
-  () => ({ metadata: { name }, spec: { ports: [{ port: 53 }], ...spec } });
+  () => ({ metadata: { name }, spec: { ports: [{ port: 53 }], internalTrafficPolicy: "Local", ...spec } });
 const slice =
   (name: string, nodeName: string, of = "kube-dns") =>
   () => ({
@@ -134,6 +134,7 @@ const rows: readonly (readonly [method: string, path: string, code: number, why?
   ["GET", "/api/v1/services", 0],
   ["POST", `${core}/services`, 403, "Service of the cluster's DNS", service("web")],
   ["POST", `${dns}/services`, 403, "Service of the cluster's DNS", service("kube-dns", { externalIPs: ["10.0.0.1"] })],
+  ["POST", `${dns}/services`, 403, "internalTrafficPolicy", service("kube-dns", { internalTrafficPolicy: "Cluster" })],
   ["POST", `${dns}/services`, 0, "", service("kube-dns")],
   ["PATCH", `${dns}/services/kube-dns`, 403, "", labels({ a: "b" })],
   ["POST", `${dnsSlices}`, 403, "EndpointSlice of its own DNS", slice("kube-dns-n2", "n2")],

@@ -15,6 +15,11 @@ const mirror = (spec: object = {}, metadata: object = {}) =>
   pod(spec, { annotations: { "kubernetes.io/config.mirror": "x" }, ownerReferences: [owner], ...metadata });
 const owned = (...owners: object[]) => mirror({}, { ownerReferences: owners });
 const node = (labels: object, spec: object = {}) => ({ metadata: { name: "n1", labels }, spec }) as never;
+const dns = (spec: object) => ({
+  plural: "services",
+  namespace: "kube-system",
+  object: { metadata: { name: "kube-dns" }, spec: { clusterIP: "10.96.0.10", ...spec } } as never,
+});
 const view = viewOf([nodes, { metadata: { name: "n1", uid: "u1" } }]);
 
 const rows: readonly (readonly [what: string, asked: Asked, why: string | undefined])[] = [
@@ -125,6 +130,15 @@ const rows: readonly (readonly [what: string, asked: Asked, why: string | undefi
     "can only access node lease with the same name as the requesting node",
   ],
   ["an event", { plural: "events", object: { metadata: { name: "e" } } }, undefined],
+  ["the Service of DNS", dns({ internalTrafficPolicy: "Local" }), undefined],
+  ...[{}, { internalTrafficPolicy: "Cluster" }, { internalTrafficPolicy: "Local", externalIPs: ["192.0.2.1"] }].map(
+    (spec) =>
+      [
+        `the Service of DNS, for others' Pods, too: ${JSON.stringify(spec)}`,
+        dns(spec),
+        'node "n1" can only create the Service of the cluster\'s DNS',
+      ] as const,
+  ),
   ["a claim", { plural: "persistentvolumeclaims", operation: "UPDATE", subresource: "" }, "may only update PVC status"],
   [
     "a claim's size, once it has grown",

@@ -69,13 +69,17 @@ function checkLease({ r, node }: NodeWrite): Refusal {
   return named(r) === node ? undefined : "can only access node lease with the same name as the requesting node";
 }
 
-/** A node that comes first makes the Service of the cluster's DNS. It could draw traffic to itself by any other. */
+/**
+ * A node that comes first makes the Service of the cluster's DNS. It could draw traffic to itself by any other; by this one,
+ * too, if its own endpoint served other nodes' Pods.
+ */
 function checkService({ r, node }: NodeWrite): Refusal {
   const service = r.object as Service | undefined;
   const isDns = r.operation === "CREATE" && r.namespace === DNS_NAMESPACE && named(r) === DNS_SERVICE;
-  const { type = "ClusterIP", externalIPs = [], selector } = service?.spec ?? {};
-  if (isDns && type === "ClusterIP" && externalIPs.length === 0 && !selector) return undefined;
-  return `node ${JSON.stringify(node)} can only create the Service of the cluster's DNS`;
+  const { type = "ClusterIP", externalIPs = [], selector, internalTrafficPolicy } = service?.spec ?? {};
+  const staysOnNode = type === "ClusterIP" && externalIPs.length === 0 && internalTrafficPolicy === "Local";
+  if (isDns && staysOnNode && !selector) return undefined;
+  return `node ${JSON.stringify(node)} can only create the Service of the cluster's DNS, with internalTrafficPolicy Local`;
 }
 
 /** Where its own Pods find DNS: on the node itself. */
