@@ -18,3 +18,13 @@ test("a name is its first asker's, until that gives it back or has had time enou
   claims.settle("w1");
   expect(claims.claim("w1", "b")).toBe(true);
 });
+
+test("what was given away before counts from then", async () => {
+  const clock = new FakeClock();
+  const claims = new Claims(clock);
+  expect(claims.claim("w1", "a", clock.now() - 50_000)).toBe(true);
+  await clock.advance(9_000);
+  expect(claims.claim("w1", "b")).toBe(false);
+  await clock.advance(1_000);
+  expect(claims.claim("w1", "b")).toBe(true);
+});

@@ -1,7 +1,7 @@
 import type { Clock } from "../../util/clock.ts";
 
 /** From its approval until its Node is there a machine takes seconds. */
-const HELD_MS = 60_000;
+export const HELD_MS = 60_000;
 
 /** Names of nodes that were given away a moment ago and have no Node yet: two machines may ask at the same time. */
 export class Claims {
@@ -12,13 +12,13 @@ export class Claims {
     this.#clock = clock;
   }
 
-  /** False: another request has it. True as often as the same one asks. */
-  claim(node: string, request: string): boolean {
+  /** False: another request has it. True as often as the same one asks. `since`: when it was given away. */
+  claim(node: string, request: string, since = this.#clock.now()): boolean {
     const now = this.#clock.now();
     for (const [name, { until }] of this.#held) if (until <= now) this.#held.delete(name);
     const held = this.#held.get(node);
     if (held && held.request !== request) return false;
-    this.#held.set(node, { request, until: now + HELD_MS });
+    this.#held.set(node, { request, until: since + HELD_MS });
     return true;
   }
 

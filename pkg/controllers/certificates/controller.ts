@@ -5,6 +5,7 @@ import { subjectAccessReviews } from "../../api/kinds/authorization/reviews.ts";
 import { certificateSigningRequests as requests } from "../../api/kinds/certificates/certificatesigningrequest.ts";
 import { nodes } from "../../api/kinds/core/node.ts";
 import { nameOf, uidOf } from "../../api/object.ts";
+import { condition } from "../../api/pod.ts";
 import { isReason } from "../../api/status.ts";
 import { decodeBase64, encodeBase64 } from "../../api/validation/data.ts";
 import type { Cause } from "../../client/transport.ts";
@@ -12,13 +13,14 @@ import { type Reconcile, runController } from "../../reconcile/controller.ts";
 import { WorkQueue } from "../../reconcile/workqueue.ts";
 import type { CertificateAuthority, RequestedCertificate } from "../../util/certificates.ts";
 import type { ControllerParts } from "../parts.ts";
-import { Claims } from "./claims.ts";
+import { Claims, HELD_MS } from "./claims.ts";
 import {
   approvals,
   denial,
   goesAt,
   hangsOn,
   isSignedHere,
+  KUBELET_CLIENT,
   newNodeOf,
   type Request,
   stageOf,
@@ -35,6 +37,7 @@ export async function runCertificates(o: ControllerParts, signal: AbortSignal): 
   const allNodes = o.informers.of(nodes);
   const queue = new WorkQueue(o);
   const claims = new Claims(o.clock);
+  let restored: Promise<void> | undefined;
   all.onChange((key, now) => now && queue.add(key));
   allNodes.onChange((node, now, old) => {
     if (now) claims.settle(node);
@@ -68,6 +71,7 @@ export async function runCertificates(o: ControllerParts, signal: AbortSignal): 
   };
 
   async function approve(csr: Request, asked: RequestedCertificate, cause: (r: string) => Cause): Promise<void> {
+    await (restored ??= restore());
     const denied = denial(csr, asked, {
       hasNode: (node) => allNodes.get(node) !== undefined,
       isClaimed: (node) => !claims.claim(node, nameOf(csr)),
@@ -86,6 +90,17 @@ export async function runCertificates(o: ControllerParts, signal: AbortSignal): 
     }
     const node = newNodeOf(csr, asked);
     if (node !== undefined) claims.release(node, nameOf(csr));
+  }
+
+  /** What another process, which led before this one, gave away a moment ago. */
+  async function restore(): Promise<void> {
+    for (const csr of all.list()) {
+      const since = Date.parse(condition(csr.status?.conditions, "Approved")?.lastUpdateTime ?? "");
+      if (csr.spec.signerName !== KUBELET_CLIENT || !(since + HELD_MS > o.clock.now()) || !o.authority) continue;
+      const asked = await read(o.authority, csr);
+      const node = asked && newNodeOf(csr, asked);
+      if (node !== undefined && !allNodes.get(node)) claims.claim(node, nameOf(csr), since);
+    }
   }
 
   async function may({ spec }: Request, subresource: string): Promise<boolean> {
