@@ -96,6 +96,17 @@ function file(name: string, text: string): string {
 
 const pod = (name: string, more = "") =>
   `apiVersion: v1\nkind: Pod\nmetadata:\n  name: ${name}\n  labels: {app: ${name}}\nspec:\n  containers:\n  - name: c\n    image: busybox:1\n${more}`;
+test.each([
+  "--kubeconfig /nowhere get pods",
+  "create --kubeconfig /nowhere configmap a",
+  "create configmap a --kubeconfig /nowhere",
+])("%s: flags of all commands stand before, between or behind", async (line) => {
+  expect(await cli(line)).toMatchObject({
+    code: 1,
+    err: expect.stringContaining("no kubeconfig at /nowhere") as unknown,
+  });
+});
+
 const configMap = (name: string, data: string) =>
   `apiVersion: v1\nkind: ConfigMap\nmetadata: {name: ${name}}\ndata: {${data}}\n`;
 

@@ -68,11 +68,11 @@ async function load(entry: CommandEntry, command: Command, io: Io): Promise<void
       session.close();
     }
   });
-  for (const leaf of leaves(command)) addGlobalFlags(leaf);
+  for (const one of withSubcommands(command)) addGlobalFlags(one);
 }
 
-function leaves(command: Command): Command[] {
-  return command.commands.length > 0 ? command.commands.flatMap(leaves) : [command];
+function withSubcommands(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(withSubcommands)];
 }
 
 function addGlobalFlags(command: Command): void {
