@@ -59,6 +59,7 @@ export class TestCluster {
   readonly #port: number;
   #process: Running | undefined;
   #transport: HttpTransport | undefined;
+  readonly #running: Running[] = [];
 
   private constructor(home: string, port: number, o: ClusterOptions) {
     this.home = home;
@@ -131,8 +132,11 @@ export class TestCluster {
     return run(process.execPath, [program, ...args], { env: this.env, ...o });
   }
 
+  /** Ends with the cluster, also where a test failed that would have ended it. */
   cliRunning(args: readonly string[]): Running {
-    return new Running(process.execPath, [program, ...args], { env: this.env });
+    const running = new Running(process.execPath, [program, ...args], { env: this.env });
+    this.#running.push(running);
+    return running;
   }
 
   cliOk(args: readonly string[], o: RunOptions = {}): Promise<string> {
@@ -207,6 +211,7 @@ export class TestCluster {
   /** Takes all of it away; rejects when `down` had left something behind. */
   async remove(): Promise<void> {
     this.#transport?.close();
+    for (const running of this.#running) running.kill("SIGKILL");
     const down = await this.cli(["down"], { deadline: 90_000 }).catch(String);
     this.#process?.kill("SIGKILL");
     const left = await this.#takeLeftovers().catch(() => []); // as where a test has taken Docker or the home away

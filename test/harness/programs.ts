@@ -21,7 +21,7 @@ import {
 } from "../../pkg/client/kubeconfig.ts";
 import { systemClock } from "../../pkg/util/clock.ts";
 import { bootstrapKubeconfig, tokenSecret } from "./bootstrap.ts";
-import { freePort, root } from "./cluster.ts";
+import { freePort, program, root } from "./cluster.ts";
 import { EtcdServer } from "./etcd.ts";
 import { eventually, type RunOptions, Running, runOk } from "./process.ts";
 
@@ -51,7 +51,7 @@ export class Programs {
   readonly #etcd: EtcdServer;
   readonly #ports: readonly number[];
   readonly #running = new Map<Instance, Running>();
-  readonly #transport: HttpTransport;
+  readonly #transports: HttpTransport[] = [];
   readonly #admin: Connection;
 
   private constructor(dir: string, etcd: EtcdServer, ports: readonly number[]) {
@@ -60,8 +60,9 @@ export class Programs {
     this.#ports = ports;
     const file = join(dir, "pki/admin.kubeconfig");
     this.#admin = resolveContext(loadKubeconfig({ files: [file], required: true })).connection;
-    this.#transport = new HttpTransport({ connection: this.#admin, ...LIMITS });
-    this.client = new Client(this.#transport, "scenario");
+    const transport = new HttpTransport({ connection: this.#admin, ...LIMITS });
+    this.#transports.push(transport);
+    this.client = new Client(transport, "scenario");
   }
 
   /** Resolves when the node is registered. */
@@ -137,12 +138,33 @@ export class Programs {
     return found;
   }
 
+  /** As an administrator, at that API server alone. */
+  clientOf(server: number): Client {
+    const { others: _, ...connection } = this.#admin;
+    const transport = new HttpTransport({ connection: { ...connection, server: this.#url(server) }, ...LIMITS });
+    this.#transports.push(transport);
+    return new Client(transport, "scenario");
+  }
+
+  #url(server: number): string {
+    return `https://127.0.0.1:${this.#ports[server]}`;
+  }
+
+  /** Of the administrator, on the machine that has the keys. */
+  cli(args: readonly string[], o: RunOptions = {}): Promise<string> {
+    const kubeconfig = join(this.#dir, "pki/admin.kubeconfig");
+    return runOk(process.execPath, [program, "--kubeconfig", kubeconfig, ...args], o);
+  }
+
+  get keysFile(): string {
+    return join(this.#dir, "pki/encryption.yaml");
+  }
+
   /** At one API server, as kubectl knows but one. */
   async kubectl(server: number, args: readonly string[], o: RunOptions = {}): Promise<string> {
     const kubeconfig = join(this.#dir, `admin-${server}.kubeconfig`);
     const { others: _, ...connection } = this.#admin;
-    const server_ = `https://127.0.0.1:${this.#ports[server]}`;
-    writeKubeconfig(kubeconfig, singleKubeconfig("admin", { ...connection, server: server_ }));
+    writeKubeconfig(kubeconfig, singleKubeconfig("admin", { ...connection, server: this.#url(server) }));
     return runOk("kubectl", ["--kubeconfig", kubeconfig, ...args], o);
   }
 
@@ -180,7 +202,7 @@ export class Programs {
   }
 
   async remove(): Promise<void> {
-    this.#transport.close();
+    for (const transport of this.#transports) transport.close();
     for (const name of this.#running.keys()) await this.kill(name);
     const file = join(this.#agentDir, "cluster-id");
     const clusterId = readIfThere(file);

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import type { Deployment, Pod } from "../../pkg/api/generated/types.ts";
+import { readFileSync } from "node:fs";
+import type { Deployment, Pod, Secret } from "../../pkg/api/generated/types.ts";
 import { deployments } from "../../pkg/api/kinds/apps/deployment.ts";
 import { pods } from "../../pkg/api/kinds/core/pod.ts";
+import { secrets } from "../../pkg/api/kinds/core/secret.ts";
 import { nameOf } from "../../pkg/api/object.ts";
 import type { DeepReadonly } from "../../pkg/util/types.ts";
 import { ready } from "../harness/cluster.ts";
@@ -73,6 +75,35 @@ describe("programs of their own", () => {
       await cluster.kubectl(1, ["rollout", "status", "deployment/web", "--timeout=60s"]);
       for (const server of [0, 1]) {
         expect(await cluster.kubectl(server, ["exec", "deployment/web", "--", "echo", "hello"])).toBe("hello\n");
+      }
+    },
+    LIMIT,
+  );
+
+  test(
+    "the keys of Secrets are changed while both API servers write: each is read with the new key alone",
+    async () => {
+      const names: string[] = [];
+      const writing = new AbortController();
+      const write = async (server: number) => {
+        const client = cluster.clientOf(server).resource<Secret>(secrets, "default");
+        while (!writing.signal.aborted) {
+          const name = `s${server}-${names.length}`;
+          names.push(name);
+          await client.create({ metadata: { name }, stringData: { value: name } });
+        }
+      };
+      const writers = Promise.all([0, 1].map(write));
+      writers.catch(() => writing.abort()); // it is awaited below
+      const rotate = ["encryption", "rotate", "--file", cluster.keysFile];
+      const said = await cluster.cli(rotate, { deadline: 90_000 }).finally(() => writing.abort());
+      await writers;
+      expect(said.split("\n").map((line) => line.split(":")[0])).toEqual(["add", "promote", "rewrite", "drop", ""]);
+      expect(readFileSync(cluster.keysFile, "utf8").match(/name: key\d/g)).toEqual(["name: key2"]);
+      for (const server of [0, 1]) {
+        const { items } = await cluster.clientOf(server).resource<Secret>(secrets, "default").list();
+        const read = items.map((s) => [s.metadata.name, Buffer.from(s.data?.["value"] ?? "", "base64").toString()]);
+        expect(read.toSorted()).toEqual(names.map((name) => [name, name]).toSorted());
       }
     },
     LIMIT,
