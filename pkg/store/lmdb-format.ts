@@ -5,8 +5,8 @@ import { withChecksum } from "./record-codec.ts";
 /** Of new stores, and of all others once they are opened. */
 export const FORMAT = "2";
 
-/** Records changed in one commit. */
-const BATCH = 1000;
+/** Changed in one commit: room for all of it must be had before. */
+const BATCH = { records: 1000, bytes: 4 * 1024 * 1024 };
 
 interface Step {
   readonly to: string;
@@ -22,11 +22,11 @@ const UPGRADED = "upgraded";
 
 /**
  * Step by step to {@link FORMAT}; how far it is is written with the records, so that a crash goes on where it was. Throws
- * what to do where no step leads there.
+ * what to do where no step leads there. `bytes`: of the values that `write` puts.
  */
 export async function upgradeFormat(
   { meta, records }: Pick<Trees, "meta" | "records">,
-  commit: (write: () => void) => Promise<void>,
+  commit: (bytes: number, write: () => void) => Promise<void>,
 ): Promise<void> {
   for (let format = meta.get("format"); format !== FORMAT; format = meta.get("format")) {
     const step = STEPS[format ?? ""];
@@ -38,16 +38,22 @@ export async function upgradeFormat(
     for (;;) {
       const done = meta.get(UPGRADED);
       const start = done === undefined ? Buffer.alloc(8) : Buffer.from(done, "hex");
-      const range = records.getRange({ start, exclusiveStart: done !== undefined, limit: BATCH });
-      const changed = [...range].map(({ key, value }) => [Buffer.from(key), step.record(value)] as const);
+      const range = records.getRange({ start, exclusiveStart: done !== undefined, limit: BATCH.records });
+      const changed: (readonly [key: Buffer, record: Buffer])[] = [];
+      let bytes = 0;
+      for (const { key, value } of range) {
+        const record = step.record(value);
+        changed.push([Buffer.from(key), record]);
+        if ((bytes += record.length) >= BATCH.bytes) break;
+      }
       const last = changed.at(-1)?.[0];
       if (!last) break;
-      await commit(() => {
+      await commit(bytes, () => {
         for (const [key, record] of changed) void records.put(key, record);
         void meta.put(UPGRADED, last.toString("hex"));
       });
     }
-    await commit(() => {
+    await commit(0, () => {
       void meta.put("format", step.to);
       void meta.remove(UPGRADED);
     });

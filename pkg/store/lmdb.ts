@@ -168,7 +168,8 @@ class LmdbLog implements RevisionLog {
     const format = this.#meta.get("format");
     if (format === FORMAT) return;
     if (format !== undefined) {
-      const commit = (write: () => void) => this.#commit({ bytes: 0, makesRoom: false, touchesAll: true }, write);
+      const commit = (bytes: number, write: () => void) =>
+        this.#commit({ bytes, makesRoom: false, touchesAll: true }, write);
       return upgradeFormat({ meta: this.#meta, records: this.#records }, commit);
     }
     await this.#commit({ bytes: 0, makesRoom: false }, () => void this.#meta.put("format", FORMAT));
