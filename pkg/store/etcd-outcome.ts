@@ -1,7 +1,11 @@
 /** What became of a transaction whose answer was lost, told by what is there afterwards. Pure. */
 import type { Expectation, KeyValue, Revision, TxnOp } from "./store.ts";
 
-/** Sent twice it happens once at most: where it has happened, what it expects of a key that it writes holds no more. */
+/**
+ * Sent twice it happens once: where it has happened, what it expects of a key that it writes holds no more. But for what
+ * creates a key: if a frozen member holds up the first one until the second has happened and the key was deleted again,
+ * the key is made once more, for "not there" then holds again. To rule that out, each key would have to be remembered.
+ */
 export function happensOnce(expect: readonly Expectation[], then: readonly TxnOp[]): boolean {
   return then.some((op) => op.op === "put" && expect.some(({ key }) => key === op.key));
 }

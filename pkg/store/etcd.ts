@@ -61,8 +61,9 @@ const LAST_TRY_MS = 1000;
  * Reads are linearizable and repeated with back-off while etcd is away. An outage is waited out once, up to the deadline
  * from its beginning, not by each call anew: whoever comes later is told at once. A transaction is repeated where nothing can
  * have happened (no connection, no leader), and where its answer was lost but it can happen only once, because it changes
- * what it expects. Whether it had happened is told by what it finds then; if somebody else wrote there meanwhile nobody
- * knows, and it is rejected. A member that dies, freezes or loses the others is left within seconds, by calls and watches.
+ * what it expects (with one exception: `happensOnce`). Whether it had happened is told by what it finds then; if somebody
+ * else wrote there meanwhile nobody knows, and it is rejected. A member that dies, freezes or loses the others is left within
+ * seconds, by calls and watches.
  */
 export class EtcdStore implements Store {
   readonly maintenance: StoreMaintenance;
