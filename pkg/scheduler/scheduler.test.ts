@@ -14,13 +14,17 @@ import { Metrics } from "../util/metrics.ts";
 import { node, pod } from "./fakes.ts";
 import { runScheduler } from "./scheduler.ts";
 
-/** A control plane in this process on a clock that stands still; `refuse` makes the scheduler's calls fail. */
+/** A control plane in this process on a clock that stands still; `refuse` makes the scheduler's calls fail, `debug` its log. */
 async function start() {
   const clock = new FakeClock();
   const store = new MemoryStore();
   const server = await ApiServer.open({ store, clock, random: seededRandom(1), log: silent });
   const calls: Call[] = [];
-  const faults: { refuse: (call: Call) => ApiError | undefined } = { refuse: () => undefined };
+  const faults: { refuse: (call: Call) => ApiError | undefined; debug: (message: string) => void } = {
+    refuse: () => undefined,
+    debug: () => {},
+  };
+  const log = { ...silent, debug: (_fields: object, message: string) => faults.debug(message) };
   const direct = server.transport();
   const transport: Transport = {
     call(call, signal) {
@@ -33,7 +37,7 @@ async function start() {
   const stop = new AbortController();
   const client = new Client(transport, "default-scheduler");
   const metrics = new Metrics();
-  const done = runScheduler({ client, clock, log: silent, random: seededRandom(2), metrics }, stop.signal);
+  const done = runScheduler({ client, clock, log, random: seededRandom(2), metrics }, stop.signal);
   const api = new Client(direct, "test");
   return {
     clock,
@@ -115,6 +119,16 @@ describe("runScheduler", () => {
     expect(text).toContain(`scheduler_schedule_attempts_total{${profile},result="unschedulable"} 1`);
     expect(text).toContain('scheduler_pending_pods{queue="unschedulable"} 1');
     expect(text).toContain('scheduler_pod_scheduling_sli_duration_seconds_count{attempts="1"} 1');
+  });
+
+  it("counts an attempt that breaks off once, however far it came", async () => {
+    c.faults.debug = (message) => {
+      if (message === "pod unschedulable") throw new Error("made up");
+    };
+    await c.pods.create(pod("web"));
+    await c.clock.advance(0);
+    const results = (await c.metrics.text()).match(/(?<=^scheduler_schedule_attempts_total\{.*result=).*/gm);
+    expect(results).toEqual(['"error"} 1']);
   });
 
   it("places a waiting Pod when another one leaves, the more important first", async () => {

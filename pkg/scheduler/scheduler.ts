@@ -149,13 +149,16 @@ class Scheduler implements Disposable {
     const attempted = (result: Attempt) => this.#metrics?.attempted(result, this.#o.clock.now() - began);
     try {
       const { decision, preemption } = this.#decide(info);
-      attempted(decision.node ? "scheduled" : "unschedulable");
-      if (!decision.node) return this.#postpone(pod, decision.why, preemption);
+      if (!decision.node) {
+        this.#postpone(pod, decision.why, preemption);
+        return attempted("unschedulable");
+      }
       this.#start = (this.#start + decision.evaluated) % this.#cache.nodes.length;
       const volumes = planVolumes(info, decision.node, this.#cache.volumes);
       this.#cache.assume(info, decision.node.name);
       if (volumes) this.#cache.volumes.give(volumes);
       this.#track(this.#bind(pod, decision.node.name, volumes), volumes && this.#waits);
+      attempted("scheduled");
     } catch (error) {
       this.#o.log.error({ err: error, pod: pod.key }, "scheduling failed");
       attempted("error");
