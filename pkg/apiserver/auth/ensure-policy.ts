@@ -14,10 +14,10 @@ import { nameOf, namespaceOf } from "../../api/object.ts";
 import { aggregatedRules } from "../../api/rbac/aggregate.ts";
 import { missingRules } from "../../api/rbac/rules.ts";
 import type { ResourceRef } from "../../api/resource.ts";
-import { isReason } from "../../api/status.ts";
 import type { Client } from "../../client/client.ts";
 import type { DeepReadonly } from "../../util/types.ts";
 import type { ClusterView } from "../admission.ts";
+import { lostToAnother } from "../flow/ensure.ts";
 import {
   AUTOUPDATE,
   clusterRoleBindings,
@@ -54,8 +54,7 @@ async function ensure<T extends ApiObject>(
     if (todo.step === "recreate") await resource.delete(nameOf(wanted));
     await (todo.step === "update" ? resource.update(object) : resource.create(object));
   } catch (error) {
-    // Another server starts at the same time and writes the same.
-    if (!isReason(error, "AlreadyExists", "Conflict", "NotFound")) throw error;
+    lostToAnother(error);
   }
 }
 
