@@ -102,8 +102,8 @@ describe("programs of their own", () => {
       expect(readFileSync(cluster.keysFile, "utf8").match(/name: key\d/g)).toEqual(["name: key2"]);
       for (const server of [0, 1]) {
         const { items } = await cluster.clientOf(server).resource<Secret>(secrets, "default").list();
-        const read = items.map((s) => [s.metadata.name, Buffer.from(s.data?.["value"] ?? "", "base64").toString()]);
-        expect(read.toSorted()).toEqual(names.map((name) => [name, name]).toSorted());
+        const read = items.map((s) => [nameOf(s), Buffer.from(s.data?.["value"] ?? "", "base64").toString()] as const);
+        expect(new Map(read)).toEqual(new Map(names.map((name) => [name, name])));
       }
     },
     LIMIT,
