@@ -86,11 +86,12 @@ class LmdbLog implements RevisionLog {
     checkLmdbHeads(join(path, DATA));
     let root = openRoot(path);
     try {
-      const other = otherProcess(root);
-      if (other) throw new StoreUnavailableError(`the store in ${path} is in use by process ${other}`);
+      refuseOthers(path, root);
       // Only now: what another process is writing at this moment would look damaged.
       checkLmdbFile(join(path, DATA));
-      const trees = await compactFile(path, treesOf(root), () => treesOf((root = openRoot(path))));
+      const found = treesOf(root);
+      refuseOthers(path, root); // again, for lmdb gives our slot back when it opens a tree
+      const trees = await compactFile(path, found, () => treesOf((root = openRoot(path))));
       const log = new LmdbLog(path, trees, await LmdbSpace.open(path, trees));
       await log.#checkFormat().catch(async (error: unknown) => {
         await log.#space[Symbol.asyncDispose]();
@@ -200,12 +201,17 @@ function refusal(dir: string, error: unknown): unknown {
   return new Error(`${what}; nothing was changed; ${todo}`, { cause: error });
 }
 
+function refuseOthers(path: string, root: Trees["root"]): void {
+  const other = otherProcess(root);
+  if (other) throw new StoreUnavailableError(`the store in ${path} is in use by process ${other}`);
+}
+
 /**
  * The pid of another live process that has the environment open: LMDB's reader table, whose slots it frees after a
  * crash (they are guarded by file locks, which the kernel drops with the process).
  */
 function otherProcess(root: Trees["root"]): number | undefined {
-  // Takes our own slot, and keeps it, so that of two starting at once at least one sees the other.
+  // Takes our own slot, so that of two starting at once at least one sees the other. No page is read by it.
   root.useReadTransaction().done();
   root.readerCheck();
   const pids = [...root.readerList().matchAll(/^\s*(\d+)\s/gm)].map((line) => Number(line[1]));

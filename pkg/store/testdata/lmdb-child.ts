@@ -1,6 +1,7 @@
 /** A process of its own for lmdb.test.ts: `write DIR` or `hold DIR` until killed, `fill DIR` until the disk is full, or `ballast DIR`. */
+import { once } from "node:events";
 import { appendFileSync, rmSync } from "node:fs";
-import { systemClock } from "../../util/clock.ts";
+import { createServer } from "node:net";
 import { LmdbStore } from "../lmdb.ts";
 import { type StoreUnavailableError, type TxnOp } from "../store.ts";
 
@@ -15,7 +16,7 @@ else console.log(JSON.stringify(await (mode === "fill" ? fill() : amongOthers())
 async function hold(): Promise<void> {
   await store.txn([], [{ op: "put", key: "/held", value: Buffer.from("1") }]);
   process.stdout.write("held\n");
-  await systemClock.sleep(600_000, new AbortController().signal);
+  await once(createServer().listen(0, "127.0.0.1"), "close"); // which never comes
 }
 
 /** Prints `KEY REVISION` for each acknowledged transaction; it put KEY and KEY/twin. */
