@@ -41,6 +41,7 @@ import { streamWatch } from "./watch-stream.ts";
 const JSON_FORM = { encoding: "json", as: "Object", version: "v1" } as const;
 const SWITCHING_PROTOCOLS = 101;
 const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
+const UNAUTHORIZED = 401;
 const STREAMS: ReadonlySet<string> = new Set(["exec", "attach", "portforward"]);
 export const PATIENCE_MS = 60_000;
 /** A watch whose client does not say how long is ended after this, and up to twice as long: as Kubernetes does. */
@@ -156,6 +157,8 @@ export class Front {
     const status = apiErrorOf(error);
     this.#visit(req).fails(status);
     if (status.code === 500) this.#o.log.error({ err: error, url: req.url }, "request failed");
+    // Who a connection is of was judged at its handshake, perhaps by a clock that has been set right since.
+    if (status.code === UNAUTHORIZED) res.shouldKeepAlive = false;
     sendError(req, res, status).catch(() => res.destroy());
   }
 

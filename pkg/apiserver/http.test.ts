@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { request } from "node:https";
+import { Agent, request } from "node:https";
 import type { IncomingMessage } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -50,6 +50,7 @@ afterAll(async () => {
 interface Asked {
   readonly method?: string;
   readonly headers?: Record<string, string>;
+  readonly agent?: Agent;
   readonly body?: string;
   /** Undefined: no certificate. */
   readonly as?: KeyPair | undefined;
@@ -58,8 +59,8 @@ interface Asked {
 function open(path: string, o: Asked = {}): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const who = "as" in o ? o.as : admin;
-    const { method = "GET", headers = {} } = o;
-    const req = request(`${listener.url}${path}`, { method, headers, ca: ca.cert, ...who, agent: false }, resolve);
+    const { method = "GET", headers = {}, agent = false } = o;
+    const req = request(`${listener.url}${path}`, { method, headers, ca: ca.cert, ...who, agent }, resolve);
     req.once("error", reject);
     req.end(o.body);
   });
@@ -94,6 +95,13 @@ describe("who may", () => {
     expect((await ask("/readyz?verbose", { as: undefined })).text).toContain("readyz check passed");
     const refused = await ask("/api/v1/pods", { as: undefined });
     expect(refused.json()).toMatchObject({ kind: "Status", status: "Failure", reason: "Unauthorized", code: 401 });
+  });
+
+  test("who is not known by a connection is not bound to it: a new handshake may know him", async () => {
+    const agent = new Agent({ keepAlive: true });
+    expect((await ask("/version", { as: undefined, agent })).headers.connection).toBe("keep-alive");
+    expect((await ask("/api/v1/pods", { as: undefined, agent })).headers.connection).toBe("close");
+    agent.destroy();
   });
 
   test("a user without rights is told what is missing", async () => {
