@@ -163,7 +163,9 @@ export class Machines {
     writeFileSync(clockFile(host), `${offsetSeconds < 0 ? "" : "+"}${offsetSeconds}`);
     const transport = this.#transports.get(host.name);
     for (const end = performance.now() + CLOCK_MS; ;) {
-      const date = (await transport?.raw("GET", "/version"))?.headers.date ?? "";
+      const answer = await transport?.raw("GET", "/version");
+      answer?.body.resume();
+      const date = answer?.headers.date ?? "";
       const off = (Date.parse(date) - Date.now()) / 1000 - offsetSeconds;
       if (Math.abs(off) < CLOCK_TOLERANCE_S) return;
       if (performance.now() > end) throw new Error(`the clock of ${host.name} cannot be changed: it says ${date}`);

@@ -6,7 +6,7 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findInPath } from "./etcd.ts";
-import { run, runOk, Running } from "./process.ts";
+import { eventually, run, runOk, Running } from "./process.ts";
 import { linkAddress, type Namespace, type Switches } from "./switches.ts";
 
 const FIRST_HOST = 101;
@@ -167,12 +167,22 @@ export class EtcdMembers {
     }
   }
 
+  /** Whoever leads; on a busy machine they may be choosing one. */
   async leader(): Promise<EtcdMember> {
+    const leading = await eventually(
+      () => this.#leading(),
+      (member) => member !== undefined,
+    );
+    if (!leading) throw new Error("no etcd member leads");
+    return leading;
+  }
+
+  async #leading(): Promise<EtcdMember | undefined> {
     for (const member of this.all) {
       const { id, leader } = await member.status();
       if (id === leader) return member;
     }
-    throw new Error("no etcd member leads");
+    return undefined;
   }
 
   async remove(): Promise<void> {
