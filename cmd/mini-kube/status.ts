@@ -54,8 +54,10 @@ export async function status(session: Session, flags: StatusFlags): Promise<void
 async function askOne(session: Session, flags: GlobalFlags, home: Home): Promise<StatusReport | undefined> {
   const running = await askStatus(home);
   const named = flags.kubeconfig !== undefined || flags.context !== undefined;
-  if (running === null && !named) throw new CliError("mini-kube is just starting; ask again in a moment");
-  if (!running && !named && !session.io.env["KUBECONFIG"]) return undefined;
+  if (!running && !named && !session.io.env["KUBECONFIG"]) {
+    if (running === null) throw new CliError("mini-kube is just starting; ask again in a moment");
+    return undefined;
+  }
   const own = running && (!named || session.context.connection.server === running.server) ? running : undefined;
   const connection = own ? connectionOf(home) : session.context.connection;
   return reportOf(session, connection, own, own && home);
