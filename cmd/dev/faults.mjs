@@ -4,13 +4,13 @@
  */
 import { spawnSync } from "node:child_process";
 import * as machine from "./machine.mjs";
-import { ensureFaultTools, inOwnNetwork } from "./own-network.mjs";
+import { ensureTestPackages, inOwnNetwork } from "./own-network.mjs";
 
 try {
   machine.checkNode();
   await machine.ensureDependencies();
   await machine.step("build", () => machine.runAsync("npm", ["run", "--silent", "build"]));
-  await ensureFaultTools();
+  await ensureTestPackages();
   const docker = await machine.ensureDocker();
   machine.say(`Docker ${docker.version} at ${docker.socket}`);
   const env = { ...process.env, DOCKER_HOST: `unix://${docker.socket}` };

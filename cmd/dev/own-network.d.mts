@@ -1,2 +1,2 @@
 export function inOwnNetwork(args: readonly string[]): string[];
-export function ensureFaultTools(): Promise<void>;
+export function ensureTestPackages(): Promise<void>;

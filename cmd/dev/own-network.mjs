@@ -1,4 +1,4 @@
-/** For the fault tests: what they need of the machine, and a network namespace to run in. */
+/** What the tests need of the machine; and for the fault tests, a network namespace to run in. */
 import * as machine from "./machine.mjs";
 
 /**
@@ -10,7 +10,7 @@ export function inOwnNetwork(args) {
   return ["unshare", ...namespaces, "sh", "-c", 'ip link set lo up && exec "$@"', "sh", process.execPath, ...args];
 }
 
-export async function ensureFaultTools() {
+export async function ensureTestPackages() {
   const why = "the tests run on a real one";
   await machine.ensurePackages(["etcd-server"], ["etcd"], why);
   await machine.ensurePackages(["etcd-client"], ["etcdctl"], why);

@@ -11,7 +11,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { spawnSync } from "node:child_process";
 import * as machine from "./machine.mjs";
-import { ensureFaultTools } from "./own-network.mjs";
+import { ensureTestPackages } from "./own-network.mjs";
 
 const [only, ...patterns] = process.argv.slice(2);
 const total = { passed: 0, failed: 0 };
@@ -68,7 +68,7 @@ async function main() {
   await machine.ensureDependencies();
   const wants = (stage) => !only || only === stage;
   if (!only || only !== "check") {
-    await ensureFaultTools();
+    await ensureTestPackages();
     await machine.ensurePackages(
       ["debootstrap"],
       ["debootstrap"],
