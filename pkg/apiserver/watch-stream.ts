@@ -11,7 +11,7 @@ import type { Watcher } from "./watcher.ts";
 
 const PIECE_BYTES = 64 * 1024;
 
-export interface StreamedWatch {
+interface StreamedWatch {
   readonly def: ResourceDef;
   readonly watcher: Watcher;
   readonly view: View;
