@@ -4,9 +4,10 @@
  */
 import type { IncomingMessage } from "node:http";
 import { request } from "node:https";
+import { connect as connectTcp, type Socket } from "node:net";
 import { join } from "node:path";
 import { connect, type TLSSocket } from "node:tls";
-import { listen, type HttpListener } from "../../pkg/apiserver/http.ts";
+import { listen, type HttpListener, type ListenOptions } from "../../pkg/apiserver/http.ts";
 import { ApiServer } from "../../pkg/apiserver/server.ts";
 import { singleKubeconfig, writeKubeconfig } from "../../pkg/client/kubeconfig.ts";
 import { MemoryStore } from "../../pkg/store/memory.ts";
@@ -50,16 +51,30 @@ export class TestApi {
   readonly admin: KeyPair;
   readonly #ca: KeyPair;
   readonly #store: Store;
+  /** Where {@link socket} connects. */
+  readonly #bare: HttpListener;
 
-  private constructor(o: { server: ApiServer; listener: HttpListener; ca: KeyPair; admin: KeyPair; store: Store }) {
+  private constructor(o: {
+    server: ApiServer;
+    listener: HttpListener;
+    bare: HttpListener;
+    ca: KeyPair;
+    admin: KeyPair;
+    store: Store;
+  }) {
     this.server = o.server;
     this.listener = o.listener;
+    this.#bare = o.bare;
     this.ca = o.ca.cert;
     this.admin = o.admin;
     this.#ca = o.ca;
     this.#store = o.store;
   }
 
+  /**
+   * `patienceMs`: only with bare connections, which have a port of their own then; a request of the test itself is not
+   * cut off because the machine is busy.
+   */
   static async start(o: { patienceMs?: number; watchQueueLimit?: number } = {}): Promise<TestApi> {
     const now = systemClock.now();
     const ca = await createCa("test-ca", now);
@@ -76,19 +91,20 @@ export class TestApi {
       log: silent,
       ...(watchQueueLimit !== undefined && { watchQueueLimit }),
     });
-    const listener = await listen(server, {
+    const options: ListenOptions = {
       host: "127.0.0.1",
       port: 0,
       tls: { ...serving, clientCa: ca.cert },
       agentTls: { ...admin, ca: ca.cert },
       log: silent,
-      ...(patienceMs !== undefined && { patienceMs }),
-    });
-    return new TestApi({ server, listener, ca, admin, store });
+    };
+    const listener = await listen(server, options);
+    const bare = patienceMs === undefined ? listener : await listen(server, { ...options, patienceMs });
+    return new TestApi({ server, listener, bare, ca, admin, store });
   }
 
   async close(): Promise<void> {
-    await this.listener.close();
+    await Promise.all([...new Set([this.listener, this.#bare])].map((l) => l.close()));
     await this.server.close();
     await this.#store.close();
   }
@@ -180,10 +196,15 @@ export class TestApi {
     return lines;
   }
 
+  /** A bare connection that does not even speak TLS. */
+  tcp(): Socket {
+    return connectTcp(this.#bare.port, "127.0.0.1");
+  }
+
   /** A bare connection, for what no HTTP client would send. */
   socket(user: KeyPair | undefined = this.admin): Promise<TLSSocket> {
     return new Promise((resolve, reject) => {
-      const { port } = this.listener;
+      const { port } = this.#bare;
       const socket = connect({ host: "127.0.0.1", port, ca: this.ca, ...user }, () => resolve(socket));
       socket.once("error", reject);
     });
