@@ -12,7 +12,7 @@ const base = {
 };
 
 export default {
-  testTimeout: 180_000,
+  testTimeout: 300_000,
   projects: [
     {
       ...base,

@@ -113,7 +113,7 @@ test("applies, meets a conflict, forces it, and shows who owns what", async () =
   await kubectl("apply", "--server-side", "--field-manager=other", "--force-conflicts", "-f", v2);
   expect(await kubectl("get", "cm", "c", "-o", "jsonpath={.data.a}")).toBe("2");
   expect(owners(await raw("/api/v1/namespaces/default/configmaps/c"))).toEqual(["other Apply"]);
-}, 60_000);
+});
 
 test("moves a Deployment from client-side to server-side apply, and removes what is applied no more", async () => {
   const two = { ...deployment(2), metadata: { name: "web", labels: { a: "1", b: "2" } } };
@@ -133,7 +133,7 @@ test("moves a Deployment from client-side to server-side apply, and removes what
   const all = owners(await raw("/apis/apps/v1/namespaces/default/deployments/web"));
   expect(all).toEqual(["kubectl Apply", moves ? "kubectl-last-applied Apply" : "kubectl-client-side-apply Update"]);
   expect(await kubectl("apply", "-f", after)).toContain("deployment.apps/web");
-}, 60_000);
+});
 
 test("moves a Service, which keeps the address that the server gave it", async () => {
   const spec = { selector: { app: "web" }, ports: [{ port: 80 }] };
@@ -148,4 +148,4 @@ test("moves a Service, which keeps the address that the server gave it", async (
   await kubectl("apply", "--server-side", "-f", after);
   expect(await address()).toBe(given);
   expect(await kubectl("get", "service", "web", "-o", "jsonpath={.spec.selector.app}")).toBe("next");
-}, 60_000);
+});

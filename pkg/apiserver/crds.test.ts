@@ -474,7 +474,7 @@ describe("kubectl", () => {
     expect(await kubectl("get", "cert")).not.toContain("ISSUER");
     expect(await kubectl("get", "all")).toContain("certificate.cert-manager.example.io/web");
     expect(await kubectl("get", "cert", "web", "-o", "jsonpath={.metadata.generation}")).toBe("2");
-  }, 60_000);
+  });
 
   test("what it refuses", async () => {
     const refused = async (spec: object) => failing("apply", "-f", file(cert("bad", spec)));
@@ -497,7 +497,7 @@ describe("kubectl", () => {
       '{"spec":{"secretName":"other"}}',
     );
     expect(strategic).toMatch(/UnsupportedMediaType|application\/json-patch\+json/);
-  }, 60_000);
+  });
 
   test("it is explained, also with all below", async () => {
     const text = await kubectl("explain", "certificate.spec");
@@ -505,7 +505,7 @@ describe("kubectl", () => {
     expect(text).toContain("secretName\t<string> -required-");
     expect(await kubectl("explain", "cert", "--recursive")).toContain("issuerRef");
     expect(await kubectl("explain", "cert.metadata")).toContain("annotations");
-  }, 60_000);
+  });
 
   test("server-side apply knows whose field is whose", async () => {
     const apply = (manager: string, spec: object) =>
@@ -513,7 +513,7 @@ describe("kubectl", () => {
     await apply("one", { duration: "1h" });
     expect(await apply("two", { duration: "2h" })).toContain('conflict with "one": .spec.duration');
     expect(await apply("one", { duration: "3h" })).toContain("serverside-applied");
-  }, 60_000);
+  });
 
   test("two versions, scale, field selectors", async () => {
     await kubectl("create", "-f", file(crdOf(prometheus)));
@@ -544,12 +544,12 @@ describe("kubectl", () => {
       "prometheuses.v1beta1.monitoring.example.com",
     ]);
     expect(stderr).toContain("monitoring.example.com/v1beta1 Prometheus is deprecated");
-  }, 60_000);
+  });
 
   test("deleted with its objects, and gone from discovery", async () => {
     expect(await kubectl("api-resources", "--api-group=cert-manager.example.io")).toContain("certificates");
     await kubectl("delete", "crd", "certificates.cert-manager.example.io", "--timeout=20s");
     expect(await kubectl("api-versions")).not.toContain("cert-manager.example.io");
     expect(await failing("get", "certificates.v1.cert-manager.example.io")).toContain("doesn't have a resource type");
-  }, 60_000);
+  });
 });

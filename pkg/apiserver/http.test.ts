@@ -316,17 +316,17 @@ describe("kubectl", () => {
     await kubectl("label", "cm", "applied", "a=b");
     expect(await kubectl("get", "cm", "-l", "a=b", "-o", "jsonpath={.items[*].data.n}")).toBe("w");
     expect(await kubectl("delete", "cm", "applied")).toMatch(/configmap "applied" deleted/);
-  }, 30_000);
+  });
 
   test("api-resources, explain and version read what discovery and OpenAPI say", async () => {
     expect(await kubectl("api-resources", "--no-headers")).toMatch(/^pods\s+po\s+v1\s+true\s+Pod$/m);
     expect(await kubectl("explain", "pod.spec.containers")).toMatch(/containers\s+<\[\](Container|Object)>/);
     expect(await kubectl("version")).toContain("v1.36.0+mini-kube");
-  }, 30_000);
+  });
 
   test("a mistyped field is refused before anything is written", async () => {
     const file = join(directory, "typo.yaml");
     writeFileSync(file, toYaml({ ...configMap("typo"), dta: {} }));
     await expect(kubectl("apply", "-f", file)).rejects.toThrow(/unknown field "dta"/);
-  }, 30_000);
+  });
 });

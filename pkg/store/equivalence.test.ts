@@ -69,7 +69,7 @@ test("LMDB and memory answer any sequence of operations alike, reopened or not",
     }),
     { numRuns: 80 },
   );
-}, 60_000);
+});
 
 /** What the store says, in a form that can be compared: a thrown error is an answer too. */
 async function answer(store: Store, next: Exclude<Step, { kind: "reopen" }>): Promise<unknown> {

@@ -184,4 +184,4 @@ test("a watch that the only endpoint takes and does not answer is ended, and ask
   await watching;
   await store.close();
   server.close();
-}, 20_000);
+});

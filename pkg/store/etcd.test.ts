@@ -12,7 +12,7 @@ import { type StoreEvent, StoreUnavailableError } from "./store.ts";
 let etcd: EtcdServer;
 beforeAll(async () => {
   etcd = await EtcdServer.start(["--experimental-watch-progress-notify-interval=500ms"]);
-}, 30_000);
+});
 afterAll(() => etcd.stop());
 
 let opened = 0;
@@ -47,7 +47,7 @@ describe("EtcdStore", () => {
     }
     expect(seen.map((event) => describeEvent(event, base))).toEqual(["put /w/a=1 @0", "progress @1"]);
     await store.close();
-  }, 15_000);
+  });
 
   test("moves on to an endpoint that answers", async () => {
     const dead = "http://127.0.0.1:1";
@@ -77,7 +77,7 @@ describe("EtcdStore, when etcd is killed", () => {
     }
     expect(seen.map((event) => event.revision)).toEqual(Array.from({ length: 43 }, (_, i) => base + BigInt(i)));
     await store.close();
-  }, 30_000);
+  });
 
   test("a transaction and a read fail with a typed error when their time is up", async () => {
     const store = openEtcd({ deadlineMs: 1000 });
@@ -93,7 +93,7 @@ describe("EtcdStore, when etcd is killed", () => {
     const { kv } = await store.get("/a");
     expect(text(kv?.value)).toBe("1");
     await store.close();
-  }, 30_000);
+  });
 
   test("an outage is waited out once: who comes later is told soon, and who comes after it finds etcd at once", async () => {
     const store = openEtcd({ deadlineMs: 3000 });
@@ -115,7 +115,7 @@ describe("EtcdStore, when etcd is killed", () => {
     await write(store, put("/a", "3"));
     expect(text((await store.get("/a")).kv?.value)).toBe("3");
     await store.close();
-  }, 30_000);
+  });
 });
 
 /** Between the store and etcd; loses an answer when it is told to. */
@@ -182,14 +182,14 @@ describe("EtcdStore, when the answer to a transaction is lost", () => {
     const changed = await change(made.revision, "2");
     expect(changed).toEqual({ ok: true, revision: made.revision + 1n });
     expect((await other.get("/a")).kv?.modRevision).toBe(changed.revision);
-  }, 20_000);
+  });
 
   test("it never came: it is sent again", async () => {
     line.loseAnswer(() => Promise.resolve());
     const made = await change(0n, "1");
     expect(made.ok).toBe(true);
     expect((await other.get("/a")).kv?.modRevision).toBe(made.revision);
-  }, 20_000);
+  });
 
   test("somebody has written there meanwhile: nobody can tell, and it is rejected", async () => {
     line.loseAnswer(async () => {
@@ -198,11 +198,11 @@ describe("EtcdStore, when the answer to a transaction is lost", () => {
     });
     await expect(change(0n, "1")).rejects.toThrow(StoreUnavailableError);
     expect(text((await other.get("/a")).kv?.value)).toBe("theirs");
-  }, 20_000);
+  });
 
   test("what was refused is no success", async () => {
     await write(other, put("/a", "theirs"));
     line.loseAnswer(() => Promise.resolve());
     await expect(change(0n, "1")).rejects.toThrow(StoreUnavailableError);
-  }, 20_000);
+  });
 });

@@ -123,7 +123,7 @@ describe("in a process that dies", () => {
       await store.close();
     }
     expect(acknowledged.size).toBeGreaterThan(2500);
-  }, 60_000);
+  });
 
   test("while it lives, nobody else gets in", async () => {
     const dir = newDir();
@@ -131,7 +131,7 @@ describe("in a process that dies", () => {
     await once(child.stdout, "data");
     await expect(LmdbStore.open(dir)).rejects.toThrow(`in use by process ${child.pid}`);
     await expect(LmdbStore.open(dir)).rejects.toThrow(StoreUnavailableError);
-  }, 30_000);
+  });
 
   test("while it lives, its half-written pages are not called damage, with the advice to move them away", async () => {
     const dir = newDir();
@@ -146,7 +146,7 @@ describe("in a process that dies", () => {
     await once(child, "exit");
     await expect(LmdbStore.open(dir)).rejects.toThrow("is damaged");
     expect(readFileSync(file).equals(meanwhile)).toBe(true);
-  }, 30_000);
+  });
 });
 
 /** What the child says, run in `mode` on a small disk; its mount namespace takes the disk away with the process. */
@@ -173,11 +173,11 @@ test("on a full disk: a typed error, everything readable, and deleting makes roo
     after: true,
     left: written - 4 + 1,
   });
-}, 30_000);
+});
 
 test("on a disk that others fill: refused as often as one tries, until there is room", async () => {
   expect(await onSmallDisk("ballast")).toEqual({ full: true, listed: true });
-}, 30_000);
+});
 
 /** Collects `KEY REVISION` lines; kills the child after `killAfter` of them and reads on to its end. */
 async function readAcknowledgements(

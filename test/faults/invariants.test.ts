@@ -100,7 +100,7 @@ describe("F1: linearizability", () => {
     expect(linearizabilityViolations(history)).toEqual([
       expect.stringContaining("k: no order explains a read of 1200"),
     ]);
-  }, 30_000);
+  });
 });
 
 describe("what was acknowledged", () => {

@@ -14,7 +14,7 @@ import { Client, type ResourceClient } from "../../pkg/client/client.ts";
 import { HttpTransport } from "../../pkg/client/http.ts";
 import { loadKubeconfig, resolveContext } from "../../pkg/client/kubeconfig.ts";
 import type { DeepReadonly } from "../../pkg/util/types.ts";
-import { type Finished, run, type RunOptions, Running, runOk } from "./process.ts";
+import { type Finished, PATIENCE_MS, run, type RunOptions, Running, runOk } from "./process.ts";
 
 export const root = resolve(import.meta.dirname, "../..");
 export const program = join(root, "dist/cmd/mini-kube/main.js");
@@ -93,7 +93,7 @@ export class TestCluster {
     if (dataDir) args.push("--data-dir", dataDir);
     args.push(...(this.#options.args ?? []), ...more);
     this.#process = new Running(process.execPath, [program, ...args], { env: this.env });
-    await this.#process.until(/is running/, 30_000).catch((error: unknown) => {
+    await this.#process.until(/is running/).catch((error: unknown) => {
       throw new Error(`${String(error)}\n${this.log()}`);
     });
     this.#transport?.close();
@@ -147,21 +147,25 @@ export class TestCluster {
   untilPod(
     name: string,
     done: (pod: DeepReadonly<Pod>) => boolean,
-    deadline = 30_000,
+    deadline = PATIENCE_MS,
     namespace = "default",
   ): Promise<DeepReadonly<Pod>> {
     return this.until(this.client.resource(pods, namespace), { name, done, deadline });
   }
 
   /** As {@link untilPod}, of this cluster's one Node. */
-  untilNode(done: (node: DeepReadonly<Node>) => boolean, deadline = 30_000): Promise<DeepReadonly<Node>> {
+  untilNode(done: (node: DeepReadonly<Node>) => boolean, deadline = PATIENCE_MS): Promise<DeepReadonly<Node>> {
     return this.until(this.client.resource(nodes), { name: this.nodeName, done, deadline });
   }
 
   /** As {@link untilPod}, of an object of any kind. */
   async until<T extends ApiObject & { status?: unknown }>(
     resource: ResourceClient<T>,
-    { name, done, deadline }: { name: string; done: (object: DeepReadonly<T>) => boolean; deadline: number },
+    {
+      name,
+      done,
+      deadline = PATIENCE_MS,
+    }: { name: string; done: (object: DeepReadonly<T>) => boolean; deadline?: number },
   ): Promise<DeepReadonly<T>> {
     let last: unknown = "never seen";
     const stop = new AbortController();
@@ -212,7 +216,7 @@ export class TestCluster {
   async remove(): Promise<void> {
     this.#transport?.close();
     for (const running of this.#running) running.kill("SIGKILL");
-    const down = await this.cli(["down"], { deadline: 90_000 }).catch(String);
+    const down = await this.cli(["down"]).catch(String);
     this.#process?.kill("SIGKILL");
     const left = await this.#takeLeftovers().catch(() => []); // as where a test has taken Docker or the home away
     const story = left.length > 0 && `${JSON.stringify(down)}\n${this.log()}`;

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { TRIXIE_IMAGE, ensureTrixieImage } from "../images/trixie.ts";
 import { freePort, program, root } from "./cluster.ts";
-import { eventually, type Finished, run, type RunOptions, Running, runOk } from "./process.ts";
+import { eventually, type Finished, PATIENCE_MS, run, type RunOptions, Running, runOk } from "./process.ts";
 
 export const COMPOSE_FILE = "docker-compose.yml";
 export const SMALL_FILE = "docker-compose.small.yml";
@@ -63,7 +63,7 @@ export class ComposeCluster {
       ({ code }) => code === 0,
       NODES_MS,
     );
-    await this.kubectlOk(["wait", "--for=condition=Ready", ...names, "--timeout=60s"], { deadline: 70_000 });
+    await this.kubectlOk(["wait", "--for=condition=Ready", ...names, "--timeout=60s"]);
   }
 
   /** Containers and networks go; volumes stay. */
@@ -71,7 +71,7 @@ export class ComposeCluster {
     await this.compose(["down"], DOWN_MS);
   }
 
-  compose(args: readonly string[], deadline = 60_000): Promise<string> {
+  compose(args: readonly string[], deadline = PATIENCE_MS): Promise<string> {
     const files = this.#files.flatMap((file) => ["-f", join(root, file)]);
     return runOk(this.#compose, ["-p", this.project, ...files, ...args], { env: this.#env, cwd: root, deadline });
   }
@@ -106,14 +106,13 @@ export class ComposeCluster {
   /** Images of this machine's Docker daemon, onto every node, as a user brings them. */
   async loadImages(images: readonly string[]): Promise<string> {
     const archive = join(this.#dir, "images.tar");
-    await runOk("docker", ["save", "-o", archive, ...images], { deadline: 60_000 });
+    await runOk("docker", ["save", "-o", archive, ...images]);
     return this.cli(["image", "load", archive]);
   }
 
   cli(args: readonly string[]): Promise<string> {
     return runOk(process.execPath, [program, ...args], {
       env: { ...this.#env, KUBECONFIG: this.kubeconfig },
-      deadline: 90_000,
     });
   }
 
@@ -143,7 +142,7 @@ export async function composeV2(): Promise<string> {
   const dir = mkdtempSync(join(tmpdir(), "mk-compose-v2-"));
   const script = "cd /tmp && apt-get -qq update && apt-get -qq download docker-compose && dpkg-deb -x *.deb /out";
   try {
-    await runOk("docker", ["run", "--rm", "-v", `${dir}:/out`, TRIXIE_IMAGE, "sh", "-c", script], { deadline: 90_000 });
+    await runOk("docker", ["run", "--rm", "-v", `${dir}:/out`, TRIXIE_IMAGE, "sh", "-c", script]);
     mkdirSync(TOOLS, { recursive: true });
     const copy = `${tool}.${process.pid}`;
     copyFileSync(join(dir, "usr/libexec/docker/cli-plugins/docker-compose"), copy);

@@ -9,11 +9,9 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync } 
 import http from "node:http";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
-import { runOk } from "./process.ts";
+import { PATIENCE_MS, runOk } from "./process.ts";
 
-const READY_DEADLINE_MS = 30_000;
 /** What dockerd itself may take to stop its containers. */
-const STOP_DEADLINE_MS = 20_000;
 
 /** A private /run keeps the sockets of containerd and its shims; it outlives dockerd, as on a machine. */
 const INIT = "mount -t tmpfs tmpfs /run && ip link set lo up && echo ready && cat";
@@ -44,7 +42,7 @@ export class DockerDaemon {
     const unshare = spawn("unshare", [...flags, "sh", "-c", INIT], { stdio: ["pipe", "pipe", "inherit"] });
     unshare.stdin.on("error", () => {});
     try {
-      await once(unshare.stdout, "data", { signal: AbortSignal.timeout(READY_DEADLINE_MS) });
+      await once(unshare.stdout, "data", { signal: AbortSignal.timeout(PATIENCE_MS) });
       const init = Number((await runOk("ps", ["-o", "pid=", "--ppid", String(unshare.pid)])).trim());
       return new DockerDaemon(dir, unshare, init);
     } catch (error) {
@@ -82,10 +80,10 @@ export class DockerDaemon {
     for (const stream of [child.stdout, child.stderr]) {
       stream.on("data", (chunk: Buffer) => (this.#output = (this.#output + chunk.toString()).slice(-4000)));
     }
-    const deadline = Date.now() + READY_DEADLINE_MS;
+    const deadline = Date.now() + PATIENCE_MS;
     while (!(await this.#answers())) {
       if (child.exitCode !== null) throw new Error(`dockerd ended with code ${child.exitCode}:\n${this.#output}`);
-      if (Date.now() > deadline) throw new Error(`no dockerd after ${READY_DEADLINE_MS} ms:\n${this.#output}`);
+      if (Date.now() > deadline) throw new Error(`no dockerd after ${PATIENCE_MS} ms:\n${this.#output}`);
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }
@@ -95,7 +93,7 @@ export class DockerDaemon {
     const dockerd = this.#dockerd;
     this.#dockerd = undefined;
     if (!dockerd || dockerd.exitCode !== null || dockerd.signalCode !== null) return;
-    const gone = once(dockerd, "exit", { signal: AbortSignal.timeout(STOP_DEADLINE_MS) });
+    const gone = once(dockerd, "exit", { signal: AbortSignal.timeout(PATIENCE_MS) });
     const pid = readFileSync(this.#pidFile, "utf8").trim();
     await runOk("nsenter", [...this.enter, "kill", "-s", signal.slice("SIG".length), pid]);
     await gone;

@@ -5,8 +5,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findInPath, freePorts } from "./etcd.ts";
+import { PATIENCE_MS } from "./process.ts";
 
-const READY_DEADLINE_MS = 20_000;
 const POLL_MS = 25;
 
 interface Status {
@@ -47,14 +47,14 @@ export class EtcdCluster {
 
   /** The member that leads, as soon as all that run agree on one. */
   async leader(): Promise<number> {
-    const deadline = Date.now() + READY_DEADLINE_MS;
+    const deadline = Date.now() + PATIENCE_MS;
     for (;;) {
       const said = await Promise.all([...this.#processes.keys()].map((i) => this.#status(i)));
       const [leader] = new Set(said.map((s) => s?.leader));
       const agreed = leader !== undefined && leader !== "0" && said.every((s) => s?.leader === leader);
       const index = [...this.#processes.keys()][said.findIndex((s) => s?.header.member_id === leader)];
       if (agreed && index !== undefined) return index;
-      if (Date.now() > deadline) throw new Error(`the etcd members have no leader after ${READY_DEADLINE_MS} ms`);
+      if (Date.now() > deadline) throw new Error(`the etcd members have no leader after ${PATIENCE_MS} ms`);
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
   }

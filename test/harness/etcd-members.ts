@@ -6,13 +6,12 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findInPath } from "./etcd.ts";
-import { eventually, run, runOk, Running } from "./process.ts";
+import { eventually, PATIENCE_MS, run, Running, runOk } from "./process.ts";
 import { linkAddress, type Namespace, type Switches } from "./switches.ts";
 
 const FIRST_HOST = 101;
 const CLIENT_PORT = 2379;
 const PEER_PORT = 2380;
-const READY_MS = 30_000;
 /** etcd sets 64 MB aside for each of two files of its log. */
 const DISK = "320M";
 
@@ -158,12 +157,12 @@ export class EtcdMembers {
     return `etcd://${this.all.map((m) => m.endpoint.replace("http://", "")).join(",")}`;
   }
 
-  async untilHealthy(deadlineMs = READY_MS): Promise<void> {
-    const end = performance.now() + deadlineMs;
+  async untilHealthy(): Promise<void> {
+    const end = performance.now() + PATIENCE_MS;
     for (;;) {
       const healthy = await Promise.all(this.all.map((m) => m.healthy()));
       if (healthy.every(Boolean)) return;
-      if (performance.now() > end) throw new Error(`not healthy after ${deadlineMs} ms: ${healthy.join(", ")}`);
+      if (performance.now() > end) throw new Error(`not healthy after ${PATIENCE_MS} ms: ${healthy.join(", ")}`);
     }
   }
 

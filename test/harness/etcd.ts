@@ -4,8 +4,7 @@ import { accessSync, constants, mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
-
-const READY_DEADLINE_MS = 15_000;
+import { PATIENCE_MS } from "./process.ts";
 
 /** A real etcd on loopback ports of its own, with its data in a temporary folder. */
 export class EtcdServer {
@@ -87,10 +86,10 @@ export class EtcdServer {
     const orphaned = () => void child.kill("SIGKILL");
     process.once("exit", orphaned);
     child.once("exit", () => process.off("exit", orphaned));
-    const deadline = Date.now() + READY_DEADLINE_MS;
+    const deadline = Date.now() + PATIENCE_MS;
     while (!(await isHealthy(this.#health))) {
       if (child.exitCode !== null) throw new Error(`etcd ended with code ${child.exitCode}:\n${this.#output}`);
-      if (Date.now() > deadline) throw new Error(`etcd is not ready after ${READY_DEADLINE_MS} ms:\n${this.#output}`);
+      if (Date.now() > deadline) throw new Error(`etcd is not ready after ${PATIENCE_MS} ms:\n${this.#output}`);
       await new Promise((resolve) => setTimeout(resolve, 25));
     }
   }

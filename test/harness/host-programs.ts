@@ -11,7 +11,6 @@ import { eventually, type Finished, Running, runOk } from "./process.ts";
 import { keyFlags, type ProgramName, programFile } from "./programs.ts";
 
 export const API_PORT = 6443;
-const READY_MS = 30_000;
 
 /** What runs on each host, and how whoever owns it starts it and takes it away. */
 export interface Setup {
@@ -112,13 +111,13 @@ export function oneProgram({ store, flags, env }: SetupOptions): Setup {
     up: async ({ name, programs: [first] }) => {
       await first
         ?.start()
-        .until(/is running/, READY_MS)
+        .until(/is running/)
         .catch((error: unknown) => {
           throw new Error(`${name}: ${String(error)}\n${first.lastLines}`);
         });
     },
     down: async (host) => {
-      const done = await host.cli(["down"], { deadline: 90_000 });
+      const done = await host.cli(["down"]);
       await Promise.all(host.programs.map((one) => one.ended()));
       return done;
     },
@@ -171,14 +170,13 @@ export function separatePrograms({ store, ips, env }: SetupOptions, more: Progra
     const ready = await eventually(
       () => host.kubectl(["get", "--raw", "/readyz"]),
       ({ code }) => code === 0,
-      READY_MS,
     );
     if (ready.code !== 0) throw new Error(`${host.name}: no API: ${ready.stderr}\n${api?.lastLines}`);
     await host.kubectlOk(["apply", "-f", "-"], { input: JSON.stringify(tokenSecret) });
     for (const one of rest) one.start();
   };
   const down = async (host: TestHost) => {
-    const done = await host.cli(["leave", "--data-dir", agentDir(host), "--purge"], { deadline: 90_000 });
+    const done = await host.cli(["leave", "--data-dir", agentDir(host), "--purge"]);
     await Promise.all(host.programs.map((one) => one.stop()));
     return done;
   };

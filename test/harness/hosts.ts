@@ -11,11 +11,10 @@ import { giveKeys, program } from "./cluster.ts";
 import { DockerDaemon } from "./dockerd.ts";
 import { findInPath } from "./etcd.ts";
 import { type HostProgram, oneProgram, type Setup, type SetupOptions } from "./host-programs.ts";
-import { eventually, type Finished, run, type RunOptions, Running, runOk } from "./process.ts";
+import { eventually, type Finished, PATIENCE_MS, run, Running, runOk, type RunOptions } from "./process.ts";
 import { freezeAll, thawAll } from "./process-tree.ts";
 import { linkAddress, type Place, Switches } from "./switches.ts";
 
-const READY_MS = 30_000;
 const ETCD_PORT = 2379;
 /** All hosts of a run share one store. */
 const SHARED_KEYS = newEncryptionConfig();
@@ -212,7 +211,7 @@ export class TestHosts {
     await Promise.all(
       places.map(async ({ link, ip }, i) => {
         const host = await this.#host(switches, { name: `node-${i + 1}`, link, ip, setup });
-        await host.runOk("docker", ["load", "-qi", images], { deadline: 120_000 });
+        await host.runOk("docker", ["load", "-qi", images]);
       }),
     );
     this.hosts.sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -245,7 +244,7 @@ async function savedImages(images: readonly string[], undo: (() => Promise<unkno
   const dir = mkdtempSync(join(tmpdir(), "mk-hosts-images-"));
   undo.push(async () => rmSync(dir, { recursive: true, force: true }));
   const archive = join(dir, "images.tar");
-  await runOk("docker", ["save", "-o", archive, ...images], { deadline: 120_000 });
+  await runOk("docker", ["save", "-o", archive, ...images]);
   return archive;
 }
 
@@ -265,7 +264,7 @@ async function etcdOnRouter({ router }: Switches, undo: (() => Promise<unknown>)
   });
   const health = () =>
     run("nsenter", [...router.enter, findInPath("etcdctl"), `--endpoints=${client}`, "endpoint", "health"]);
-  const end = Date.now() + READY_MS;
+  const end = Date.now() + PATIENCE_MS;
   while ((await health()).code !== 0) if (Date.now() > end) throw new Error(`no etcd: ${etcd.output}`);
   return client.replace("http://", "etcd://");
 }

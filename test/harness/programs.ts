@@ -23,7 +23,7 @@ import { systemClock } from "../../pkg/util/clock.ts";
 import { bootstrapKubeconfig, tokenSecret } from "./bootstrap.ts";
 import { freePort, program, root } from "./cluster.ts";
 import { EtcdServer } from "./etcd.ts";
-import { eventually, type RunOptions, Running, runOk } from "./process.ts";
+import { eventually, Running, runOk, type RunOptions } from "./process.ts";
 
 export type ProgramName = "apiserver" | "scheduler" | "controller-manager" | "agent";
 /** `scheduler-1`: a program, and which of them. */
@@ -38,7 +38,6 @@ export const keyFlags = (pki: string) => ({
   "controller-manager": ["--kubeconfig", join(pki, "controller-manager.kubeconfig"), "--pki-dir", pki],
 });
 
-const READY_MS = 60_000;
 /** The machine that runs tests may be busy with others. */
 const LEASE = ["--leader-elect-lease-duration", "10"];
 const LIMITS = { connectTimeoutMs: 3_000, answerTimeoutMs: 10_000, pulseMs: 4_000 };
@@ -85,7 +84,7 @@ export class Programs {
 
   async #startAll(): Promise<void> {
     for (const i of [0, 1]) this.spawn(`apiserver-${i}`);
-    for (const i of [0, 1]) await this.#of(`apiserver-${i}`).until(/the API is served/, READY_MS);
+    for (const i of [0, 1]) await this.#of(`apiserver-${i}`).until(/the API is served/);
     for (const i of [0, 1]) {
       this.spawn(`scheduler-${i}`);
       this.spawn(`controller-manager-${i}`);
@@ -95,7 +94,7 @@ export class Programs {
   }
 
   async startAgent(): Promise<void> {
-    await this.spawn("agent-0").until(/node (registered|adopted)/, READY_MS);
+    await this.spawn("agent-0").until(/node (registered|adopted)/);
   }
 
   /** Once more, after {@link kill} or {@link stop}. */

@@ -4,9 +4,7 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { runOk, type RunOptions } from "./process.ts";
-
-const READY_MS = 30_000;
+import { PATIENCE_MS, runOk, type RunOptions } from "./process.ts";
 
 /** A network namespace, by a process in it. */
 export interface Place {
@@ -28,7 +26,7 @@ export class Namespace implements Place {
       stdio: ["pipe", "pipe", "inherit"],
     });
     child.stdin.on("error", () => {});
-    await once(child.stdout, "data", { signal: AbortSignal.timeout(READY_MS) });
+    await once(child.stdout, "data", { signal: AbortSignal.timeout(PATIENCE_MS) });
     return new Namespace(child);
   }
 

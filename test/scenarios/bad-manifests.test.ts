@@ -6,7 +6,6 @@ import { TestCluster } from "../harness/cluster.ts";
 import { run } from "../harness/process.ts";
 
 /** What users get wrong in manifests, and the words `kubectl apply` has for each: those of Kubernetes, to be searched for. */
-const LIMIT = 120_000;
 let cluster: TestCluster;
 
 beforeAll(async () => {
@@ -17,7 +16,7 @@ beforeAll(async () => {
   await cluster.kubectlOk(["create", "namespace", "small"]);
   await cluster.kubectlOk(["create", "quota", "q", "--hard=configmaps=1,pods=1,requests.memory=1Gi", "-n", "small"]);
 }, 600_000);
-afterAll(() => cluster?.remove(), LIMIT);
+afterAll(() => cluster?.remove());
 
 const object = (kind: string, rest: string, apiVersion = "v1", name = "x") =>
   `apiVersion: ${apiVersion}\nkind: ${kind}\nmetadata: { name: ${name} }\n${rest}\n`;

@@ -6,7 +6,6 @@ import { Running } from "../harness/process.ts";
 import { ensureTestImages } from "../images/images.ts";
 
 /** The five-minute tour and what lies beside it, with our own program. */
-const LIMIT = 60_000;
 let cluster: TestCluster;
 const mk = (...args: string[]) => cluster.cliOk(args);
 
@@ -32,8 +31,8 @@ beforeAll(async () => {
     join(cluster.home, "m/deep/cm.yaml"),
     "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: cm}\ndata: {a: b}\n",
   );
-}, LIMIT);
-afterAll(() => cluster?.remove(), LIMIT);
+});
+afterAll(() => cluster?.remove());
 
 describe("mini-kube", () => {
   test("apply takes a directory, with -R what is below it, and standard input", async () => {
@@ -96,41 +95,33 @@ describe("mini-kube", () => {
     expect(await mk("completion", "bash")).toMatch(/complete .*mini-kube/);
   });
 
-  test(
-    "run, create, a namespace of one's own, delete",
-    async () => {
-      expect(await mk("run", "job", "--image=busybox:1.36", "--restart=Never", "--", "echo", "done")).toBe(
-        "pod/job created\n",
-      );
-      await cluster.untilPod("job", (p) => p.status?.phase === "Succeeded");
-      expect(await mk("logs", "job")).toBe("done\n");
-      expect(await mk("create", "namespace", "team")).toBe("namespace/team created\n");
-      await mk("config", "use-namespace", "team");
-      expect(await mk("create", "configmap", "c", "--from-literal=k=v")).toBe("configmap/c created\n");
-      expect(await mk("get", "cm", "c", "-n", "team", "-o", "jsonpath={.data.k}")).toBe("v");
-      await mk("config", "use-namespace", "default");
-      expect(await mk("delete", "namespace", "team")).toMatch(/namespace "team" deleted/);
-      expect((await cluster.cli(["get", "ns", "team"])).stderr).toBe(
-        'Error from server (NotFound): namespaces "team" not found\n',
-      );
-    },
-    LIMIT,
-  );
+  test("run, create, a namespace of one's own, delete", async () => {
+    expect(await mk("run", "job", "--image=busybox:1.36", "--restart=Never", "--", "echo", "done")).toBe(
+      "pod/job created\n",
+    );
+    await cluster.untilPod("job", (p) => p.status?.phase === "Succeeded");
+    expect(await mk("logs", "job")).toBe("done\n");
+    expect(await mk("create", "namespace", "team")).toBe("namespace/team created\n");
+    await mk("config", "use-namespace", "team");
+    expect(await mk("create", "configmap", "c", "--from-literal=k=v")).toBe("configmap/c created\n");
+    expect(await mk("get", "cm", "c", "-n", "team", "-o", "jsonpath={.data.k}")).toBe("v");
+    await mk("config", "use-namespace", "default");
+    expect(await mk("delete", "namespace", "team")).toMatch(/namespace "team" deleted/);
+    expect((await cluster.cli(["get", "ns", "team"])).stderr).toBe(
+      'Error from server (NotFound): namespaces "team" not found\n',
+    );
+  });
 
-  test(
-    "get -w follows; delete waits until it is true",
-    async () => {
-      await cluster.untilPod("web", ready);
-      const watch = cluster.cliRunning(["get", "pods", "-w"]);
-      await watch.until(/web\s+2\/2\s+Running/);
-      expect(await mk("delete", "-f", join(cluster.home, "m/web.yaml"))).toMatch(/pod "web" deleted/);
-      await watch.until(/web\s+2\/2\s+Terminating/);
-      watch.kill("SIGINT");
-      await watch.exited;
-      expect(await mk("delete", "pods", "--all")).toMatch(/pod "job" deleted/);
-      expect(await mk("get", "pods")).toBe("");
-      expect(await cluster.containers()).toEqual([]);
-    },
-    LIMIT,
-  );
+  test("get -w follows; delete waits until it is true", async () => {
+    await cluster.untilPod("web", ready);
+    const watch = cluster.cliRunning(["get", "pods", "-w"]);
+    await watch.until(/web\s+2\/2\s+Running/);
+    expect(await mk("delete", "-f", join(cluster.home, "m/web.yaml"))).toMatch(/pod "web" deleted/);
+    await watch.until(/web\s+2\/2\s+Terminating/);
+    watch.kill("SIGINT");
+    await watch.exited;
+    expect(await mk("delete", "pods", "--all")).toMatch(/pod "job" deleted/);
+    expect(await mk("get", "pods")).toBe("");
+    expect(await cluster.containers()).toEqual([]);
+  });
 });

@@ -8,7 +8,6 @@ import { eventually } from "../harness/process.ts";
 import { ensureTestImages } from "../images/images.ts";
 
 /** The JavaScript client of Kubernetes, 1.4.0 (the last for Node 20), as its users use it. */
-const LIMIT = 60_000;
 const namespace = "client-node";
 let cluster: TestCluster;
 let config: k8s.KubeConfig;
@@ -22,8 +21,8 @@ beforeAll(async () => {
   core = config.makeApiClient(k8s.CoreV1Api);
   await core.createNamespace({ body: { metadata: { name: namespace } } });
   await core.createNamespacedPod({ namespace, body: pod });
-}, LIMIT);
-afterAll(() => cluster?.remove(), LIMIT);
+});
+afterAll(() => cluster?.remove());
 
 const pod: k8s.V1Pod = {
   metadata: { name: "box", labels: { app: "box" } },
@@ -167,7 +166,7 @@ describe("watching", () => {
 });
 
 describe("containers", () => {
-  beforeAll(() => cluster.untilPod("box", ready, 60_000, namespace).then(() => {}), LIMIT);
+  beforeAll(() => cluster.untilPod("box", ready, undefined, namespace).then(() => {}));
 
   const collect = (stream: PassThrough) => {
     let text = "";
@@ -186,57 +185,43 @@ describe("containers", () => {
     return { stdout: stdout(), stderr: stderr(), status };
   }
 
-  test(
-    "exec: output, input, and the exit code in the status",
-    async () => {
-      const good = await exec(["sh", "-c", "echo out; echo err >&2"]);
-      expect([good.stdout, good.stderr, good.status.status]).toEqual(["out\n", "err\n", "Success"]);
-      const bad = await exec(["sh", "-c", "exit 42"]);
-      expect(bad.status).toMatchObject({ status: "Failure", reason: "NonZeroExitCode" });
-      expect(bad.status.details?.causes).toEqual([{ reason: "ExitCode", message: "42" }]);
-      expect((await exec(["head", "-n", "1"], Readable.from(["typed\n"]))).stdout).toBe("typed\n");
-    },
-    LIMIT,
-  );
+  test("exec: output, input, and the exit code in the status", async () => {
+    const good = await exec(["sh", "-c", "echo out; echo err >&2"]);
+    expect([good.stdout, good.stderr, good.status.status]).toEqual(["out\n", "err\n", "Success"]);
+    const bad = await exec(["sh", "-c", "exit 42"]);
+    expect(bad.status).toMatchObject({ status: "Failure", reason: "NonZeroExitCode" });
+    expect(bad.status.details?.causes).toEqual([{ reason: "ExitCode", message: "42" }]);
+    expect((await exec(["head", "-n", "1"], Readable.from(["typed\n"]))).stdout).toBe("typed\n");
+  });
 
-  test(
-    "log, to its end and followed",
-    async () => {
-      expect(await core.readNamespacedPodLog({ namespace, name: "box" })).toBe("started\n");
-      const followed = new PassThrough();
-      const text = collect(followed);
-      const stop = await new k8s.Log(config).log(namespace, "box", "web", followed, { follow: true });
-      expect(
-        await eventually(
-          async () => text(),
-          (t) => t !== "",
-        ),
-      ).toBe("started\n");
-      stop.abort();
-    },
-    LIMIT,
-  );
+  test("log, to its end and followed", async () => {
+    expect(await core.readNamespacedPodLog({ namespace, name: "box" })).toBe("started\n");
+    const followed = new PassThrough();
+    const text = collect(followed);
+    const stop = await new k8s.Log(config).log(namespace, "box", "web", followed, { follow: true });
+    expect(
+      await eventually(
+        async () => text(),
+        (t) => t !== "",
+      ),
+    ).toBe("started\n");
+    stop.abort();
+  });
 
-  test(
-    "port-forward",
-    async () => {
-      const forward = new k8s.PortForward(config);
-      const listener = createServer(
-        (socket) => void forward.portForward(namespace, "box", [8080], socket, null, socket),
-      );
-      await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", resolve));
-      const { port } = listener.address() as AddressInfo;
-      const page = await new Promise<string>((resolve, reject) => {
-        get({ host: "127.0.0.1", port, path: "/", headers: { Connection: "close" } }, (res) => {
-          let body = "";
-          res.on("data", (d: Buffer) => (body += d.toString())).on("end", () => resolve(body));
-        }).on("error", reject);
-      });
-      expect(page).toBe("hello\n");
-      listener.close();
-    },
-    LIMIT,
-  );
+  test("port-forward", async () => {
+    const forward = new k8s.PortForward(config);
+    const listener = createServer((socket) => void forward.portForward(namespace, "box", [8080], socket, null, socket));
+    await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", resolve));
+    const { port } = listener.address() as AddressInfo;
+    const page = await new Promise<string>((resolve, reject) => {
+      get({ host: "127.0.0.1", port, path: "/", headers: { Connection: "close" } }, (res) => {
+        let body = "";
+        res.on("data", (d: Buffer) => (body += d.toString())).on("end", () => resolve(body));
+      }).on("error", reject);
+    });
+    expect(page).toBe("hello\n");
+    listener.close();
+  });
 });
 
 describe("leader election", () => {

@@ -62,7 +62,7 @@ beforeAll(async () => {
 
 describe("docker-compose.yml", () => {
   let cluster: ComposeCluster;
-  const k = (command: string) => cluster.kubectlOk(command.split(" "), { deadline: 120_000 });
+  const k = (command: string) => cluster.kubectlOk(command.split(" "));
   const webPods = () => items<PodRow>(cluster, ["pods", "-l", "app=web"]);
   const readyOn = async () => (await webPods()).filter(isReady).map((pod) => pod.spec.nodeName ?? "");
 
@@ -104,7 +104,7 @@ describe("docker-compose.yml", () => {
     expect((await readyOn()).toSorted()).toEqual(WORKERS);
     await k("wait --for=condition=Ready pod/asker --timeout=60s");
     const ask = `for i in $(seq 60); do printf 'GET ${WHO_PATH} HTTP/1.0\\r\\n\\r\\n' | nc -w 5 web 80 | tail -n 1; done`;
-    const answers = await cluster.kubectlOk(["exec", "asker", "--", "sh", "-c", ask], { deadline: 90_000 });
+    const answers = await cluster.kubectlOk(["exec", "asker", "--", "sh", "-c", ask]);
     const pods = answers
       .trim()
       .split("\n")
@@ -121,7 +121,7 @@ describe("docker-compose.yml", () => {
     const container = await cluster.container("worker", 2);
     const killed = Date.now();
     await run("docker", ["kill", container]);
-    const elsewhere = await eventually(readyOn, (nodes) => nodes.filter((n) => n !== victim).length >= 3, 60_000);
+    const elsewhere = await eventually(readyOn, (nodes) => nodes.filter((n) => n !== victim).length >= 3);
     tell("a worker was killed; its Pods are Ready elsewhere", killed);
     expect(elsewhere.filter((n) => n !== victim)).toHaveLength(3);
     // 15 s are promised; the machine that tests may be busy.
@@ -160,7 +160,6 @@ describe("docker-compose.yml", () => {
     await eventually(
       async () => confirmed.length,
       (n) => n >= before + 20,
-      60_000,
     );
     writing = false;
     await writer;
@@ -190,7 +189,7 @@ describe("docker-compose.yml", () => {
     await cluster.up(WORKERS.length);
     tell("up again: all nodes are Ready", started);
     expect(await state()).toEqual(before);
-    await eventually(readyOn, (nodes) => nodes.length === 3, 90_000);
+    await eventually(readyOn, (nodes) => nodes.length === 3);
     tell("and all Pods run again", started);
     expect(await readyOn()).toHaveLength(3);
     await k("wait --for=condition=Ready pod/asker --timeout=60s");
@@ -198,7 +197,6 @@ describe("docker-compose.yml", () => {
     const answer = await eventually(
       () => cluster.kubectl(["exec", "asker", "--", "sh", "-c", ask]),
       ({ stdout }) => stdout.startsWith("web-"),
-      30_000,
     );
     expect(answer.stdout).toMatch(/^web-/);
   });
@@ -219,7 +217,7 @@ test(
       expect(renewed).toContain("everything in /pki is good; nothing was changed");
       await cluster.loadImages(["busybox:1.36"]);
       await cluster.kubectlOk(["create", "deployment", "sleeper", "--image=busybox:1.36", "--", "sleep", "3600"]);
-      await cluster.kubectlOk(["rollout", "status", "deployment/sleeper", "--timeout=60s"], { deadline: 70_000 });
+      await cluster.kubectlOk(["rollout", "status", "deployment/sleeper", "--timeout=60s"]);
       const names = await cluster.kubectlOk(["get", "nodes", "-o", "name"]);
       expect(names.trim().split("\n")).toEqual(["node/worker-1", "node/worker-2"]);
     } catch (error) {

@@ -6,7 +6,6 @@ import { Running } from "../harness/process.ts";
 import { ensureTestImages } from "../images/images.ts";
 
 /** A stranger with nothing but the kubeconfig and an unmodified kubectl. */
-const LIMIT = 60_000;
 const WEB = `
 apiVersion: v1
 kind: Pod
@@ -34,8 +33,8 @@ beforeAll(async () => {
   writeFileSync(join(cluster.home, "web.yaml"), WEB);
   await cluster.kubectlOk(["apply", "-f", join(cluster.home, "web.yaml")]);
   await cluster.untilPod("web", ready);
-}, LIMIT);
-afterAll(() => cluster?.remove(), LIMIT);
+});
+afterAll(() => cluster?.remove());
 
 describe("unmodified kubectl", () => {
   test("get shows the Pod as kubectl users know it", async () => {
@@ -149,40 +148,28 @@ describe("unmodified kubectl", () => {
     expect(await kubectl("delete", "cm", "cm")).toMatch(/^configmap "cm" deleted/);
   });
 
-  test(
-    "a namespace goes with all that is in it",
-    async () => {
-      await kubectl(
-        "apply",
-        "-f",
-        await file("ns.yaml", "apiVersion: v1\nkind: Namespace\nmetadata: {name: doomed}\n"),
-      );
-      await kubectl("apply", "-n", "doomed", "-f", join(cluster.home, "web.yaml"));
-      await cluster.untilPod("web", ready, 30_000, "doomed");
-      expect(await kubectl("delete", "ns", "doomed")).toMatch(/^namespace "doomed" deleted/);
-      expect(await kubectl("get", "pods", "-n", "doomed", "-o", "name")).toBe("");
-      expect(await cluster.containers("label=io.mini-kube.pod.namespace=doomed")).toEqual([]);
-    },
-    LIMIT,
-  );
+  test("a namespace goes with all that is in it", async () => {
+    await kubectl("apply", "-f", await file("ns.yaml", "apiVersion: v1\nkind: Namespace\nmetadata: {name: doomed}\n"));
+    await kubectl("apply", "-n", "doomed", "-f", join(cluster.home, "web.yaml"));
+    await cluster.untilPod("web", ready, undefined, "doomed");
+    expect(await kubectl("delete", "ns", "doomed")).toMatch(/^namespace "doomed" deleted/);
+    expect(await kubectl("get", "pods", "-n", "doomed", "-o", "name")).toBe("");
+    expect(await cluster.containers("label=io.mini-kube.pod.namespace=doomed")).toEqual([]);
+  });
 
-  test(
-    "get -w shows what happens; delete is graceful and complete",
-    async () => {
-      const watch = cluster.kubectlRunning(["get", "pods", "-w", "--no-headers"]);
-      await watch.until(/web\s+2\/2\s+Running/);
-      expect(await kubectl("delete", "pod", "web")).toMatch(/^pod "web" deleted/);
-      await watch.until(/web\s+2\/2\s+Terminating/);
-      watch.kill();
-      await watch.exited;
-      expect(await cluster.kubectl(["get", "pod", "web"])).toMatchObject({
-        code: 1,
-        stderr: 'Error from server (NotFound): pods "web" not found\n',
-      });
-      expect(await cluster.containers()).toEqual([]);
-    },
-    LIMIT,
-  );
+  test("get -w shows what happens; delete is graceful and complete", async () => {
+    const watch = cluster.kubectlRunning(["get", "pods", "-w", "--no-headers"]);
+    await watch.until(/web\s+2\/2\s+Running/);
+    expect(await kubectl("delete", "pod", "web")).toMatch(/^pod "web" deleted/);
+    await watch.until(/web\s+2\/2\s+Terminating/);
+    watch.kill();
+    await watch.exited;
+    expect(await cluster.kubectl(["get", "pod", "web"])).toMatchObject({
+      code: 1,
+      stderr: 'Error from server (NotFound): pods "web" not found\n',
+    });
+    expect(await cluster.containers()).toEqual([]);
+  });
 });
 
 async function file(name: string, text: string): Promise<string> {

@@ -4,13 +4,11 @@ import { pods } from "../../pkg/api/kinds/core/pod.ts";
 import { services } from "../../pkg/api/kinds/core/service.ts";
 import { networkPolicies } from "../../pkg/api/kinds/networking/networkpolicy.ts";
 import { ready, TestCluster } from "../harness/cluster.ts";
-import { runOk } from "../harness/process.ts";
+import { PATIENCE_MS, runOk } from "../harness/process.ts";
 import { BUSYBOX_IMAGE } from "../images/images.ts";
 import { ensureGlibcImage, GLIBC_IMAGE } from "../images/glibc.ts";
 
 /** Who reaches whom, tried by programs in Pods. */
-const LIMIT = 90_000;
-const SOON_MS = 15_000;
 let cluster: TestCluster;
 const ip: Record<string, string> = {};
 
@@ -35,14 +33,14 @@ beforeAll(async () => {
   await create("client", { containers: [sleeper] });
   await create("stranger", { containers: [sleeper] }, "other");
   for (const [name, namespace] of [["web"], ["client"], ["stranger", "other"]] as const) {
-    ip[name] = (await cluster.untilPod(name, ready, SOON_MS * 2, namespace)).status?.podIP ?? "";
+    ip[name] = (await cluster.untilPod(name, ready, PATIENCE_MS, namespace)).status?.podIP ?? "";
   }
   await cluster.client.resource(services, "default").create({
     metadata: { name: "web" },
     spec: { selector: { app: "web" }, ports: [{ port: 8080, targetPort: 80 }] },
   });
-}, LIMIT);
-afterAll(() => cluster?.remove(), LIMIT);
+});
+afterAll(() => cluster?.remove());
 afterEach(() => cluster.client.resource(networkPolicies, "default").deleteCollection());
 
 async function create(name: string, spec: NonNullable<Pod["spec"]>, namespace = "default"): Promise<void> {
@@ -68,7 +66,7 @@ async function reaches([from, to, port]: Attempt): Promise<boolean> {
 async function untilReaches(
   wanted: readonly (readonly [...Attempt, boolean])[],
 ): Promise<(readonly [...Attempt, boolean])[]> {
-  const end = Date.now() + SOON_MS;
+  const end = Date.now() + PATIENCE_MS;
   for (;;) {
     const tries = wanted.map(async ([from, to, port]) => [from, to, port, await reaches([from, to, port])] as const);
     const seen = await Promise.all(tries);
@@ -158,97 +156,77 @@ const rows: readonly Row[] = [
 ];
 
 describe("a policy", () => {
-  test.each(rows)(
-    "%s",
-    async (_what, spec, wanted) => {
-      await apply("policy", spec);
-      expect(await untilReaches(wanted)).toEqual(wanted);
-      // The node itself reaches its Pods, whatever policies say.
-      expect(ready(await cluster.client.resource(pods, "default").get("web"))).toBe(true);
-      await cluster.client.resource(networkPolicies, "default").delete("policy");
-      expect(await untilReaches(open)).toEqual(open);
-    },
-    LIMIT,
-  );
+  test.each(rows)("%s", async (_what, spec, wanted) => {
+    await apply("policy", spec);
+    expect(await untilReaches(wanted)).toEqual(wanted);
+    // The node itself reaches its Pods, whatever policies say.
+    expect(ready(await cluster.client.resource(pods, "default").get("web"))).toBe(true);
+    await cluster.client.resource(networkPolicies, "default").delete("policy");
+    expect(await untilReaches(open)).toEqual(open);
+  });
 
-  test(
-    "by address, with a hole",
-    async () => {
-      await apply("policy", { ...web, ingress: [{ from: [{ ipBlock: { cidr: `${ip["client"]}/32` } }] }] });
-      const first = [["client", "web", 80, true], ["stranger", "web", 80, false]] as const; // prettier-ignore
-      expect(await untilReaches(first)).toEqual(first);
-      await cluster.client.resource(networkPolicies, "default").delete("policy");
-      await apply("policy", {
-        ...web,
-        ingress: [{ from: [{ ipBlock: { cidr: "0.0.0.0/0", except: [`${ip["client"]}/32`] } }] }],
-      });
-      const second = [["client", "web", 80, false], ["stranger", "web", 80, true]] as const; // prettier-ignore
-      expect(await untilReaches(second)).toEqual(second);
-    },
-    LIMIT,
-  );
+  test("by address, with a hole", async () => {
+    await apply("policy", { ...web, ingress: [{ from: [{ ipBlock: { cidr: `${ip["client"]}/32` } }] }] });
+    const first = [["client", "web", 80, true], ["stranger", "web", 80, false]] as const; // prettier-ignore
+    expect(await untilReaches(first)).toEqual(first);
+    await cluster.client.resource(networkPolicies, "default").delete("policy");
+    await apply("policy", {
+      ...web,
+      ingress: [{ from: [{ ipBlock: { cidr: "0.0.0.0/0", except: [`${ip["client"]}/32`] } }] }],
+    });
+    const second = [["client", "web", 80, false], ["stranger", "web", 80, true]] as const; // prettier-ignore
+    expect(await untilReaches(second)).toEqual(second);
+  });
 
-  test(
-    "several add up; a Pod that gets the label is let in, one that loses it is not",
-    async () => {
-      await apply("deny", { podSelector: {} });
-      await apply("allow", { ...web, ingress: [{ from: [{ podSelector: { matchLabels: { friend: "yes" } } }] }] });
-      const closed = [["client", "web", 80, false]] as const;
-      expect(await untilReaches(closed)).toEqual(closed);
-      await cluster.kubectlOk(["label", "pod", "client", "friend=yes"]);
-      const opened = [["client", "web", 80, true]] as const;
-      expect(await untilReaches(opened)).toEqual(opened);
-      await cluster.kubectlOk(["label", "pod", "client", "friend-"]);
-      expect(await untilReaches(closed)).toEqual(closed);
-    },
-    LIMIT,
-  );
+  test("several add up; a Pod that gets the label is let in, one that loses it is not", async () => {
+    await apply("deny", { podSelector: {} });
+    await apply("allow", { ...web, ingress: [{ from: [{ podSelector: { matchLabels: { friend: "yes" } } }] }] });
+    const closed = [["client", "web", 80, false]] as const;
+    expect(await untilReaches(closed)).toEqual(closed);
+    await cluster.kubectlOk(["label", "pod", "client", "friend=yes"]);
+    const opened = [["client", "web", 80, true]] as const;
+    expect(await untilReaches(opened)).toEqual(opened);
+    await cluster.kubectlOk(["label", "pod", "client", "friend-"]);
+    expect(await untilReaches(closed)).toEqual(closed);
+  });
 });
 
 describe("never open for a moment", () => {
-  test(
-    "the first thing a Pod under default deny does is refused, ten times out of ten",
-    async () => {
-      await apply("closed", { podSelector: { matchLabels: { box: "closed" } }, policyTypes: ["Egress"] });
-      const script = `echo | nc -w 1 ${ip["web"]} 80 >/dev/null 2>&1 && echo open || echo closed`;
-      const main = { name: "main", image: BUSYBOX_IMAGE, command: ["sh", "-c", script] };
-      const names = Array.from({ length: 10 }, (_, i) => `box-${i}`);
-      for (const name of names) {
-        await cluster.client.resource(pods, "default").create({
-          metadata: { name, labels: { box: "closed" } },
-          spec: { containers: [main], restartPolicy: "Never" },
-        });
-      }
-      const said = names.map(async (name) => {
-        await cluster.untilPod(name, (p) => p.status?.phase === "Succeeded", LIMIT / 2);
-        return cluster.kubectlOk(["logs", name]);
+  test("the first thing a Pod under default deny does is refused, ten times out of ten", async () => {
+    await apply("closed", { podSelector: { matchLabels: { box: "closed" } }, policyTypes: ["Egress"] });
+    const script = `echo | nc -w 1 ${ip["web"]} 80 >/dev/null 2>&1 && echo open || echo closed`;
+    const main = { name: "main", image: BUSYBOX_IMAGE, command: ["sh", "-c", script] };
+    const names = Array.from({ length: 10 }, (_, i) => `box-${i}`);
+    for (const name of names) {
+      await cluster.client.resource(pods, "default").create({
+        metadata: { name, labels: { box: "closed" } },
+        spec: { containers: [main], restartPolicy: "Never" },
       });
-      expect(new Set(await Promise.all(said))).toEqual(new Set(["closed\n"]));
-    },
-    LIMIT,
-  );
+    }
+    const said = names.map(async (name) => {
+      await cluster.untilPod(name, (p) => p.status?.phase === "Succeeded");
+      return cluster.kubectlOk(["logs", name]);
+    });
+    expect(new Set(await Promise.all(said))).toEqual(new Set(["closed\n"]));
+  });
 
-  test(
-    "what is closed stays closed while mini-kube is away, and after it has come back",
-    async () => {
-      await apply("deny", web);
-      const closed = [["client", "web", 80, false]] as const;
-      expect(await untilReaches(closed)).toEqual(closed);
-      const [container = ""] = await cluster.containers(
-        "label=io.mini-kube.pod.name=client",
-        "label=io.mini-kube.kind=container",
-      );
-      await cluster.kill9();
-      expect(await reachesWithout(container)).toBe("no\n");
-      await cluster.up();
-      expect(await reachesWithout(container)).toBe("no\n");
-      await cluster.client.resource(networkPolicies, "default").delete("deny");
-      const end = Date.now() + SOON_MS;
-      while ((await reachesWithout(container)) === "no\n") if (Date.now() > end) throw new Error(cluster.log());
-      expect(await reachesWithout(container)).toBe("yes\n");
-    },
-    LIMIT,
-  );
+  test("what is closed stays closed while mini-kube is away, and after it has come back", async () => {
+    await apply("deny", web);
+    const closed = [["client", "web", 80, false]] as const;
+    expect(await untilReaches(closed)).toEqual(closed);
+    const [container = ""] = await cluster.containers(
+      "label=io.mini-kube.pod.name=client",
+      "label=io.mini-kube.kind=container",
+    );
+    await cluster.kill9();
+    expect(await reachesWithout(container)).toBe("no\n");
+    await cluster.up();
+    expect(await reachesWithout(container)).toBe("no\n");
+    await cluster.client.resource(networkPolicies, "default").delete("deny");
+    const end = Date.now() + PATIENCE_MS;
+    while ((await reachesWithout(container)) === "no\n") if (Date.now() > end) throw new Error(cluster.log());
+    expect(await reachesWithout(container)).toBe("yes\n");
+  });
 });
 
 /** Asked of Docker: there is no API. */

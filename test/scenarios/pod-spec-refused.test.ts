@@ -7,8 +7,8 @@ import { events as coreEvents } from "../../pkg/api/kinds/core/event.ts";
 import { TestCluster } from "../harness/cluster.ts";
 import { type PodParts, podOf } from "../harness/pod-parts.ts";
 import { ensureTestImages } from "../images/images.ts";
+import { PATIENCE_MS } from "../harness/process.ts";
 
-const LIMIT = 90_000;
 let cluster: TestCluster;
 /** On this machine, for hostPath volumes. */
 let host: string;
@@ -20,17 +20,17 @@ beforeAll(async () => {
   mkdirSync(join(host, "dir"));
   symlinkSync("/etc", join(host, "dir", "out"));
   await cluster.kubectlOk(["create", "configmap", "settings", "--from-literal=COLOR=red"]);
-}, LIMIT);
+});
 afterAll(async () => {
   await cluster?.remove();
   if (host) rmSync(host, { recursive: true, force: true });
-}, LIMIT);
+});
 
 /** The message of the first event of that reason. */
 async function toldOf(pod: string, reason: string): Promise<string> {
   const events = cluster.client.resource(coreEvents, "default");
   const fieldSelector = `involvedObject.name=${pod},reason=${reason}`;
-  for await (const { type, object } of events.watch({ fieldSelector }, AbortSignal.timeout(20_000)))
+  for await (const { type, object } of events.watch({ fieldSelector }, AbortSignal.timeout(PATIENCE_MS)))
     if (type === "ADDED") return object.message ?? "";
   throw new Error(`${pod}: no event ${reason}\n${await cluster.kubectlOk(["describe", "pod", pod])}`);
 }
@@ -99,20 +99,16 @@ test.each<[name: string, parts: () => PodParts, reason: string, message: string]
     "SysctlForbidden",
     'forbidden sysctl: "kernel.msgmax" not allowlisted',
   ],
-])(
-  "%s",
-  async (name, parts, reason, message) => {
-    const pod = podOf(`bad-${name}`, parts());
-    await cluster.kubectlOk(["apply", "-f", "-"], { input: JSON.stringify(pod) });
-    expect(await toldOf(`bad-${name}`, reason)).toContain(message);
-    const phase = await cluster.kubectlOk([
-      "get",
-      "pod",
-      `bad-${name}`,
-      "-o",
-      "jsonpath={.status.phase} {.status.reason}",
-    ]);
-    expect(phase.trim()).toBe(reason === "SysctlForbidden" ? "Failed SysctlForbidden" : "Pending");
-  },
-  LIMIT,
-);
+])("%s", async (name, parts, reason, message) => {
+  const pod = podOf(`bad-${name}`, parts());
+  await cluster.kubectlOk(["apply", "-f", "-"], { input: JSON.stringify(pod) });
+  expect(await toldOf(`bad-${name}`, reason)).toContain(message);
+  const phase = await cluster.kubectlOk([
+    "get",
+    "pod",
+    `bad-${name}`,
+    "-o",
+    "jsonpath={.status.phase} {.status.reason}",
+  ]);
+  expect(phase.trim()).toBe(reason === "SysctlForbidden" ? "Failed SysctlForbidden" : "Pending");
+});

@@ -8,7 +8,6 @@ import { eventually, type Running } from "../harness/process.ts";
 import { parseWho, WHO_LABELS, WHO_PATH, whoDeployment } from "../harness/who.ts";
 import { ensureTestImages } from "../images/images.ts";
 
-const LIMIT = 240_000;
 let hosts: TestHosts;
 
 const SPREAD = {
@@ -42,10 +41,10 @@ beforeAll(async () => {
   const list = { apiVersion: "v1", kind: "List", items };
   await hosts.first.kubectlOk(["apply", "-f", "-"], { input: JSON.stringify(list) });
   await k("rollout status deployment/web --timeout=90s");
-}, LIMIT);
-afterAll(() => hosts?.remove(), LIMIT);
+});
+afterAll(() => hosts?.remove());
 
-const k = (command: string) => hosts.first.kubectlOk(command.split(" "), { deadline: 120_000 });
+const k = (command: string) => hosts.first.kubectlOk(command.split(" "));
 
 /** As a machine that has nothing but Node would: each request on a connection of its own, a line of the answer each. */
 const ASK = `
@@ -58,7 +57,7 @@ const ASK = `
 /** So many requests: who answered, and whom it saw. */
 async function ask(from: Pick<TestHost, "run">, url: string, count = 1): Promise<readonly (readonly string[])[]> {
   const args = ["--input-type=module", "-e", ASK, url, String(count)];
-  const { code, stdout, stderr } = await from.run(process.execPath, args, { deadline: 60_000 });
+  const { code, stdout, stderr } = await from.run(process.execPath, args);
   if (code !== 0) throw new Error(stderr);
   return stdout.trim().split("\n").map(parseWho);
 }
@@ -77,7 +76,7 @@ async function loadReport(load: Running): Promise<LoadReport> {
 }
 const startLoad = async (running: (command: string, args: readonly string[]) => Running, url: string) => {
   const load = running(process.execPath, ["--import", "tsx", join(root, "test/harness/load-main.ts"), url]);
-  await load.until(/running/, 30_000);
+  await load.until(/running/);
   return load;
 };
 
@@ -125,38 +124,29 @@ describe("from every machine", () => {
 });
 
 describe("no request fails", () => {
-  test(
-    "while all Pods are replaced",
-    async () => {
-      const load = await startLoad((c, a) => hosts.outsideRunning(c, a), `http://${hosts.first.ip}:30080${WHO_PATH}`);
-      await k("rollout restart deployment/web");
-      await k("rollout status deployment/web --timeout=90s");
-      await eventually(
-        async () => (await Promise.all(hosts.hosts.map((h) => pods(h.name)))).flat().length,
-        (count) => count === 4,
-        30_000,
-      );
-      const { failures, sent } = await loadReport(load);
-      expect(failures).toEqual([]);
-      expect(sent).toBeGreaterThan(100);
-    },
-    LIMIT,
-  );
+  test("while all Pods are replaced", async () => {
+    const load = await startLoad((c, a) => hosts.outsideRunning(c, a), `http://${hosts.first.ip}:30080${WHO_PATH}`);
+    await k("rollout restart deployment/web");
+    await k("rollout status deployment/web --timeout=90s");
+    await eventually(
+      async () => (await Promise.all(hosts.hosts.map((h) => pods(h.name)))).flat().length,
+      (count) => count === 4,
+    );
+    const { failures, sent } = await loadReport(load);
+    expect(failures).toEqual([]);
+    expect(sent).toBeGreaterThan(100);
+  });
 
-  test(
-    "while a node is drained",
-    async () => {
-      const [, second] = hosts.hosts;
-      if (!second) throw new Error("two hosts are needed");
-      const load = await startLoad((c, a) => hosts.outsideRunning(c, a), `http://${hosts.first.ip}:30080${WHO_PATH}`);
-      await k(`drain ${second.name} --ignore-daemonsets --delete-emptydir-data --timeout=100s`);
-      expect(await pods(second.name)).toEqual([]);
-      await k("rollout status deployment/web --timeout=90s");
-      const { failures, sent } = await loadReport(load);
-      expect(failures).toEqual([]);
-      expect(sent).toBeGreaterThan(100);
-      await k(`uncordon ${second.name}`);
-    },
-    LIMIT,
-  );
+  test("while a node is drained", async () => {
+    const [, second] = hosts.hosts;
+    if (!second) throw new Error("two hosts are needed");
+    const load = await startLoad((c, a) => hosts.outsideRunning(c, a), `http://${hosts.first.ip}:30080${WHO_PATH}`);
+    await k(`drain ${second.name} --ignore-daemonsets --delete-emptydir-data --timeout=100s`);
+    expect(await pods(second.name)).toEqual([]);
+    await k("rollout status deployment/web --timeout=90s");
+    const { failures, sent } = await loadReport(load);
+    expect(failures).toEqual([]);
+    expect(sent).toBeGreaterThan(100);
+    await k(`uncordon ${second.name}`);
+  });
 });

@@ -53,7 +53,7 @@ describe("a CronJob", () => {
     expect(status?.lastScheduleTime).toBe(expected.at(-1));
     expect(Date.parse(status?.lastSuccessfulTime ?? "")).toBeGreaterThan(Date.parse(expected.at(-1) ?? ""));
     expect(status?.active).toBeUndefined();
-  }, 180_000);
+  });
 
   test.each([
     ["Allow", 3],

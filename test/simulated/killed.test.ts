@@ -48,7 +48,7 @@ class Fate {
     await this.#c.until(async () => {
       await this.#goOn();
       return reached();
-    }, 120_000);
+    });
   }
 
   async #goOn(): Promise<void> {

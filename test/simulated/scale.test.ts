@@ -25,4 +25,4 @@ test(`${NODES} nodes run ${PODS} Pods, evenly`, async () => {
   expect(perNode.size).toBe(NODES);
   expect(Math.max(...perNode.values()) - Math.min(...perNode.values())).toBeLessThanOrEqual(2);
   expect(c.running()).toHaveLength(PODS);
-}, 180_000);
+});

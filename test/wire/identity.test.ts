@@ -466,7 +466,7 @@ describe("kubectl", () => {
     expect(await kubectl("auth", "can-i", "--list", "--as", "mallory")).toMatch(
       /^selfsubjectaccessreviews\.authorization\.k8s\.io +\[\] +\[\] +\[create\]$/m,
     );
-  }, 30_000);
+  });
 
   test("roles, bindings and a token: who may view lists pods but no secrets", async () => {
     const file = join(directory, "role.yaml");
@@ -504,5 +504,5 @@ describe("kubectl", () => {
       "clusterrole.rbac.authorization.k8s.io/cr created",
     );
     expect(await kubectl("auth", "reconcile", "-f", file)).toContain("pod-reader reconciled");
-  }, 60_000);
+  });
 });

@@ -159,7 +159,7 @@ test("a week of days and nights: requests come to what is used at the busiest, w
   expect(week.names.size).toBeGreaterThanOrEqual(4);
   expect(week.names.size).toBeLessThanOrEqual(16);
   expect(week.fewest).toBe(1);
-}, 180_000);
+});
 
 test("a budget that allows no disruption is honoured", async () => {
   await week.begin();
@@ -168,7 +168,7 @@ test("a budget that allows no disruption is honoured", async () => {
   const before = (await week.ready()).map((p) => p.metadata.name);
   await week.pass(6 * HOUR);
   expect((await week.ready()).map((p) => p.metadata.name)).toEqual(before);
-}, 180_000);
+});
 
 test("what was learned is kept in the API, so that it outlives the controller", async () => {
   await week.begin({ updatePolicy: { updateMode: "Off" } });
@@ -186,4 +186,4 @@ test("what was learned is kept in the API, so that it outlives the controller", 
       status: { version: "v3" },
     },
   ]);
-}, 180_000);
+});
