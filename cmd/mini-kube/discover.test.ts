@@ -84,7 +84,7 @@ const ask = (caCert: string, at = server) =>
     token,
     caHash: publicKeyHash(caCert),
     clock: hurried(),
-    signal: AbortSignal.timeout(20_000),
+    signal: AbortSignal.timeout(60_000),
   });
 
 describe("a cluster", () => {

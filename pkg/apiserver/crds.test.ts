@@ -205,7 +205,7 @@ async function until(
   name: string,
   wanted: (crd: CustomResourceDefinition) => boolean,
 ): Promise<CustomResourceDefinition> {
-  const watch = client.resource(crds).watch({ fieldSelector: `metadata.name=${name}` }, AbortSignal.timeout(10_000));
+  const watch = client.resource(crds).watch({ fieldSelector: `metadata.name=${name}` }, AbortSignal.timeout(60_000));
   for await (const { type, object } of watch) {
     const crd = object as unknown as CustomResourceDefinition;
     if (type !== "DELETED" && wanted(crd)) return crd;
@@ -261,7 +261,7 @@ describe("from definition to objects", () => {
     await resource.create(thing("free"));
     const seen: string[] = [];
     const watching = (async () => {
-      for await (const e of resource.watch({}, AbortSignal.timeout(10_000)))
+      for await (const e of resource.watch({}, AbortSignal.timeout(60_000)))
         seen.push(`${e.type} ${e.object.metadata.name}`);
     })();
     await client.resource(crds).delete(`things.${group}`);
@@ -326,7 +326,7 @@ test("servers on one store serve the same, whichever was asked", async () => {
     await beside.resource(things(group)).create(thing("a"));
     await until(`things.${group}`, (c) => condition(c, "Established")?.status === "True");
     await until(`things.${group}`, () => server.find(group, "v1", "things") !== undefined);
-    const seen = client.resource(things(group)).watch({}, AbortSignal.timeout(10_000))[Symbol.asyncIterator]();
+    const seen = client.resource(things(group)).watch({}, AbortSignal.timeout(60_000))[Symbol.asyncIterator]();
     expect((await seen.next()).value).toMatchObject({ type: "ADDED", object: { metadata: { name: "a" } } });
     await beside.resource(crds).delete(`things.${group}`);
     // The object's end, then the watch's.

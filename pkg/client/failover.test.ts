@@ -163,7 +163,7 @@ describe("watches", () => {
     b.answer = (_q, response) => response.end(event("two"));
     const names: unknown[] = [];
     for (let i = 0; i < 2; i++) {
-      for await (const { object } of transport.watch(watch, AbortSignal.timeout(5_000))) {
+      for await (const { object } of transport.watch(watch, AbortSignal.timeout(60_000))) {
         names.push(object.metadata.name);
         if (i === 0) await a.die();
       }
@@ -176,7 +176,7 @@ describe("watches", () => {
     const { a, b, transport } = await twoServers({ pulseMs: 100, clock });
     a.answer = (_q, response) => void response.write(event("one"));
     b.answer = (_q, response) => response.end(event("two"));
-    const events = transport.watch(watch, AbortSignal.timeout(5_000))[Symbol.asyncIterator]();
+    const events = transport.watch(watch, AbortSignal.timeout(60_000))[Symbol.asyncIterator]();
     expect((await events.next()).value).toMatchObject({ object: { metadata: { name: "one" } } });
     let ended = false;
     const end = events.next().finally(() => (ended = true));

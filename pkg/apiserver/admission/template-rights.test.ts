@@ -61,7 +61,7 @@ test("who writes a Template may do all that it does", async () => {
   await store.close();
 
   async function expectServed(): Promise<void> {
-    for await (const { object } of admin.resource(customResourceDefinitions).watch({}, AbortSignal.timeout(10_000))) {
+    for await (const { object } of admin.resource(customResourceDefinitions).watch({}, AbortSignal.timeout(60_000))) {
       if (object.status?.conditions?.some((c) => c.type === "Established" && c.status === "True")) return;
     }
     throw new Error("the kind was never served");

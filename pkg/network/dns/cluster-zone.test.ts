@@ -15,7 +15,7 @@ import { silent } from "../../util/log.ts";
 import type { DeepReadonly } from "../../util/types.ts";
 import { ClusterZone } from "./cluster-zone.ts";
 
-const LIMIT_MS = 10_000;
+const LIMIT_MS = 60_000;
 const parts = { clock: systemClock, random: seededRandom(1), log: silent };
 let server: ApiServer;
 let client: Client;

@@ -27,7 +27,7 @@ function machineAddress(): string {
   return found.address;
 }
 
-const LIMIT_MS = 10_000;
+const LIMIT_MS = 60_000;
 const address = machineAddress();
 const random = seededRandom(1);
 const parts = { clock: systemClock, random, log: silent };

@@ -77,7 +77,7 @@ async function stop(l: typeof loop): Promise<void> {
 
 /** The first object of the kind for which `holds` is true. */
 async function until<T extends ApiObject>(ref: ResourceRef<T>, holds: (o: DeepReadonly<T>) => boolean) {
-  const deadline = AbortSignal.timeout(10_000);
+  const deadline = AbortSignal.timeout(60_000);
   for await (const { type, object } of client.resource(ref, "default").watch({}, deadline)) {
     if (type !== "DELETED" && type !== "BOOKMARK" && holds(object as DeepReadonly<T>)) return object as DeepReadonly<T>;
   }
