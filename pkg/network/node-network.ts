@@ -3,7 +3,8 @@
  * brought into the kernel as the difference to what is there.
  *
  *  T1  Nothing is applied before every part has seen all it watches: a restart takes no Service away.
- *  T2  Every apply is one transaction: no packet sees half a change.
+ *  T2  No packet fails because of a change: each is one transaction, what it newly leads to was made before
+ *      ({@link prepared}), and rules do not rely on elements that may have gone since they began (see balancerChain).
  *  T3  A change that comes alone is applied at once; many together are applied at most every {@link PAUSE_MS}.
  *  T4  After a failure, or when somebody removed the table, all of it is made anew; until that succeeds the old stays.
  *  T5  A part that cannot plan keeps what it had; the others go on.
@@ -12,7 +13,7 @@ import { onAbort } from "../reconcile/controller.ts";
 import { backoffMs } from "../util/backoff.ts";
 import type { Clock, Random } from "../util/clock.ts";
 import type { Logger } from "../util/log.ts";
-import { diffRulesets, mergeRulesets, renderRuleset, type Ruleset } from "./nft/ruleset.ts";
+import { diffRulesets, mergeRulesets, prepared, renderRuleset, type Ruleset } from "./nft/ruleset.ts";
 import type { NftTable } from "./nft/table.ts";
 
 export interface NetworkPart {
@@ -121,10 +122,10 @@ export class NodeDataPath {
     try {
       const wanted = mergeRulesets([...this.#fragments.values()]);
       const before = this.#inKernel;
-      const commands = before ? diffRulesets(table.name, before, wanted) : renderRuleset(table.name, wanted);
-      await table.apply(commands, signal);
+      const transactions = before ? changes(table.name, before, wanted) : [renderRuleset(table.name, wanted)];
+      for (const commands of transactions) await table.apply(commands, signal);
       this.#inKernel = wanted;
-      if (commands !== "") this.#count(before ? "applied" : "rebuilt", clock.now() - started);
+      if (transactions.length > 0) this.#count(before ? "applied" : "rebuilt", clock.now() - started);
     } catch (error) {
       if (signal.aborted) return true;
       log.error({ err: error, table: table.name }, "the node's network was not changed, will retry");
@@ -157,4 +158,10 @@ export class NodeDataPath {
       }
     });
   }
+}
+
+/** In order (T2); mostly one, often none. */
+function changes(table: string, before: Ruleset, after: Ruleset): readonly string[] {
+  const ready = prepared(before, after);
+  return [diffRulesets(table, before, ready), diffRulesets(table, ready, after)].filter((commands) => commands !== "");
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
-import { diffRulesets, EMPTY_RULESET, mergeRulesets, renderRuleset, type Ruleset } from "./ruleset.ts";
+import { diffRulesets, EMPTY_RULESET, mergeRulesets, prepared, renderRuleset, type Ruleset } from "./ruleset.ts";
 import { ModelTable } from "./testing/model-table.ts";
 
 const name = fc.constantFrom("a", "b", "c", "d");
@@ -44,6 +44,21 @@ describe("diffRulesets", () => {
           expect(table.content()).toEqual(ModelTable.contentOf(after));
           before = after;
         }
+      }),
+    );
+  });
+
+  test("what is new is made first, and nothing leads to it", () => {
+    fc.assert(
+      fc.property(rulesets, rulesets, (before, after) => {
+        const table = new ModelTable("t");
+        const ready = prepared(before, after);
+        table.apply(renderRuleset("t", before));
+        table.apply(diffRulesets("t", before, ready));
+        for (const [name, was] of Object.entries(before.chains)) expect(ready.chains[name]).toBe(was);
+        for (const [name, { hook }] of Object.entries(after.chains)) expect(name in ready.chains || !!hook).toBe(true);
+        table.apply(diffRulesets("t", ready, after));
+        expect(table.content()).toEqual(ModelTable.contentOf(after));
       }),
     );
   });

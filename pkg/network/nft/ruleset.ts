@@ -107,6 +107,21 @@ export function diffRulesets(table: string, before: Ruleset, after: Ruleset): st
   return lines.length === 0 ? "" : `${lines.join("\n")}\n`;
 }
 
+/**
+ * What is to be in the kernel before `after` may be: `before`, and the chains that `after` brings, with what they look up.
+ * Nothing leads to them yet. For a packet is judged by the rules as they were when it came, but finds elements as they are
+ * when it looks: by a new element it would be sent to a chain that for it is still empty.
+ */
+export function prepared(before: Ruleset, after: Ruleset): Ruleset {
+  const fresh = Object.entries(after.chains).filter(([name, c]) => !c.hook && !(name in before.chains));
+  if (fresh.length === 0) return before;
+  return {
+    chains: { ...before.chains, ...Object.fromEntries(fresh) },
+    sets: { ...after.sets, ...before.sets },
+    maps: { ...after.maps, ...before.maps },
+  };
+}
+
 /** A declaration cannot be changed in place. */
 function redeclares(before: Ruleset, after: Ruleset): boolean {
   const differs = <T>(a: Readonly<Record<string, T>>, b: Readonly<Record<string, T>>, text: (t: T) => string) =>

@@ -35,7 +35,7 @@ export function nftTable(name: string): NftTable {
   return {
     name,
     async apply(commands, signal) {
-      if (commands !== "") await nft(["-f", "-"], commands, signal);
+      await nft(["-f", "-"], commands, signal);
     },
     async exists(signal) {
       const tables = await nft(["list", "tables", "ip"], "", signal);

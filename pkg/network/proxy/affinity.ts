@@ -29,6 +29,8 @@ export function affinityRules(o: {
     ...VIEWS[o.view].masquerade,
     ...own.map(({ name }) => `ip saddr @${name} goto ${name}`),
     `numgen random mod ${own.length} vmap { ${verdicts} }`,
+    // The verdicts above go with the rule, also for a packet that is on its way through it.
+    ...own.slice(0, 1).map(({ name }) => `goto ${name}`),
   ];
   // All views of a Service share them: a client is a client, through whichever door it comes.
   const set: NftSet = {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import type { Service } from "../../api/generated/types.ts";
-import { diffRulesets, EMPTY_RULESET, renderRuleset } from "../nft/ruleset.ts";
+import { diffRulesets, EMPTY_RULESET, prepared, renderRuleset } from "../nft/ruleset.ts";
 import { ModelTable } from "../nft/testing/model-table.ts";
 import type { ReadonlySlice } from "./backends.ts";
 import { ProxyPlan } from "./plan.ts";
@@ -306,6 +306,34 @@ describe("whatever the Services are", () => {
           const elsewhere = all.some((e) => e.conditions?.ready !== false || e.conditions.terminating);
           const otherwise = { type: elsewhere ? "dropped" : "refused" };
           expect(fate).toEqual(addresses.length > 0 ? sent(addresses) : otherwise);
+        }
+      }),
+    );
+  });
+
+  test("T2: who is served before a change and after it is served while it happens", () => {
+    fc.assert(
+      fc.property(world, world, fc.integer({ min: 1, max: 6 }), (first, second, lookUp) => {
+        const plan = new ProxyPlan();
+        const known = update(plan, first, new Set());
+        const before = plan.ruleset(FACTS);
+        update(plan, second, known);
+        const now = plan.ruleset(FACTS);
+        for (const [i, s] of first.services.entries()) {
+          // Who changes that changes where all is looked up.
+          if (s.spec?.sessionAffinity !== second.services[i]?.spec?.sessionAffinity) continue;
+          const packets = [
+            { ...POD, to: s.spec?.clusterIP ?? "", port: 80 },
+            { ...LAPTOP, ...TO_NODE_PORT, port: s.spec?.ports?.[0]?.nodePort ?? 0 },
+          ];
+          for (const packet of packets) {
+            const [was, is] = [walk(before, packet), walk(now, packet)];
+            if (was.type !== "sent" || is.type !== "sent") continue;
+            const fate = walk(prepared(before, now), packet, { lookUp, now });
+            expect(fate.type).toBe("sent");
+            const to = fate.type === "sent" ? fate.to : [];
+            expect([...was.to, ...is.to]).toEqual(expect.arrayContaining([...to]));
+          }
         }
       }),
     );

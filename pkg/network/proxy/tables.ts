@@ -118,9 +118,11 @@ export const balancerName = (b: Balancer) => `${b.view}-${b.protocol}-${b.size}`
 
 export function balancerChain({ view, protocol, size }: Balancer): Chain {
   const { endpoints, masquerade } = VIEWS[view];
-  const lookup = `dnat ip to ${ENDPOINT_KEYS[endpoints](protocol)} ${size} map @${endpoints}-${protocol}`;
-  return { rules: [...masquerade, lookup] };
+  const oneOf = (n: number) => `dnat ip to ${ENDPOINT_KEYS[endpoints](protocol)} ${n} map @${endpoints}-${protocol}`;
+  // When there are fewer while a packet is on its way through here, the last numbers are gone; the first one is there.
+  return { rules: [...masquerade, oneOf(size), ...(size > 1 ? [oneOf(1)] : [])] };
 }
+
 /** `podCidrs` empty: Pods cannot be told from others, and all are let in by the inner door. */
 export function frame(podCidrs: readonly string[]): Pick<Ruleset, "chains"> {
   const isPod = podCidrs.length > 0 ? `ip saddr { ${podCidrs.join(", ")} } ` : "";

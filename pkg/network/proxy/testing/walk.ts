@@ -19,11 +19,18 @@ export type Fate =
   | { readonly type: "sent"; readonly to: readonly string[]; readonly masqueraded: boolean }
   | { readonly type: "refused" | "dropped" | "untouched" };
 
-export function walk(ruleset: Ruleset, packet: Packet): Fate {
-  const walker = new Walker(ruleset, packet);
+/** A change that comes while a packet is on its way: from its so-many-th look-up on it finds the elements of `now`. */
+export interface Change {
+  readonly lookUp: number;
+  readonly now: Ruleset;
+}
+
+export function walk(ruleset: Ruleset, packet: Packet, change?: Change): Fate {
+  const walker = new Walker(ruleset, packet, change);
   if (walker.run("services-sources") === "drop") return { type: "dropped" };
   walker.run(packet.from === "node" ? "services-output" : "services-prerouting");
-  if (walker.sent.size > 0) return { type: "sent", to: [...walker.sent].toSorted(), masqueraded: walker.marked };
+  if (walker.sent.size > 0 && !walker.lost)
+    return { type: "sent", to: [...walker.sent].toSorted(), masqueraded: walker.marked };
   const verdict = walker.run("unserved");
   return { type: verdict === "drop" ? "dropped" : verdict === "reject" ? "refused" : "untouched" };
 }
@@ -33,12 +40,22 @@ type End = "drop" | "reject" | "done" | undefined;
 class Walker {
   readonly sent = new Set<string>();
   marked = false;
+  /** Some number of a die had no endpoint. */
+  lost = false;
   readonly #r: Ruleset;
   readonly #p: Packet;
+  readonly #change: Change | undefined;
+  #lookUps = 0;
 
-  constructor(r: Ruleset, p: Packet) {
+  constructor(r: Ruleset, p: Packet, change?: Change) {
     this.#r = r;
     this.#p = p;
+    this.#change = change;
+  }
+
+  /** Where this look-up finds its elements. */
+  #elements(): Ruleset {
+    return this.#change && ++this.#lookUps >= this.#change.lookUp ? this.#change.now : this.#r;
   }
 
   run(chain: string): End {
@@ -103,7 +120,7 @@ class Walker {
     if ((match = /^jump (\S+)$/.exec(text))) return this.run(match[1] ?? "");
     if ((match = /^goto (\S+)$/.exec(text))) return this.run(match[1] ?? "") ?? "done";
     if ((match = /^(.*th dport) vmap @(\S+)$/.exec(text))) {
-      const verdict = this.#r.maps[match[2] ?? ""]?.elements.get(this.#key(match[1] ?? ""));
+      const verdict = this.#elements().maps[match[2] ?? ""]?.elements.get(this.#key(match[1] ?? ""));
       return verdict === undefined ? undefined : this.#action(verdict);
     }
     if (/^update @\S+ \{ ip saddr \}$/.test(text)) return undefined;
@@ -114,26 +131,28 @@ class Walker {
     if ((match = /^numgen random mod (\d+) vmap \{ (.*) \}$/.exec(text))) {
       const verdicts = (match[2] ?? "").split(", ").map((v) => v.split(" : ")[1] ?? "");
       if (verdicts.length !== Number(match[1])) throw new Error(`sides without a verdict: ${text}`);
+      // They belong to the rule, and are gone with it.
+      if (this.#elements() !== this.#r) return undefined;
       for (const verdict of verdicts) this.#action(verdict);
       return "done";
     }
     if ((match = /^dnat ip to (ip daddr \. )?(\w+) dport \. numgen random mod (\d+) map @(\S+)$/.exec(text))) {
       const [, withAddress, protocol, size, map = ""] = match;
       if (protocol !== this.#p.protocol) return undefined;
-      for (let i = 0; i < Number(size); i++) {
-        const key = `${withAddress ? `${this.#p.to} . ` : ""}${this.#p.port} . ${i}`;
-        const endpoint = this.#r.maps[map]?.elements.get(key);
-        if (endpoint === undefined) throw new Error(`no endpoint ${key} in ${map}`);
-        this.sent.add(endpoint.replace(" . ", ":"));
-      }
-      return "done";
+      const { elements } = this.#elements().maps[map] ?? {};
+      const sides = Array.from({ length: Number(size) }, (_, i) =>
+        elements?.get(`${withAddress ? `${this.#p.to} . ` : ""}${this.#p.port} . ${i}`),
+      );
+      for (const endpoint of sides) if (endpoint !== undefined) this.sent.add(endpoint.replace(" . ", ":"));
+      this.lost = sides.includes(undefined);
+      return this.lost ? undefined : "done";
     }
     throw new Error(`no such rule is known: ${text}`);
   }
 
   #has(set: string, key: string): boolean {
-    const found = this.#r.sets[set];
-    if (!found) throw new Error(`no set ${set}`);
-    return found.elements.has(key);
+    const found = this.#elements().sets[set];
+    if (!found && !(set in this.#r.sets)) throw new Error(`no set ${set}`);
+    return found?.elements.has(key) ?? false;
   }
 }
