@@ -89,11 +89,10 @@ const PREFIX: Readonly<Record<WatchEventType, Buffer>> = {
 };
 const END = Buffer.from("}\n");
 
-/** What a watcher is told. Watchers of the same change share it, line and all. */
+/** What a watcher is told. Watchers of the same change share it, and the object's encoding. */
 export class Notice {
   readonly type: WatchEventType;
   readonly entry: Entry;
-  #line: Buffer | undefined;
   #views: Map<ResourceDef, Notice> | undefined;
 
   constructor(type: WatchEventType, entry: Entry) {
@@ -114,10 +113,9 @@ export class Notice {
     return notice;
   }
 
-  /** As on the wire, newline included. */
-  get line(): Buffer {
-    this.#line ??= Buffer.concat([PREFIX[this.type], this.entry.json, END]);
-    return this.#line;
+  /** As on the wire, newline included; in parts, for the encoding is not kept twice. */
+  get line(): readonly Buffer[] {
+    return [PREFIX[this.type], this.entry.json, END];
   }
 }
 

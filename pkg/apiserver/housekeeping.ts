@@ -1,4 +1,4 @@
-/** What the server does by itself, once in a while: forgets old revisions and objects whose time is over. */
+/** What the server does by itself, once in a while: forgets old revisions, old changes and objects whose time is over. */
 import type { ResourceDef } from "../api/resource.ts";
 import { tidyStore } from "../store/tidy.ts";
 import type { Revision, Store } from "../store/store.ts";
@@ -10,6 +10,7 @@ import type { WatchCache } from "./watchcache.ts";
 /** So long at least a revision can still be read (a paged list goes on), and at most twice as long. */
 const COMPACT_EVERY_MS = 5 * 60_000;
 const EXPIRE_EVERY_MS = 60_000;
+const FORGET_EVERY_MS = 60_000;
 /** After a compaction at least, so that what it freed is seen. */
 const TIDY_EVERY_MS = 2 * COMPACT_EVERY_MS;
 
@@ -38,6 +39,7 @@ export class Housekeeping {
     this.#running = Promise.all([
       this.#every(COMPACT_EVERY_MS, () => this.#compact()),
       this.#every(EXPIRE_EVERY_MS, () => this.#expire()),
+      this.#every(FORGET_EVERY_MS, async () => this.#forget()),
       this.#every(TIDY_EVERY_MS, () => tidyStore({ ...this.#o, everyMs: TIDY_EVERY_MS, signal: this.#abort.signal })),
     ]);
   }
@@ -60,6 +62,11 @@ export class Housekeeping {
     const revision = this.#compactTo;
     this.#compactTo = this.#o.cache.revision;
     if (revision > 0n) await this.#o.store.compact(revision);
+  }
+
+  /** After a burst of changes, what it left in memory. */
+  #forget(): void {
+    for (const resource of this.#o.cache.resources()) resource.forget(this.#o.clock.now());
   }
 
   async #expire(): Promise<void> {

@@ -35,3 +35,14 @@ test("C5: what can be read after all is a change of now: whoever comes back from
   expect(await since(cache, 6n)).toEqual(["ADDED hidden", "ADDED c"]);
   expect(await since(cache, 7n)).toEqual([]);
 });
+
+test("after a burst its changes are forgotten, but the last ones; who comes back from before them must list anew", async () => {
+  const cache = new ResourceCache(configMaps);
+  cache.reset([], 1n);
+  for (let r = 2n; r <= 1001n; r++) cache.put(entry("a", r), 0);
+  cache.forget(60_000);
+  expect(await since(cache, 1n)).toHaveLength(1_000);
+  cache.forget(120_000);
+  expect(await since(cache, 1001n - 256n)).toHaveLength(256);
+  await expect(since(cache, 1001n - 257n)).rejects.toThrow("too old resource version: 744 (745)");
+});

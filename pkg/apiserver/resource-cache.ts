@@ -229,10 +229,16 @@ export class ResourceCache {
     const history = this.#history;
     history.push(change);
     // Looked at in blocks, so that the cost of one change stays constant.
-    if (history.length % HISTORY_MIN !== 0) return;
-    const young = history.length - history.findIndex((c) => c.seenAt >= change.seenAt - HISTORY_MS);
+    if (history.length % HISTORY_MIN === 0) this.forget(change.seenAt);
+  }
+
+  /** Drops what of the history nobody needs any more: to be called now and then, for the time after the last change. */
+  forget(now: number): void {
+    const history = this.#history;
+    const old = history.findIndex((c) => c.seenAt >= now - HISTORY_MS);
+    const young = old < 0 ? 0 : history.length - old;
     const drop = history.length - Math.min(Math.max(young, HISTORY_MIN), HISTORY_MAX);
-    if (drop === 0) return;
+    if (drop <= 0) return;
     this.#since = history[drop - 1]?.revision ?? this.#since;
     this.#history = history.slice(drop);
   }

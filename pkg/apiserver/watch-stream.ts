@@ -45,21 +45,21 @@ export async function streamWatch(
 }
 
 /** Few writes for many notices, yet no piece much larger than a socket takes at once. */
-function* pieces(batch: readonly Notice[], lineOf: (n: Notice) => Buffer): Generator<Buffer, void, void> {
-  let [lines, size]: [Buffer[], number] = [[], 0];
+function* pieces(batch: readonly Notice[], lineOf: (n: Notice) => readonly Buffer[]): Generator<Buffer, void, void> {
+  let [parts, size]: [Buffer[], number] = [[], 0];
   for (const notice of batch) {
     const line = lineOf(notice);
-    lines.push(line);
-    size += line.length;
+    parts.push(...line);
+    size += line.reduce((sum, part) => sum + part.length, 0);
     if (size < PIECE_BYTES) continue;
-    yield Buffer.concat(lines);
-    [lines, size] = [[], 0];
+    yield Buffer.concat(parts);
+    [parts, size] = [[], 0];
   }
-  if (lines.length > 0) yield Buffer.concat(lines);
+  if (parts.length > 0) yield Buffer.concat(parts);
 }
 
 /** How a notice is written: shared bytes for plain objects, made for this client otherwise. */
-function liner(def: ResourceDef, { form, include }: View, clock: Pick<Clock, "now">): (n: Notice) => Buffer {
+function liner(def: ResourceDef, { form, include }: View, clock: Pick<Clock, "now">): (n: Notice) => readonly Buffer[] {
   if (form.as === "Object") return (n) => n.line;
   let columns = true;
   return ({ type, entry }) => {
@@ -71,6 +71,6 @@ function liner(def: ResourceDef, { form, include }: View, clock: Pick<Clock, "no
         ? tableOf(def, rows, metadata, { now: clock.now(), include, version: form.version, columns })
         : partialObject(object, form.version);
     columns &&= rows.length === 0;
-    return Buffer.from(`${JSON.stringify({ type, object: shown })}\n`);
+    return [Buffer.from(`${JSON.stringify({ type, object: shown })}\n`)];
   };
 }
