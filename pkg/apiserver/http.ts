@@ -2,6 +2,7 @@
  * The API over HTTPS: where it listens, by which certificates, and how long it is patient with who is slow. What becomes of
  * a request: see {@link Front}.
  */
+import type { ServerResponse } from "node:http";
 import { createServer, type Server } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { SecureContextOptions } from "node:tls";
@@ -20,12 +21,16 @@ import { metricsHandlers } from "./virtual/metrics.ts";
 const SUMMARY = "/stats/summary?only_cpu_and_memory=true";
 /** How often Node looks for slow requests. */
 const CHECK_MS = 30_000;
+/** As in Kubernetes. */
+const IDLE_MS = 90_000;
 
 export interface ListenOptions extends FrontOptions {
   /** PEM. */
   readonly tls: { readonly cert: string; readonly key: string; readonly clientCa: string };
   /** How the server shows itself to agents. */
   readonly agentTls: AgentTls;
+  /** A connection is kept so long after its last answer. Default: 90 s. */
+  readonly idleMs?: number;
   /** Adds what else is told with the requests. */
   readonly alsoCount?: (m: Metrics) => void;
 }
@@ -91,7 +96,7 @@ async function serve(front: Front, o: ListenOptions, connections: Set<Socket>): 
     rejectUnauthorized: false,
     ...patience(o.patienceMs ?? PATIENCE_MS),
   });
-  cutOffStalled(server, o.patienceMs ?? PATIENCE_MS);
+  cutOff(server, { stalledMs: o.patienceMs ?? PATIENCE_MS, idleMs: o.idleMs ?? IDLE_MS });
   server.on("connection", (socket: Socket) => {
     connections.add(socket);
     socket.once("close", () => connections.delete(socket));
@@ -126,10 +131,20 @@ const patience = (ms: number) => ({
   connectionsCheckingInterval: Math.min(CHECK_MS, ms / 2),
 });
 
-/** A watch may be idle for ever; what may not be is a client that does not take what is written to it. */
-function cutOffStalled(server: Server, ms: number): void {
-  server.timeout = ms;
+/**
+ * A watch may be silent for ever. What may not is a client that does not take what is written to it, nor a connection on
+ * which nobody asks anything any more.
+ */
+function cutOff(server: Server, o: { readonly stalledMs: number; readonly idleMs: number }): void {
+  /** The last request of each connection that has one; clients may send several before the first is answered. */
+  const asked = new Map<Socket, ServerResponse>();
+  server.timeout = o.stalledMs;
+  server.keepAliveTimeout = o.idleMs;
+  server.on("request", ({ socket }, res) => {
+    asked.set(socket, res);
+    res.once("close", () => asked.get(socket) === res && asked.delete(socket));
+  });
   server.on("timeout", (socket) => {
-    if (socket.writableLength > 0) socket.destroy();
+    if (socket.writableLength > 0 || !asked.has(socket)) socket.destroy();
   });
 }

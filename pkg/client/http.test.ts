@@ -6,6 +6,7 @@ import { ApiError, notFound } from "../api/status.ts";
 import { HttpTransport } from "./http.ts";
 import { pathOf } from "./request.ts";
 import type { Call } from "./transport.ts";
+import { eventually } from "../../test/harness/process.ts";
 
 const cleanups: (() => void)[] = [];
 afterEach(() => {
@@ -158,6 +159,14 @@ describe("calls", () => {
     });
     expect(await transport.call({ verb: "list", ...pods })).toBe(1);
     expect(await transport.call({ verb: "list", ...pods })).toBe(3);
+  });
+
+  test("what a burst of calls leaves of connections is few", async () => {
+    const { transport, server } = await serve((_, response) => void response.end("1"));
+    await Promise.all(Array.from({ length: 40 }, () => transport.call({ verb: "list", ...pods })));
+    const open = () => new Promise<number>((done) => server.getConnections((_, n) => done(n)));
+    expect(await eventually(open, (n) => n <= 8)).toBeLessThanOrEqual(8);
+    expect(await transport.call({ verb: "list", ...pods })).toBe(1);
   });
 
   test.each(["create", "update", "patch", "delete"] as const)(

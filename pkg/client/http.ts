@@ -271,8 +271,11 @@ interface Ask {
 
 const UNAVAILABLE = 503;
 
+/** Of connections that nobody uses: what a burst leaves is closed, and the rest before the server does it (90 s). */
+const KEPT = { maxFreeSockets: 8, timeout: 30_000 };
+
 function agentFor(connection: Connection): http.Agent {
-  const keep = { keepAlive: true, maxSockets: 256, scheduling: "lifo" as const };
+  const keep = { keepAlive: true, maxSockets: 256, scheduling: "lifo" as const, ...KEPT };
   return connection.server.startsWith("https:")
     ? new https.Agent({ ...keep, ...tlsOptions(connection) })
     : new http.Agent(keep);

@@ -128,6 +128,13 @@ describe("slow clients are cut off", () => {
     expect((await assertBroken(socket)).length).toBeLessThan(20_000_000);
   });
 
+  test("one that asks nothing any more", async () => {
+    const socket = await api.socket();
+    const end = closed(socket);
+    socket.write(`GET /api/v1/namespaces/default HTTP/1.1\r\nHost: x\r\n\r\n`);
+    expect(await end).toMatch(/^HTTP\/1\.1 200 /);
+  });
+
   test("a watch at rest is none of them", async () => {
     const quiet = "/api/v1/namespaces/kube-system/configmaps";
     const socket = await api.socket();

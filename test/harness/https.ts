@@ -99,7 +99,8 @@ export class TestApi {
       log: silent,
     };
     const listener = await listen(server, options);
-    const bare = patienceMs === undefined ? listener : await listen(server, { ...options, patienceMs });
+    const bare =
+      patienceMs === undefined ? listener : await listen(server, { ...options, patienceMs, idleMs: patienceMs });
     return new TestApi({ server, listener, bare, ca, admin, store });
   }
 
