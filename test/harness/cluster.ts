@@ -73,8 +73,13 @@ export class TestCluster {
   static async start(o: ClusterOptions = {}): Promise<TestCluster> {
     const cluster = new TestCluster(mkdtempSync(join(tmpdir(), "mk-")), await freePort(), o);
     if (o.encryption !== undefined) giveKeys(cluster.home, o.encryption);
-    await cluster.up();
-    return cluster;
+    try {
+      await cluster.up();
+      return cluster;
+    } catch (error) {
+      await cluster.remove().catch(() => {}); // why it did not start is the story
+      throw error;
+    }
   }
 
   get kubeconfig(): string {
