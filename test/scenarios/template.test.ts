@@ -48,6 +48,13 @@ test("the Deployment grows, is rolled out and shrinks: nginx follows, and no req
   const host = (await nginx()).status?.podIP ?? "";
   // A reload of nginx closes connections that are kept; one for each request meets every moment of it.
   const agent = new http.Agent({ keepAlive: false });
+  // The Service's first Pods were ready a moment ago: nginx may have to hear of them, and for a moment more its old workers
+  // answer beside the new ones, that nobody is ready.
+  let well = 0;
+  await eventually(
+    async () => (well = (await get(host, agent)).status === 200 ? well + 1 : 0),
+    () => well === 20,
+  );
   const statuses = new Map<number | string, number>();
   let seen = new Set<string>();
   let going = true;
