@@ -148,33 +148,24 @@ export class TestCluster {
     return runOk(process.execPath, [program, ...args], { env: this.env, ...o });
   }
 
-  /** The Pod, as soon as `done` holds of it; rejects with its last state after `deadline` ms. */
-  untilPod(
-    name: string,
-    done: (pod: DeepReadonly<Pod>) => boolean,
-    deadline = PATIENCE_MS,
-    namespace = "default",
-  ): Promise<DeepReadonly<Pod>> {
-    return this.until(this.client.resource(pods, namespace), { name, done, deadline });
+  /** The Pod, as soon as `done` holds of it; rejects with its last state when patience is at its end. */
+  untilPod(name: string, done: (pod: DeepReadonly<Pod>) => boolean, namespace = "default"): Promise<DeepReadonly<Pod>> {
+    return this.until(this.client.resource(pods, namespace), { name, done });
   }
 
   /** As {@link untilPod}, of this cluster's one Node. */
-  untilNode(done: (node: DeepReadonly<Node>) => boolean, deadline = PATIENCE_MS): Promise<DeepReadonly<Node>> {
-    return this.until(this.client.resource(nodes), { name: this.nodeName, done, deadline });
+  untilNode(done: (node: DeepReadonly<Node>) => boolean): Promise<DeepReadonly<Node>> {
+    return this.until(this.client.resource(nodes), { name: this.nodeName, done });
   }
 
   /** As {@link untilPod}, of an object of any kind. */
   async until<T extends ApiObject & { status?: unknown }>(
     resource: ResourceClient<T>,
-    {
-      name,
-      done,
-      deadline = PATIENCE_MS,
-    }: { name: string; done: (object: DeepReadonly<T>) => boolean; deadline?: number },
+    { name, done }: { name: string; done: (object: DeepReadonly<T>) => boolean },
   ): Promise<DeepReadonly<T>> {
     let last: unknown = "never seen";
     const stop = new AbortController();
-    const timer = setTimeout(() => stop.abort(), deadline);
+    const timer = setTimeout(() => stop.abort(), PATIENCE_MS);
     try {
       for await (const event of resource.watch({ fieldSelector: `metadata.name=${name}` }, stop.signal)) {
         const object = event.object as DeepReadonly<T>;
@@ -187,7 +178,7 @@ export class TestCluster {
       stop.abort();
     }
     throw new Error(
-      `${name}: not as wanted within ${deadline} ms: ${JSON.stringify(last, undefined, 1)}\n${this.log()}`,
+      `${name}: not as wanted within ${PATIENCE_MS} ms: ${JSON.stringify(last, undefined, 1)}\n${this.log()}`,
     );
   }
 

@@ -111,9 +111,7 @@ export class ComposeCluster {
   }
 
   cli(args: readonly string[]): Promise<string> {
-    return runOk(process.execPath, [program, ...args], {
-      env: { ...this.#env, KUBECONFIG: this.kubeconfig },
-    });
+    return runOk(process.execPath, [program, ...args], { env: { ...this.#env, KUBECONFIG: this.kubeconfig } });
   }
 
   /** What the services said last, for a failure's sake. */

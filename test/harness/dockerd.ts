@@ -11,8 +11,6 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { PATIENCE_MS, runOk } from "./process.ts";
 
-/** What dockerd itself may take to stop its containers. */
-
 /** A private /run keeps the sockets of containerd and its shims; it outlives dockerd, as on a machine. */
 const INIT = "mount -t tmpfs tmpfs /run && ip link set lo up && echo ready && cat";
 

@@ -143,7 +143,7 @@ describe("a server that is not there", () => {
     await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
     const address = silent.address();
     const port = typeof address === "object" ? (address?.port ?? 0) : 0;
-    const done = await cluster.cli(["get", "pods", "--request-timeout=2s", "--kubeconfig", await away(port)], {});
+    const done = await cluster.cli(["get", "pods", "--request-timeout=2s", "--kubeconfig", await away(port)]);
     silent.close();
     expect(done.code).toBe(1);
     expect(done.stderr).not.toBe("");

@@ -166,7 +166,7 @@ describe("watching", () => {
 });
 
 describe("containers", () => {
-  beforeAll(() => cluster.untilPod("box", ready, undefined, namespace).then(() => {}));
+  beforeAll(() => cluster.untilPod("box", ready, namespace).then(() => {}));
 
   const collect = (stream: PassThrough) => {
     let text = "";

@@ -106,19 +106,13 @@ async function set(data: Record<string, string>): Promise<void> {
   await inForce(marker);
 }
 
+const kubeDns = () =>
+  cluster.kubectlOk(["get", "svc", "-n", "kube-system", "kube-dns", "-o", "jsonpath={.spec.clusterIP}"]);
 const upstreams = (...servers: DnsServer[]) => JSON.stringify(servers.map((s) => `127.0.0.1:${s.port}`));
 
 describe("names of the cluster, from inside a Pod", () => {
   test("resolv.conf is as Kubernetes writes it, with the address of the Service kube-dns", async () => {
-    const ip = await cluster.kubectlOk([
-      "get",
-      "svc",
-      "-n",
-      "kube-system",
-      "kube-dns",
-      "-o",
-      "jsonpath={.spec.clusterIP}",
-    ]);
+    const ip = await kubeDns();
     expect(ip).toMatch(/^10\.\d+\.0\.10$/);
     const [search, ...rest] = (await cluster.kubectlOk(["exec", "client", "--", "cat", "/etc/resolv.conf"])).split(
       "\n",
@@ -192,15 +186,7 @@ describe("names of the cluster, from inside a Pod", () => {
     await client("on-host", spec);
     await cluster.untilPod("on-host", ready);
     await untilSays(["ahostsv4", "kubernetes.default"], /^10\.\d+\.0\.1 /, "on-host");
-    const host = await cluster.kubectlOk([
-      "get",
-      "svc",
-      "-n",
-      "kube-system",
-      "kube-dns",
-      "-o",
-      "jsonpath={.spec.clusterIP}",
-    ]);
+    const host = await kubeDns();
     const srv = { name: "_https._tcp.kubernetes.default.svc.cluster.local", type: "SRV" };
     const { answers } = await exchange({ host, port: 53 }, srv, AbortSignal.timeout(PATIENCE_MS));
     expect(answers).toMatchObject([{ data: { port: 443, target: "kubernetes.default.svc.cluster.local" } }]);

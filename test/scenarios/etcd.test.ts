@@ -13,7 +13,6 @@ import { PATIENCE_MS, runOk } from "../harness/process.ts";
 import { ensureTestImages } from "../images/images.ts";
 
 /** A cluster whose objects are in a real etcd, and what becomes of it when that etcd is killed. */
-/** The store waits out the first 10 s of an outage; kubectl asks again a few times, as it is told. */
 let etcd: EtcdServer;
 let cluster: TestCluster;
 

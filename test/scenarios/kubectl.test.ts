@@ -151,7 +151,7 @@ describe("unmodified kubectl", () => {
   test("a namespace goes with all that is in it", async () => {
     await kubectl("apply", "-f", await file("ns.yaml", "apiVersion: v1\nkind: Namespace\nmetadata: {name: doomed}\n"));
     await kubectl("apply", "-n", "doomed", "-f", join(cluster.home, "web.yaml"));
-    await cluster.untilPod("web", ready, undefined, "doomed");
+    await cluster.untilPod("web", ready, "doomed");
     expect(await kubectl("delete", "ns", "doomed")).toMatch(/^namespace "doomed" deleted/);
     expect(await kubectl("get", "pods", "-n", "doomed", "-o", "name")).toBe("");
     expect(await cluster.containers("label=io.mini-kube.pod.namespace=doomed")).toEqual([]);

@@ -117,7 +117,7 @@ describe.each(Object.keys(kubectls))("kubectl %s", (minor) => {
   test("a certificate is approved", () => assertSteps(table.CERTIFICATE));
 
   test("logs, exec, cp and proxies", async () => {
-    await cluster.untilPod("box", ready, undefined, k.namespace);
+    await cluster.untilPod("box", ready, k.namespace);
     await assertSteps(table.STREAMS);
     expect(readFileSync(join(k.dir, "back.txt"), "utf8")).toBe("to be copied\n");
     const cat = await k.run(["exec", "-i", "box", "-c", "side", "--", "cat"], { input: "one\ntwo\n" });
@@ -127,7 +127,7 @@ describe.each(Object.keys(kubectls))("kubectl %s", (minor) => {
   });
 
   test("port-forward, attach, proxy, get -w, run -i", async () => {
-    await cluster.untilPod("box", ready, undefined, k.namespace);
+    await cluster.untilPod("box", ready, k.namespace);
     const forward = k.running("port-forward", "pod/box", ":8080");
     const [, port = ""] = await forward.until(/Forwarding from 127\.0\.0\.1:(\d+) -> 8080/);
     expect(await fetchText(`http://127.0.0.1:${port}/`)).toBe("hello\n");

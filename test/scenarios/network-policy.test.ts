@@ -33,7 +33,7 @@ beforeAll(async () => {
   await create("client", { containers: [sleeper] });
   await create("stranger", { containers: [sleeper] }, "other");
   for (const [name, namespace] of [["web"], ["client"], ["stranger", "other"]] as const) {
-    ip[name] = (await cluster.untilPod(name, ready, PATIENCE_MS, namespace)).status?.podIP ?? "";
+    ip[name] = (await cluster.untilPod(name, ready, namespace)).status?.podIP ?? "";
   }
   await cluster.client.resource(services, "default").create({
     metadata: { name: "web" },

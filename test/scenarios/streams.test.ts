@@ -148,7 +148,7 @@ describe("logs", () => {
     const script = "yes 0123456789012345678901234567890123456789 | head -n 3000000; echo the end";
     await cluster.kubectlOk(["run", "flood", "--image=busybox:1.36", "--restart=Never", "--", "sh", "-c", script]);
     await cluster.untilPod("flood", (p) => p.status?.phase === "Running" || p.status?.phase === "Succeeded");
-    await cluster.untilPod("flood", (p) => p.status?.phase === "Succeeded", 100_000);
+    await cluster.untilPod("flood", (p) => p.status?.phase === "Succeeded");
     expect(await cluster.kubectlOk(["logs", "--tail=2", "flood"])).toMatch(/^0123\d+\nthe end\n$/);
     const [id = ""] = await cluster.containers(
       "label=io.mini-kube.pod.name=flood",
