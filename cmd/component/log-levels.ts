@@ -1,6 +1,7 @@
 /** How much is logged of what, while the program runs: one level for all, and others for parts of it by name. */
 import { type DestinationStream, type Logger as Pino, pino, stdTimeFunctions } from "pino";
 import type { Logger } from "../../pkg/util/log.ts";
+import { own } from "../../pkg/util/keys.ts";
 
 /** From most to least. */
 const LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
@@ -98,7 +99,7 @@ function parseSpec(spec: string): readonly Change[] {
       if (!level && (name === "" || text !== "")) {
         throw new Error(`${JSON.stringify(part)} is no log level; write one of ${LEVELS.join(", ")}, or NAME=LEVEL`);
       }
-      return [ALIASES[name] ?? name, level];
+      return [own(ALIASES, name) ?? name, level];
     });
 }
 

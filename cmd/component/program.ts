@@ -15,6 +15,7 @@ import { Metrics, processMetrics } from "../../pkg/util/metrics.ts";
 import { openLog } from "./log.ts";
 import { levelBySignals, LogLevels } from "./log-levels.ts";
 import { serveObserve } from "./observe.ts";
+import { own } from "../../pkg/util/keys.ts";
 
 export interface CommonFlags {
   readonly logLevel: string;
@@ -112,7 +113,7 @@ function stayAlive(): Disposable {
 function stopBySignals(stop: AbortController, log: Logger): Disposable {
   let late: Disposable | undefined;
   const on = (signal: NodeJS.Signals) => {
-    if (stop.signal.aborted) process.exit(SIGNALS[signal]);
+    if (stop.signal.aborted) process.exit(own(SIGNALS, signal));
     log.info({ signal }, "stopping");
     late = systemClock.after(STOP_MS, () => {
       process.stderr.write(`error: it did not stop within ${STOP_MS / 1000} s and is ended\n`);

@@ -15,6 +15,7 @@ import { CliError } from "../../pkg/cli/io.ts";
 import type { Clock } from "../../pkg/util/clock.ts";
 import { publicKeyHash, rootShown } from "../../pkg/util/pki-request.ts";
 import { SKEW_MS } from "../../pkg/util/pki.ts";
+import { own } from "../../pkg/util/keys.ts";
 
 export interface DiscoverOptions {
   /** `https://10.0.0.1:6443` */
@@ -141,7 +142,7 @@ export function unreachable(error: NodeJS.ErrnoException, server: string): CliEr
   const { host, hostname } = new URL(server);
   const first = error instanceof AggregateError ? ((error.errors as unknown[])[0] as NodeJS.ErrnoException) : error;
   const code = first.code ?? error.code ?? "";
-  const meaning = MEANINGS[code]?.(host, hostname);
+  const meaning = own(MEANINGS, code)?.(host, hostname);
   if (meaning !== undefined) return new CliError(meaning);
   if (FOREIGN.test(code)) {
     return new CliError(

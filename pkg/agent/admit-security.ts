@@ -3,6 +3,7 @@ import type { RuntimeInfo } from "../runtime/runtime.ts";
 import type { Refusal } from "./admit.ts";
 import { containersOf, initContainersOf, type Pod } from "./facts.ts";
 import { SAFE_SYSCTLS, sysctlsOf } from "./sysctls.ts";
+import { own } from "../util/keys.ts";
 
 export type NodeSecurity = Pick<RuntimeInfo, "appArmor">;
 
@@ -19,7 +20,7 @@ function osRefusal({ spec }: Pod): Refusal | undefined {
 function sysctlRefusal(pod: Pod): Refusal | undefined {
   const host = { ipc: pod.spec?.hostIPC, net: pod.spec?.hostNetwork };
   for (const name of Object.keys(sysctlsOf(pod))) {
-    const namespace = SAFE_SYSCTLS[name];
+    const namespace = own(SAFE_SYSCTLS, name);
     if (namespace && !host[namespace]) continue;
     const why = namespace ? `not allowed with host ${namespace} enabled` : "not allowlisted";
     return { reason: "SysctlForbidden", message: `forbidden sysctl: ${JSON.stringify(name)} ${why}` };

@@ -3,6 +3,7 @@ import { podRequests, type ResourceTotals, resourceTotals } from "../api/pod.ts"
 import { isExtended } from "../api/validation/resources.ts";
 import { portsOf } from "./config.ts";
 import { isTerminalPhase, containersOf, type Pod } from "./facts.ts";
+import { own } from "../util/keys.ts";
 
 export interface AdmissionInput {
   readonly pod: Pod;
@@ -26,7 +27,7 @@ export function admitPod(i: AdmissionInput): Refusal | undefined {
 
 function selectorRefusal({ pod, labels }: AdmissionInput): Refusal | undefined {
   const wanted = Object.entries(pod.spec?.nodeSelector ?? {});
-  if (wanted.every(([k, v]) => (labels[k] ?? v) === v)) return undefined;
+  if (wanted.every(([k, v]) => (own(labels, k) ?? v) === v)) return undefined;
   const message = "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector";
   return { reason: "NodeAffinity", message };
 }

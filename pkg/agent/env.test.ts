@@ -70,6 +70,14 @@ describe("env", () => {
     ).toEqual({ T: "hello", NAME: "web", APP: "shop", IP: "10.0.0.2", MEM: "64", CPU: "4" });
   });
 
+  test("what nobody has set is missing, whatever its name", () => {
+    const of = (valueFrom: object) => values({ env: [{ name: "E", valueFrom }] });
+    expect(() => of({ configMapKeyRef: { name: "settings", key: "constructor" } })).toThrow("couldn't find key");
+    expect(of({ configMapKeyRef: { name: "settings", key: "toString", optional: true } })).toEqual({});
+    expect(of({ fieldRef: { fieldPath: "metadata.labels['constructor']" } })).toEqual({ E: "" });
+    expect(() => of({ fieldRef: { fieldPath: "constructor" } })).toThrow("unsupported fieldPath: constructor");
+  });
+
   describe("a key of a file", () => {
     const from = (fileKeyRef: object) => [{ name: "E", valueFrom: { fileKeyRef } }] as EnvVar[];
     const ref = { volumeName: "v", path: "env" };

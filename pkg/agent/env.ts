@@ -3,6 +3,7 @@ import type { ConfigMap, EnvVar, FileKeySelector, Secret } from "../api/generate
 import { parseQuantity } from "../api/quantity.ts";
 import type { DeepReadonly } from "../util/types.ts";
 import { type Container, containersOf, initContainersOf, type Pod } from "./facts.ts";
+import { own } from "../util/keys.ts";
 
 export type ConfigSource = DeepReadonly<ConfigMap | Secret>;
 
@@ -92,7 +93,7 @@ function valueFrom(i: EnvInput, e: DeepReadonly<EnvVar>): string | undefined {
   const kind = from?.configMapKeyRef ? "ConfigMap" : "Secret";
   const name = ref.name ?? "";
   const source = find(i, kind, name, ref.optional);
-  const value = source ? textOf(kind, source)[ref.key] : undefined;
+  const value = source ? own(textOf(kind, source), ref.key) : undefined;
   if (value === undefined && source && !ref.optional) {
     throw new ConfigError(`couldn't find key ${ref.key} in ${kind} ${i.pod.metadata.namespace}/${name}`);
   }
@@ -136,11 +137,11 @@ const PLAIN_FIELDS: Readonly<Record<string, (i: FieldInput) => string | undefine
 
 /** A field of the Pod as text. Throws {@link ConfigError} for one that is not offered. */
 export function podField(i: FieldInput, path: string): string {
-  const plain = PLAIN_FIELDS[path];
+  const plain = own(PLAIN_FIELDS, path);
   if (plain) return plain(i) ?? "";
   const [, map, key] = /^metadata\.(labels|annotations)\['(.+)'\]$/.exec(path) ?? [];
   if (key === undefined) throw new ConfigError(`unsupported fieldPath: ${path}`);
-  return (map === "labels" ? i.pod.metadata.labels : i.pod.metadata.annotations)?.[key] ?? "";
+  return own(map === "labels" ? i.pod.metadata.labels : i.pod.metadata.annotations, key) ?? "";
 }
 
 /** Without a limit of its own, a container may have all that the node has. */

@@ -1,6 +1,7 @@
 /** `/containerLogs`: what is asked for, and the bytes. */
 import { ApiError, type FieldError, invalid } from "../api/status.ts";
 import type { ContainerRuntime, LogChunk, LogOptions, RuntimeContainer } from "../runtime/runtime.ts";
+import { own } from "../util/keys.ts";
 
 export interface LogQuery {
   readonly options: LogOptions;
@@ -41,7 +42,7 @@ export function parseLogQuery(q: URLSearchParams, o: { pod: string; now: number 
     },
     previous: flag(q, "previous"),
     limitBytes,
-    stream: STREAMS[stream],
+    stream: own(STREAMS, stream),
   };
 }
 

@@ -13,6 +13,7 @@ import {
   type StopFact,
 } from "./facts.ts";
 import { RESTART_BACKOFF, ranLong, specHash } from "./restart.ts";
+import { own } from "../util/keys.ts";
 
 /** What waits for somebody to create a ConfigMap is tried more often than what loads a registry or the daemon. */
 const CONFIG_BACKOFF = { initialMs: 1_000, maxMs: 10_000 };
@@ -115,7 +116,7 @@ export class PodMemory {
   /** The next failure after `before`, with its time of retry. */
   failure(before: StepError | undefined, e: { reason: string; message: string }, now: number): StepError {
     const failures = (before?.failures ?? 0) + 1;
-    const pause = backoffMs(failures, BACKOFFS[e.reason] ?? RESTART_BACKOFF);
+    const pause = backoffMs(failures, own(BACKOFFS, e.reason) ?? RESTART_BACKOFF);
     return { reason: e.reason, message: e.message, at: now, failures, retryAt: now + pause };
   }
 

@@ -4,6 +4,7 @@ import { request as httpsRequest } from "node:https";
 import { connect, isIPv6 } from "node:net";
 import type { ContainerRuntime } from "../runtime/runtime.ts";
 import type { Container } from "./facts.ts";
+import { own } from "../util/keys.ts";
 
 export interface ProbeResult {
   readonly ok: boolean;
@@ -119,7 +120,7 @@ const DIAL_ERRORS: Readonly<Record<string, string>> = {
 function dialError(error: unknown, host: string, port: number): string {
   const { code = "", message } = error as NodeJS.ErrnoException;
   if (code === "ECONNRESET") return "EOF";
-  const known = DIAL_ERRORS[code];
+  const known = own(DIAL_ERRORS, code);
   return known ? `dial tcp ${bracketed(host)}:${port}: ${known}` : message;
 }
 

@@ -11,7 +11,7 @@
  * Missing fields are no error here: they are zero values, and it is for validation to want more. Keys that JSON repeats
  * are not seen here: the parser has dropped them before (duplicate-fields.ts finds them).
  */
-import { define } from "./equal.ts";
+import { define } from "../util/keys.ts";
 import type { ApiObject } from "./object.ts";
 import { apiVersionOf } from "./object.ts";
 import { goTypeOf, mismatch, pathText, type Context, type Decoder } from "./decode-errors.ts";

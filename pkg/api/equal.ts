@@ -1,4 +1,5 @@
 /** Equality and copies of JSON values. */
+import { define, has } from "../util/keys.ts";
 import type { DeepReadonly } from "../util/types.ts";
 
 /** A copy that shares nothing with `value`, and may be changed. Keys whose value is undefined are left out. */
@@ -21,25 +22,6 @@ function clone(value: unknown): unknown {
     if (v !== undefined) define(copy, k, clone(v));
   }
   return copy;
-}
-
-/** Plain assignment would set the prototype where a client's key is `__proto__`. */
-export function define(target: Record<string, unknown>, key: string, value: unknown): void {
-  if (key === "__proto__") {
-    Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true });
-  } else {
-    target[key] = value;
-  }
-}
-
-/** Whether `key` is the object's own, so that a client's `constructor` finds nothing. */
-export function has(target: object, key: string): boolean {
-  return Object.prototype.hasOwnProperty.call(target, key);
-}
-
-/** The value of the object's own key: `map["__proto__"]` would find what no client has sent. */
-export function own<V>(map: Readonly<Record<string, V>> | undefined, key: string): V | undefined {
-  return map && has(map, key) ? map[key] : undefined;
 }
 
 /** Same JSON value, whatever the order of keys; an absent key equals undefined. */

@@ -2,6 +2,7 @@
 import type { DeepReadonly } from "../util/types.ts";
 import type { NodeSelectorRequirement, NodeSelectorTerm, Pod } from "./generated/types.ts";
 import { matchesRequirement, type SelectorOperator } from "./selectors.ts";
+import { own } from "../util/keys.ts";
 
 export interface SelectableNode {
   readonly name: string;
@@ -28,7 +29,7 @@ export function termMatches(term: DeepReadonly<NodeSelectorTerm>, node: Selectab
 /** `nodeSelector` and required node affinity together: also who is eligible for topology spreading. */
 export function matchesNode(pod: DeepReadonly<Pick<Pod, "spec">>, node: SelectableNode): boolean {
   for (const [key, value] of Object.entries(pod.spec?.nodeSelector ?? {})) {
-    if (node.labels[key] !== value) return false;
+    if (own(node.labels, key) !== value) return false;
   }
   const required = pod.spec?.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution;
   return !required || required.nodeSelectorTerms.some((term) => termMatches(term, node));

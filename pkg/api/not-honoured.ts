@@ -7,6 +7,7 @@ import type { PodSpec } from "./generated/types.ts";
 import type { ApiObject } from "./object.ts";
 import type { ResourceDef } from "./resource.ts";
 import { refusedFields, unsupportedFields } from "./unsupported.ts";
+import { own } from "../util/keys.ts";
 
 /** `PLURAL` or `PLURAL.GROUP` → what does not happen. */
 export const NOT_HONOURED: Readonly<Record<string, string>> = {
@@ -33,8 +34,8 @@ const POD_SPECS: Readonly<Record<string, readonly string[]>> = {
 /** What to tell whoever has written this object. */
 export function notHonoured(def: ResourceDef, object: DeepReadonly<ApiObject>): readonly string[] {
   const name = resourceName(def);
-  const missing = NOT_HONOURED[name];
-  const path = POD_SPECS[name];
+  const missing = own(NOT_HONOURED, name);
+  const path = own(POD_SPECS, name);
   const pod = path ? at(object, path) : {};
   const where = (field: string) => [...(path ?? []), field].join(".");
   return [

@@ -2,6 +2,7 @@
 import { listTypeOf, type GroupVersionKind, type Json, type SchemaCollector } from "./openapi-schemas.ts";
 import { apiVersionOf, type ApiObject } from "./object.ts";
 import type { ResourceDef, Subresource, Verb } from "./resource.ts";
+import { own } from "../util/keys.ts";
 
 type Method = "get" | "post" | "put" | "patch" | "delete";
 
@@ -120,7 +121,7 @@ const CONNECTIONS: Readonly<Record<string, string>> = {
  * proxy takes nothing.
  */
 function connectKind(def: ResourceDef, name: string): string {
-  const how = CONNECTIONS[name];
+  const how = own(CONNECTIONS, name);
   return how === undefined ? def.kind : `${def.kind}${how}Options`;
 }
 

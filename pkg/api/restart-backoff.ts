@@ -4,6 +4,7 @@
  */
 import type { FieldErrors } from "./validation/field.ts";
 import { invalidValue } from "./validation/field.ts";
+import { own } from "../util/keys.ts";
 
 /** The pause before the second restart; each further one is twice as long. */
 export const BACKOFF_BASE = "mini-kube.io/restart-backoff-base";
@@ -45,5 +46,5 @@ export function validateRestartBackoff(annotations: Annotations, field: string):
 function parseDuration(text: string): number | undefined {
   if (!/^(\d+(\.\d+)?(ms|s|m|h))+$/.test(text)) return undefined;
   const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)];
-  return parts.reduce((sum, [, amount, unit = ""]) => sum + Number(amount) * (UNITS[unit] ?? 0), 0);
+  return parts.reduce((sum, [, amount, unit = ""]) => sum + Number(amount) * (own(UNITS, unit) ?? 0), 0);
 }

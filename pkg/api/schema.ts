@@ -8,6 +8,7 @@
  */
 import { schemaText } from "./generated/schema.ts";
 import { ATOMIC_TYPES, FIELD_RULES, SCHEMA_DEFAULTS, type MergeRule } from "./schema-tables.ts";
+import { own } from "../util/keys.ts";
 
 /** All but `any` are what their names say in Go; `bytes` is base64 on the wire. */
 export type Scalar =
@@ -153,7 +154,7 @@ function parseField(typeName: string, text: string): Field {
   const type = parseType(text.slice(colon + 1));
   const key = `${typeName}.${name}`;
   const ruled = rules.get(key) ?? (type.kind === "list" && !isItems(typeName, name) ? ATOMIC : NONE);
-  const preset = SCHEMA_DEFAULTS[key];
+  const preset = own(SCHEMA_DEFAULTS, key);
   return { name, type, required, merge: ruled, ...(preset !== undefined && { default: preset }) };
 }
 

@@ -11,6 +11,7 @@ import { labelValue, qualifiedName } from "./names.ts";
 import type { ApiObject } from "./object.ts";
 import type { ResourceDef } from "./resource.ts";
 import { type ApiError, badRequest } from "./status.ts";
+import { own } from "../util/keys.ts";
 
 export type SelectorOperator = "In" | "NotIn" | "Exists" | "DoesNotExist" | "Gt" | "Lt";
 
@@ -35,7 +36,7 @@ export const everything: Selector = [];
 
 /** Gt and Lt compare whole numbers, and hold for nothing that is none. */
 export function matchesRequirement(r: Requirement, labels: Readonly<Record<string, string>> | undefined): boolean {
-  const value = labels && Object.prototype.hasOwnProperty.call(labels, r.key) ? labels[r.key] : undefined;
+  const value = own(labels, r.key);
   switch (r.operator) {
     case "In":
       return value !== undefined && r.values.includes(value);
@@ -276,7 +277,7 @@ function getterOf<T extends ApiObject>(
   if (field === "metadata.name") return (o) => metadataOf(o).name ?? "";
   if (field === "metadata.namespace") return (o) => metadataOf(o).namespace ?? "";
   const getters: FieldGetters<T> = def.selectableFields;
-  const get = Object.prototype.hasOwnProperty.call(getters, field) ? getters[field] : undefined;
+  const get = own(getters, field);
   if (get) return get;
   throw Object.keys(getters).length
     ? badRequest(`field label not supported: ${field}`)

@@ -25,6 +25,7 @@ import { select } from "./selection.ts";
 import type { CallHandler, VirtualHandler, VirtualRequest } from "./virtual.ts";
 import type { WatchCache } from "./watchcache.ts";
 import { fitToAddress } from "./write-policy.ts";
+import { own } from "../util/keys.ts";
 
 export interface DispatcherOptions {
   readonly reader: Reader;
@@ -89,7 +90,7 @@ export class Dispatcher {
   async #onSubresource(call: Call, at: Address, c: WriteContext, path: string): Promise<Answer> {
     const { def, namespace } = at;
     const name = call.name ?? "";
-    const sub = def.subresources[path];
+    const sub = own(def.subresources, path);
     if (!sub) throw notFound({ group: def.group, resource: `${def.plural}/${path}` }, name);
     if (sub.type === "facet") return this.#onFacet(call, at, c, sub);
     if (sub.type === "call" && call.verb === "create") return this.#onCall(call, at, c, sub);

@@ -37,6 +37,7 @@ import type { RequestMetrics } from "./request-metrics.ts";
 import type { ApiServer } from "./server.ts";
 import { apiErrorOf } from "./storage.ts";
 import { streamWatch } from "./watch-stream.ts";
+import { own } from "../util/keys.ts";
 
 const JSON_FORM = { encoding: "json", as: "Object", version: "v1" } as const;
 const SWITCHING_PROTOCOLS = 101;
@@ -301,7 +302,7 @@ export class Front {
   /** What this call wants to be connected with, if its subresource is for that. Throws MethodNotAllowed. */
   #connect(call: Call): ConnectVerb | undefined {
     const def = this.#api.find(call.group, call.version, call.resource);
-    const sub = call.subresource === undefined ? undefined : def?.subresources[call.subresource];
+    const sub = call.subresource === undefined ? undefined : own(def?.subresources, call.subresource);
     if (sub?.type !== "connect") return undefined;
     if ((sub.verbs as readonly string[]).includes(call.verb)) return call.subresource as ConnectVerb;
     throw new ApiError("MethodNotAllowed", "the server does not allow this method on the requested resource");

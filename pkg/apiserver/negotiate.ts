@@ -4,6 +4,7 @@
  * The list of `Accept` is taken in its order, as Kubernetes does; q-values no client of ours sends are not looked at.
  */
 import { ApiError } from "../api/status.ts";
+import { own } from "../util/keys.ts";
 
 export interface AnswerForm {
   readonly encoding: "json" | "yaml";
@@ -88,7 +89,7 @@ const BODY_TYPES: Readonly<Record<string, BodyEncoding>> = {
 /** The form of a write's body; none said means JSON. Throws UnsupportedMediaType. */
 export function bodyEncoding(contentType: string | undefined): BodyEncoding {
   const { type } = parseMediaType(contentType ?? "");
-  const encoding = Object.hasOwn(BODY_TYPES, type) ? BODY_TYPES[type] : undefined;
+  const encoding = own(BODY_TYPES, type);
   if (encoding) return encoding;
   const supported = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
   throw new ApiError(

@@ -3,6 +3,7 @@ import type { ServerResponse } from "node:http";
 import type { Attributes } from "../api/rbac/attributes.ts";
 import type { Clock } from "../util/clock.ts";
 import { type LabelValues, Metrics, processMetrics } from "../util/metrics.ts";
+import { own } from "../util/keys.ts";
 
 export interface RequestMetricsOptions {
   readonly clock: Clock;
@@ -105,6 +106,6 @@ function labelsOf({ attributes: a, version }: Asked): LabelValues {
   const { verb = "", apiGroup: group = "", resource = "", subresource = "", namespace, name } = a ?? {};
   const one = name !== "" || verb === "create";
   const scope = resource === "" ? "" : one ? "resource" : namespace === "" ? "cluster" : "namespace";
-  const told = LONG.has(subresource) ? "CONNECT" : (VERBS[verb] ?? verb.toUpperCase());
+  const told = LONG.has(subresource) ? "CONNECT" : (own(VERBS, verb) ?? verb.toUpperCase());
   return { verb: told, group, version, resource, subresource, scope, component: "apiserver" };
 }

@@ -1,5 +1,5 @@
 /** Which objects of a kind a list or watch wants: namespace, name, label and field selectors in one predicate. */
-import { has } from "../api/equal.ts";
+import { has } from "../util/keys.ts";
 import type { ApiObject } from "../api/object.ts";
 import type { ResourceDef } from "../api/resource.ts";
 import {

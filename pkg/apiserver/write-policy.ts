@@ -13,6 +13,7 @@ import { type Random, rfc3339 } from "../util/clock.ts";
 import type { DeepReadonly } from "../util/types.ts";
 import type { Entry } from "./entry.ts";
 import type { Decision } from "./storage.ts";
+import { own } from "../util/keys.ts";
 
 export type Settled = Exclude<Decision, { verdict: "keep" }>;
 
@@ -135,7 +136,7 @@ function setPropagation(def: ResourceDef, meta: ObjectMeta, asked: DeleteOptions
   const others = finalizers.filter((f) => f !== "orphan" && f !== "foregroundDeletion");
   const policy = asked ?? (others.length === finalizers.length ? def.defaultPropagation : undefined);
   if (!policy) return;
-  const finalizer = COLLECTOR_FINALIZERS[policy];
+  const finalizer = own(COLLECTOR_FINALIZERS, policy);
   const next = finalizer ? [...others, finalizer] : others;
   if (next.length > 0) meta.finalizers = next;
   else delete meta.finalizers;

@@ -3,6 +3,7 @@ import type { ApiObject } from "../api/object.ts";
 import { isReason } from "../api/status.ts";
 import { fetchList, type Selection, watchSelection } from "./fetch.ts";
 import type { Session } from "./session.ts";
+import { own } from "../util/keys.ts";
 
 export class TimedOut extends Error {}
 
@@ -49,6 +50,7 @@ export function parseDuration(text: string): number | undefined {
   if (/^-?\d+$/.test(text)) return Number(text) * 1000;
   if (!/^(\d+(\.\d+)?(ms|s|m|h))+$/.test(text)) return undefined;
   let total = 0;
-  for (const [, n, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)) total += Number(n) * (UNITS[unit ?? ""] ?? 0);
+  for (const [, n, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g))
+    total += Number(n) * (own(UNITS, unit ?? "") ?? 0);
   return total;
 }

@@ -94,6 +94,7 @@ describe("flags and values", () => {
 
   test("changes of labels", () => {
     expect(parseChanges(["pod", "a", "x=1", "y-"])).toEqual({ targets: ["pod", "a"], set: { x: "1", y: null } });
+    expect(parseChanges(["pod", "a", "constructor=1"]).set).toEqual({ constructor: "1" });
     expect(() => parseChanges(["pod", "x=1", "a"])).toThrow("after the first change");
     expect(() => parseChanges(["pod", "x=1", "x-"])).toThrow("can not both modify and remove x");
   });

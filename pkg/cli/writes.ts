@@ -7,6 +7,7 @@ import { CliError, UsageError } from "./io.ts";
 import { type Format, formatObjects, parseFormat, withoutManagedFields } from "./output/format.ts";
 import { TablePrinter } from "./output/table.ts";
 import type { Session } from "./session.ts";
+import { own } from "../util/keys.ts";
 
 export interface WriteFlags {
   dryRun?: "none" | "client" | "server";
@@ -28,7 +29,7 @@ function dryRun(value: string | boolean): NonNullable<WriteFlags["dryRun"]> {
 
 function validation(value: string): NonNullable<WriteFlags["validate"]> {
   const words = { strict: "Strict", true: "Strict", warn: "Warn", ignore: "Ignore", false: "Ignore" } as const;
-  const found = words[value.toLowerCase() as keyof typeof words];
+  const found = own(words, value.toLowerCase());
   if (!found) throw new UsageError(`--validate ${value}: choose strict, warn or ignore`);
   return found;
 }

@@ -4,6 +4,7 @@ import { nameOf, type ObjectKey } from "../api/object.ts";
 import { resourceTotals } from "../api/pod.ts";
 import type { DeepReadonly } from "../util/types.ts";
 import type { HostPort, PodInfo, Resources } from "./pod-info.ts";
+import { own } from "../util/keys.ts";
 
 const ANY_IP = "0.0.0.0";
 export const HOSTNAME = "kubernetes.io/hostname";
@@ -47,7 +48,7 @@ export class NodeInfo {
   /** The value of the label. The two keys that nearly all topologies have are asked for each node and Pod: so they are at hand. */
   domain(topologyKey: string): string | undefined {
     if (topologyKey === HOSTNAME) return this.#hostname;
-    return topologyKey === ZONE ? this.#zone : this.#labels[topologyKey];
+    return topologyKey === ZONE ? this.#zone : own(this.#labels, topologyKey);
   }
 
   /** Has a taint, or is cordoned. */

@@ -3,6 +3,7 @@ import type { Pod, PodAffinityTerm } from "../api/generated/types.ts";
 import { effectiveRequests, type ResourceTotals } from "../api/pod.ts";
 import { fromLabelSelector, matchesLabels, type Requirement, type Selector } from "../api/selectors.ts";
 import type { DeepReadonly } from "../util/types.ts";
+import { own } from "../util/keys.ts";
 
 /** `cpu` in millicores, all else in whole units. Whole numbers, so that sums can be taken back exactly. */
 export type Resources = Readonly<Record<string, number>>;
@@ -153,7 +154,7 @@ export function labelRequirements(
   operator: "In" | "NotIn",
 ): readonly Requirement[] {
   return (keys ?? []).flatMap((key) => {
-    const value = pod.metadata.labels?.[key];
+    const value = own(pod.metadata.labels, key);
     return value === undefined ? [] : [{ key, operator, values: [value] }];
   });
 }

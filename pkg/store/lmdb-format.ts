@@ -1,6 +1,7 @@
 /** How the records lie in LMDB's file, by version. What is in them is another matter: format.ts. */
 import type { Trees } from "./lmdb-space.ts";
 import { withChecksum } from "./record-codec.ts";
+import { own } from "../util/keys.ts";
 
 /** Of new stores, and of all others once they are opened. */
 export const FORMAT = "2";
@@ -29,7 +30,7 @@ export async function upgradeFormat(
   commit: (bytes: number, write: () => void) => Promise<void>,
 ): Promise<void> {
   for (let format = meta.get("format"); format !== FORMAT; format = meta.get("format")) {
-    const step = STEPS[format ?? ""];
+    const step = own(STEPS, format ?? "");
     if (!step) {
       throw new Error(
         `the store has format ${format} of LMDB's file; this version of mini-kube reads format ${FORMAT}: use a newer one`,

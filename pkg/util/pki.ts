@@ -12,6 +12,7 @@ import { join } from "node:path";
 import type { CertificateAuthority, RequestedCertificate } from "./certificates.ts";
 import type { Clock } from "./clock.ts";
 import { readIfThere, replaceFile } from "./files.ts";
+import { own } from "./keys.ts";
 
 /** PEM. */
 export interface KeyPair {
@@ -226,7 +227,7 @@ export function certificateAuthority(ca: KeyPair, clock: Pick<Clock, "now">): Ce
       const x509 = await library();
       const { request, sans } = await parseRequest(pem);
       const issuer = new x509.X509Certificate(ca.cert);
-      const bits = usages.flatMap((u) => KEY_USAGES[u] ?? []).map((u) => x509.KeyUsageFlags[u]);
+      const bits = usages.flatMap((u) => own(KEY_USAGES, u) ?? []).map((u) => x509.KeyUsageFlags[u]);
       const until = Math.min(clock.now() + seconds * 1000, issuer.notAfter.getTime());
       const cert = await x509.X509CertificateGenerator.create({
         serialNumber: newSerial(),
@@ -243,7 +244,7 @@ export function certificateAuthority(ca: KeyPair, clock: Pick<Clock, "now">): Ce
             bits.reduce((all, bit) => all | bit, 0),
             true,
           ),
-          new x509.ExtendedKeyUsageExtension(usages.flatMap((u) => EXTENDED_USAGES[u] ?? [])),
+          new x509.ExtendedKeyUsageExtension(usages.flatMap((u) => own(EXTENDED_USAGES, u) ?? [])),
           await x509.AuthorityKeyIdentifierExtension.create(issuer.publicKey),
           ...(sans.length > 0 ? [new x509.SubjectAlternativeNameExtension(sans)] : []),
         ],

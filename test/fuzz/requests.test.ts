@@ -42,6 +42,9 @@ function assertRefused(answer: Answered, code: number): void {
 /** `{"a":{"a":…` as deep as asked, closed again. */
 const nested = (depth: number) => `${'{"a":'.repeat(depth)}1${"}".repeat(depth)}`;
 
+/** What every object of JavaScript answers to, set or not. */
+const INHERITED = ["__proto__", "constructor", "prototype", "toString", "hasOwnProperty", "valueOf"];
+
 describe("bodies", () => {
   const magic = [0x6b, 0x38, 0x73, 0x00];
   test.each<[string, Asked, number]>([
@@ -94,28 +97,40 @@ describe("bodies", () => {
     expect((await api.ask(configMaps, json(body))).code).toBe(201);
   });
 
-  test.each(["__proto__", "constructor", "prototype", "toString", "hasOwnProperty", "valueOf"])(
-    "the key %s is data, and changes no object but its own",
-    async (key) => {
-      const name = `key-${key.toLowerCase().replaceAll("_", "")}`;
-      const text = `{"metadata":{"name":"${name}","labels":{"${key}":"l"}},"data":{"${key}":"d"},"${key}":{"polluted":1}}`;
-      const made = await api.ask(configMaps, json(text));
-      // A label key may be any of these but one that begins with an underscore.
-      expect(made.code).toBe(key.startsWith("_") ? 422 : 201);
-      const plain = { metadata: { name } };
-      if (key.startsWith("_")) await api.ask(configMaps, json(JSON.stringify(plain)));
-      for (const type of ["merge-patch+json", "strategic-merge-patch+json"]) {
-        const done = await api.ask(`${configMaps}/${name}`, patch(type, `{"data":{"${key}":"patched"}}`));
-        expect([done.code, JSON.stringify(done.json()["data"])]).toEqual([200, `{"${key}":"patched"}`]);
-      }
-      const pointer = `[{"op":"add","path":"/data/${key}","value":"pointed"}]`;
-      expect((await api.ask(`${configMaps}/${name}`, patch("json-patch+json", pointer))).code).toBeLessThan(500);
-      const inherited = `[{"op":"add","path":"/${key}/polluted","value":"x"}]`;
-      expect((await api.ask(`${configMaps}/${name}`, patch("json-patch+json", inherited))).code).toBeLessThan(500);
-      expect(({} as { polluted?: unknown }).polluted).toBeUndefined();
-      expect(Object.prototype.hasOwnProperty.call(Object.prototype, "polluted")).toBe(false);
-    },
-  );
+  test.each(INHERITED)("nothing is found by the name %s", async (name) => {
+    const paths = [
+      `/api/v1/componentstatuses/${name}`,
+      `/api/v1/${name}`,
+      `/apis/${name}/v1`,
+      `${configMaps}/${name}`,
+      `${configMaps}/spaces/${name}`,
+      `/api/v1/namespaces/default/pods/web/${name}`,
+      `/api/v1/namespaces/default/${name}`,
+    ];
+    for (const path of paths) expect([path, (await api.ask(path, { method: "GET" })).code]).toEqual([path, 404]);
+    const scoped = json(JSON.stringify({ metadata: { name: "scoped" }, spec: { scopes: [name] } }));
+    assertRefused(await api.ask("/api/v1/namespaces/default/resourcequotas", scoped), 422);
+  });
+
+  test.each(INHERITED)("the key %s is data, and changes no object but its own", async (key) => {
+    const name = `key-${key.toLowerCase().replaceAll("_", "")}`;
+    const text = `{"metadata":{"name":"${name}","labels":{"${key}":"l"}},"data":{"${key}":"d"},"${key}":{"polluted":1}}`;
+    const made = await api.ask(configMaps, json(text));
+    // A label key may be any of these but one that begins with an underscore.
+    expect(made.code).toBe(key.startsWith("_") ? 422 : 201);
+    const plain = { metadata: { name } };
+    if (key.startsWith("_")) await api.ask(configMaps, json(JSON.stringify(plain)));
+    for (const type of ["merge-patch+json", "strategic-merge-patch+json"]) {
+      const done = await api.ask(`${configMaps}/${name}`, patch(type, `{"data":{"${key}":"patched"}}`));
+      expect([done.code, JSON.stringify(done.json()["data"])]).toEqual([200, `{"${key}":"patched"}`]);
+    }
+    const pointer = `[{"op":"add","path":"/data/${key}","value":"pointed"}]`;
+    expect((await api.ask(`${configMaps}/${name}`, patch("json-patch+json", pointer))).code).toBeLessThan(500);
+    const inherited = `[{"op":"add","path":"/${key}/polluted","value":"x"}]`;
+    expect((await api.ask(`${configMaps}/${name}`, patch("json-patch+json", inherited))).code).toBeLessThan(500);
+    expect(({} as { polluted?: unknown }).polluted).toBeUndefined();
+    expect(Object.prototype.hasOwnProperty.call(Object.prototype, "polluted")).toBe(false);
+  });
 });
 
 const wild = fc.oneof(

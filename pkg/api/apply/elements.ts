@@ -1,5 +1,5 @@
 /** From names, values and keys to path elements, and from those to what people read. */
-import { has } from "../equal.ts";
+import { has } from "../../util/keys.ts";
 import { isObject } from "./containers.ts";
 import type { Element } from "./field-set.ts";
 import type { ListKey, MergeType } from "./merge-type.ts";

@@ -1,5 +1,5 @@
 /** A configuration over the live state, and out of it what nobody wants any more. Neither argument is changed. */
-import { define } from "../equal.ts";
+import { define, own } from "../../util/keys.ts";
 import {
   fieldType,
   hasFields,
@@ -29,7 +29,7 @@ function mergeFields(type: MergeType, live: Json, applied: Json): Json {
   const result: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(live)) define(result, name, value);
   for (const [name, value] of Object.entries(applied)) {
-    const old = Object.hasOwn(live, name) ? live[name] : undefined;
+    const old = own(live, name);
     define(result, name, merge(fieldType(type, name), old, value));
   }
   return result;

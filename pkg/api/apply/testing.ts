@@ -3,6 +3,7 @@ import fc from "fast-check";
 import type { CustomSchema } from "../custom-schema.ts";
 import type { Apply } from "./apply.ts";
 import { ATOMIC, DEDUCED, type MergeType } from "./merge-type.ts";
+import { own } from "../../util/keys.ts";
 
 const item: MergeType = object({ name: ATOMIC, protocol: ATOMIC, image: ATOMIC, labels: { kind: "map", of: ATOMIC } });
 
@@ -19,7 +20,7 @@ export const THING: MergeType = object({
 });
 
 function object(fields: Readonly<Record<string, MergeType>>): MergeType {
-  return { kind: "object", field: (name) => (Object.hasOwn(fields, name) ? fields[name] : undefined) };
+  return { kind: "object", field: (name) => own(fields, name) };
 }
 
 export const DEF: Apply["def"] = {

@@ -1,4 +1,5 @@
 /** Go's durations, in nanoseconds. */
+import { own } from "../../util/keys.ts";
 
 const UNITS: Readonly<Record<string, bigint>> = {
   ns: 1n,
@@ -18,7 +19,7 @@ export function parseDuration(text: string): bigint | undefined {
   if (!match || text.length > 1_000) return undefined;
   let total = 0n;
   for (const [, whole = "", fraction = "", unit = ""] of (match[2] ?? "").matchAll(/(\d*)(?:\.(\d*))?([a-zµμ]+)/g)) {
-    const scale = UNITS[unit] ?? 0n;
+    const scale = own(UNITS, unit) ?? 0n;
     total += BigInt(whole || "0") * scale + (BigInt(fraction || "0") * scale) / 10n ** BigInt(fraction.length);
   }
   if (total >= MAX) return undefined;

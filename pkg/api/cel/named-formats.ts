@@ -3,6 +3,7 @@ import { type Environment, Optional } from "@marcbachmann/cel-js";
 import { dns1035Label, dnsLabel, dnsSubdomain, labelValue, type NameCheck, prefixOf, qualifiedName } from "../names.ts";
 import { formatCheck } from "../structural/formats.ts";
 import { define } from "./define.ts";
+import { own } from "../../util/keys.ts";
 
 class Format {
   readonly check: NameCheck;
@@ -47,9 +48,10 @@ export function registerNamedFormats(env: Environment): void {
   env.registerConstant("format", "FormatNamespace", new FormatNamespace());
   env.registerOperator(`${TYPE} == ${TYPE}`, (a: Format, b: Format) => a.equals(b));
   for (const [name, format] of Object.entries(FORMATS)) define(env, `FormatNamespace.${name}(): ${TYPE}`, () => format);
-  define(env, `FormatNamespace.named(string): optional<${TYPE}>`, (_: unknown, name: string) =>
-    Object.hasOwn(FORMATS, name) ? Optional.of(FORMATS[name]) : Optional.none(),
-  );
+  define(env, `FormatNamespace.named(string): optional<${TYPE}>`, (_: unknown, name: string) => {
+    const format = own(FORMATS, name);
+    return format ? Optional.of(format) : Optional.none();
+  });
   define(env, `${TYPE}.validate(string): optional<list<string>>`, ({ check }: Format, text: string) => {
     const errors = check(text);
     return errors.length > 0 ? Optional.of([...errors]) : Optional.none();

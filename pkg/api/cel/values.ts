@@ -7,6 +7,7 @@ import { Duration } from "@marcbachmann/cel-js/evaluator";
 import { isObject, preservesUnknown, type Schema } from "../structural/schema.ts";
 import { CelObject, equalValues } from "./equal.ts";
 import { parseDuration } from "./duration.ts";
+import { own } from "../../util/keys.ts";
 
 /** Without a schema: a number is `int` if it is whole. */
 export function toDynamic(value: unknown): unknown {
@@ -84,7 +85,7 @@ export class Types {
         return { type: `list<${items.type}>`, convert };
       }
       case "string":
-        return STRINGS[schema.format ?? ""] ?? TEXT;
+        return own(STRINGS, schema.format ?? "") ?? TEXT;
       case "integer":
         return WHOLE;
       case "number":
@@ -120,7 +121,7 @@ export class Types {
       if (!isObject(value)) return value;
       const object: Record<string, unknown> = Object.create(ctor.prototype) as Record<string, unknown>;
       for (const { from, to, declared } of fields) {
-        const item = Object.hasOwn(value, from) ? value[from] : undefined;
+        const item = own(value, from);
         if (item !== undefined && item !== null) object[to] = declared.convert(item);
       }
       return object;

@@ -3,6 +3,7 @@
  * recursive descent. As in `kubectl get`, what is missing yields nothing instead of an error.
  */
 import { type Node, type Operand, type Path, PathParser, type Step, TemplateParser } from "./parser.ts";
+import { has } from "../../util/keys.ts";
 
 export interface Template {
   /** The text for one object. */
@@ -55,9 +56,9 @@ function evaluate(path: Path, current: unknown, root: unknown): unknown[] {
 function take(step: Step, value: unknown, root: unknown): unknown[] {
   switch (step.type) {
     case "field":
-      return isObject(value) && Object.hasOwn(value, step.name) ? [value[step.name]] : [];
+      return isObject(value) && has(value, step.name) ? [value[step.name]] : [];
     case "quoted":
-      return isObject(value) && Object.hasOwn(value, step.name) ? [value[step.name]] : takeKeys(value, step.path);
+      return isObject(value) && has(value, step.name) ? [value[step.name]] : takeKeys(value, step.path);
     case "wildcard":
       return children(value);
     case "descend":
@@ -74,7 +75,7 @@ function take(step: Step, value: unknown, root: unknown): unknown[] {
 function takeKeys(value: unknown, keys: readonly string[]): unknown[] {
   let at = value;
   for (const key of keys) {
-    if (!isObject(at) || !Object.hasOwn(at, key)) return [];
+    if (!isObject(at) || !has(at, key)) return [];
     at = at[key];
   }
   return [at];

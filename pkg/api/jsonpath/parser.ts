@@ -1,4 +1,6 @@
 /** The syntax of JSONPath templates: text to steps. What the steps find is jsonpath.ts's. */
+import { own } from "../../util/keys.ts";
+
 export class JsonPathError extends Error {
   constructor(why: string) {
     super(`error parsing jsonpath: ${why}`);
@@ -100,7 +102,7 @@ function closingBrace(text: string, open: number): number {
 }
 
 const ESCAPES: Readonly<Record<string, string>> = { n: "\n", t: "\t", r: "\r" };
-const unescape = (text: string) => text.replace(/\\(.)/gs, (_, c: string) => ESCAPES[c] ?? c);
+const unescape = (text: string) => text.replace(/\\(.)/gs, (_, c: string) => own(ESCAPES, c) ?? c);
 const syntaxError = (why: string) => new JsonPathError(why);
 
 export class PathParser {

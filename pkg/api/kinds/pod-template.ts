@@ -4,6 +4,7 @@ import type { LabelSelector, PodTemplateSpec } from "../generated/types.ts";
 import type { ApiObject } from "../object.ts";
 import type { Column } from "../resource.ts";
 import { defaultPodSpec } from "./core/pod-defaults.ts";
+import { own } from "../../util/keys.ts";
 
 export function defaultPodTemplate(t: PodTemplateSpec): void {
   t.spec ??= { containers: [] };
@@ -71,7 +72,7 @@ export function selectorText(s: DeepReadonly<LabelSelector> | undefined): string
   const labels = Object.entries(s?.matchLabels ?? {}).map(([key, v]) => ({ key, text: `${key}=${v}` }));
   const expressions = (s?.matchExpressions ?? []).map(({ key, operator, values }) => ({
     key,
-    text: OPERATORS[operator]?.(key, [...(values ?? [])].sort(byCode).join(",")) ?? "<error>",
+    text: own(OPERATORS, operator)?.(key, [...(values ?? [])].sort(byCode).join(",")) ?? "<error>",
   }));
   return [...labels, ...expressions]
     .sort((a, b) => byCode(a.key, b.key))

@@ -7,7 +7,7 @@
  */
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import { rfc3339 } from "../../util/clock.ts";
-import { define } from "../equal.ts";
+import { define, own } from "../../util/keys.ts";
 import { ApiError, badRequest } from "../status.ts";
 import { type Field, type Message, messageOfKind, mustMessage, type Scalar } from "./table.ts";
 
@@ -66,7 +66,7 @@ function readMessage(bytes: Uint8Array, message: Message, depth: number): unknow
     else reader.skip(wire, number);
     if (reader.pos > reader.len) throw new RangeError("unexpected EOF");
   }
-  const shape = SHAPES[message.id];
+  const shape = own(SHAPES, message.id);
   return shape ? shape(fields, depth) : fields;
 }
 

@@ -18,6 +18,7 @@ import {
 } from "../resource-list.ts";
 import type { ResourceRef } from "../resource.ts";
 import { isExtended, isHugePages } from "../validation/resources.ts";
+import { own } from "../../util/keys.ts";
 
 export type Counted = Pick<ResourceRef, "group" | "plural">;
 
@@ -43,7 +44,7 @@ const PLAIN_COUNTS: ReadonlySet<string> = new Set([
 ]);
 
 export function evaluatorOf(kind: Counted): Evaluator {
-  return (kind.group === "" ? EVALUATORS[kind.plural] : undefined) ?? counter(kind);
+  return (kind.group === "" ? own(EVALUATORS, kind.plural) : undefined) ?? counter(kind);
 }
 
 function counter(kind: Counted): Evaluator {
@@ -200,7 +201,7 @@ function kindOf(name: string): Counted | undefined {
   const generic = /^count\/([^.]+)(?:\.(.+))?$/.exec(name);
   if (generic) return { group: generic[2] ?? "", plural: generic[1] ?? "" };
   if (PLAIN_COUNTS.has(name)) return { group: "", plural: name };
-  const plural = Object.keys(EVALUATORS).find((p) => EVALUATORS[p]?.covers(name));
+  const plural = Object.keys(EVALUATORS).find((p) => own(EVALUATORS, p)?.covers(name));
   return plural === undefined ? undefined : { group: "", plural };
 }
 

@@ -3,6 +3,7 @@ import type { FieldError } from "../status.ts";
 import { forbidden, invalidValue, notSupported, required } from "../validation/field.ts";
 import { parseFieldPath } from "./field-path.ts";
 import { mapValues, type Rule, type Schema } from "./schema.ts";
+import { own } from "../../util/keys.ts";
 
 type Errors = FieldError[];
 
@@ -143,7 +144,7 @@ function checkKeys(s: Schema, keys: readonly string[], path: string, errors: Err
   }
   if (items?.type !== "object") return;
   for (const [i, key] of keys.entries()) {
-    const field = items.properties && Object.hasOwn(items.properties, key) ? items.properties[key] : undefined;
+    const field = own(items.properties, key);
     const fieldPath = `${path}.items.properties[${key}]`;
     if (!field) errors.push(invalidValue(at, keys, "entries must all be names of item properties"));
     if (field?.type === "array" || field?.type === "object") {

@@ -14,6 +14,7 @@ import { prune } from "./prune.ts";
 import { compileRules } from "./rules.ts";
 import { childOf, preservesUnknown, type Schema } from "./schema.ts";
 import { validateValue } from "./validate.ts";
+import { own } from "../../util/keys.ts";
 
 type Errors = FieldError[];
 type Level = "root" | "item" | "field";
@@ -217,8 +218,7 @@ function checkCovered(v: Schema, s: Schema | undefined, path: string, structure:
   if (v.items) checkCovered(v.items, s.items, `${path}.items`, `${structure}.items`, errors);
   for (const [name, child] of Object.entries(v.properties ?? {})) {
     const at = `properties[${name}]`;
-    const own = s.properties && Object.hasOwn(s.properties, name) ? s.properties[name] : undefined;
-    checkCovered(child, own, `${path}.${at}`, `${structure}.${at}`, errors);
+    checkCovered(child, own(s.properties, name), `${path}.${at}`, `${structure}.${at}`, errors);
   }
 }
 

@@ -1,5 +1,6 @@
 /** Filling in a schema's defaults. */
-import { deepClone, define, has } from "../equal.ts";
+import { deepClone } from "../equal.ts";
+import { define, has } from "../../util/keys.ts";
 import { childOf, isObject, type Schema } from "./schema.ts";
 
 /**

@@ -1,5 +1,6 @@
 /** Paths of fields as CRDs write them: `.spec.replicas`, `.spec['a.b']`. */
 import { childOf, type Schema } from "./schema.ts";
+import { own } from "../../util/keys.ts";
 
 export type FieldPath =
   | {
@@ -28,7 +29,7 @@ export function parseFieldPath(path: string, schema: Schema): FieldPath {
     if (at && !known && at["x-kubernetes-preserve-unknown-fields"] !== true) {
       return { error: "does not refer to a valid field" };
     }
-    text += at?.properties && Object.hasOwn(at.properties, name) ? `.${name}` : match[1] ? `.${name}` : `[${name}]`;
+    text += own(at?.properties, name) ? `.${name}` : match[1] ? `.${name}` : `[${name}]`;
     steps.push(name);
     at = known;
   }

@@ -3,6 +3,7 @@ import { compileRegexp } from "../../util/regexp.ts";
 import { parseCidr, parseIp } from "../cel/ip.ts";
 import { parseDuration } from "../cel/duration.ts";
 import { dnsLabel, dnsSubdomain } from "../names.ts";
+import { own } from "../../util/keys.ts";
 
 type Check = (text: string) => boolean;
 
@@ -77,14 +78,14 @@ const FORMATS: Readonly<Record<string, Check>> = {
 /** Undefined for formats that are not checked. */
 export function formatCheck(format: string): Check | undefined {
   const name = format.replaceAll("-", "");
-  return Object.hasOwn(FORMATS, name) ? FORMATS[name] : undefined;
+  return own(FORMATS, name);
 }
 
 const MAX: Readonly<Record<string, number>> = { int32: 2 ** 31, int64: 2 ** 63, float: 3.4028234663852886e38 };
 
 /** Whether a number fits `int32`, `int64` or `float`. */
 export function fitsFormat(value: number, format: string): boolean {
-  const max = MAX[format];
+  const max = own(MAX, format);
   if (max === undefined) return true;
   return format === "float" ? Math.abs(value) <= max : value >= -max && value < max;
 }

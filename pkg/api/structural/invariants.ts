@@ -3,6 +3,7 @@ import { dns1035Label } from "../names.ts";
 import type { FieldError } from "../status.ts";
 import { duplicate, invalidValue, required } from "../validation/field.ts";
 import { childOf, isObject, type Schema } from "./schema.ts";
+import { has, own } from "../../util/keys.ts";
 
 export function validateInvariants(schema: Schema | undefined, value: unknown, path: string): readonly FieldError[] {
   if (!schema) return [];
@@ -18,7 +19,7 @@ export function validateInvariants(schema: Schema | undefined, value: unknown, p
 }
 
 function step(schema: Schema, path: string, key: string): string {
-  if (!schema.properties || !Object.hasOwn(schema.properties, key)) return `${path}[${key}]`;
+  if (!own(schema.properties, key)) return `${path}[${key}]`;
   return path === "" ? key : `${path}.${key}`;
 }
 
@@ -36,8 +37,8 @@ function listErrors(schema: Schema, list: readonly unknown[], path: string): Fie
 }
 
 function keyOf(item: unknown, keys: readonly string[]): object {
-  const has = (k: string) => isObject(item) && Object.hasOwn(item, k);
-  return Object.fromEntries(keys.filter(has).map((k) => [k, isObject(item) ? item[k] : undefined]));
+  const fields = isObject(item) ? item : {};
+  return Object.fromEntries(keys.filter((k) => has(fields, k)).map((k) => [k, fields[k]]));
 }
 
 /** Each key that comes more than once is told once: where it comes for the second time. */

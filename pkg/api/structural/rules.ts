@@ -15,6 +15,7 @@ import { duplicate, forbidden, invalidValue, required } from "../validation/fiel
 import { parseFieldPath } from "./field-path.ts";
 import { childOf, isObject, mapValues, type Rule, type Schema } from "./schema.ts";
 import { correlate } from "./validate.ts";
+import { own } from "../../util/keys.ts";
 
 interface Compiled {
   readonly rule: Rule;
@@ -145,7 +146,7 @@ class Compiler {
       const why =
         which === "rule"
           ? error.message
-          : error.message.replace(/^(cel expression|compilation)/, (what) => MESSAGE_ERRORS[what] ?? what);
+          : error.message.replace(/^(cel expression|compilation)/, (what) => own(MESSAGE_ERRORS, what) ?? what);
       this.#errors.push(invalidValue(`${at}.${which}`, rule, why));
       return undefined;
     }
@@ -176,11 +177,11 @@ function check(tree: RuleTree, place: Place, budget: Budget, found: FieldError[]
   }
   if (!isObject(value)) return;
   for (const [key, item] of Object.entries(value)) {
-    const named = Object.hasOwn(tree.properties, key) ? tree.properties[key] : undefined;
+    const named = own(tree.properties, key);
     const next =
       named ?? (childOf({ properties: tree.schema.properties ?? {} }, key) ? undefined : tree.additionalProperties);
     if (!next) continue;
-    const before = isObject(old) && Object.hasOwn(old, key) ? old[key] : undefined;
+    const before = isObject(old) ? own(old, key) : undefined;
     const at = named ? (path === "" ? key : `${path}.${key}`) : `${path}[${key}]`;
     check(next, { value: item, old: before, path: at }, budget, found);
   }

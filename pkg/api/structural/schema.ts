@@ -3,7 +3,7 @@
  * `additionalProperties` and what is below them open; here they are read, so that everything else can rely on them.
  */
 import { strictDecode } from "../decode.ts";
-import { define } from "../equal.ts";
+import { define, own } from "../../util/keys.ts";
 import type { JSONSchemaProps, ValidationRule } from "../generated/types.ts";
 import type { FieldError } from "../status.ts";
 import { invalidValue } from "../validation/field.ts";
@@ -100,7 +100,8 @@ export const preservesUnknown = (s: Schema | undefined): boolean =>
 
 /** The schema below a key of an object: undefined where the key is unknown or free. */
 export function childOf(s: Schema, key: string): Schema | undefined {
-  if (s.properties && Object.hasOwn(s.properties, key)) return s.properties[key];
+  const known = own(s.properties, key);
+  if (known) return known;
   return typeof s.additionalProperties === "object" ? s.additionalProperties : undefined;
 }
 

@@ -1,4 +1,5 @@
 /** Filters beside Liquid's own (`sort`, `where`, `map`, `json`, `join`, `default`, `base64_encode`, …). */
+import { own } from "../../util/keys.ts";
 
 interface Labelled {
   readonly metadata?: { readonly labels?: Readonly<Record<string, string>> };
@@ -8,7 +9,7 @@ interface Labelled {
 export function labelled(list: unknown, key: string, value?: string): unknown[] {
   const all = Array.isArray(list) ? (list as Labelled[]) : [];
   return all.filter((o) => {
-    const found = o.metadata?.labels?.[key];
+    const found = own(o.metadata?.labels, key);
     return found !== undefined && (value === undefined || found === value);
   });
 }

@@ -31,6 +31,7 @@ import {
   unique,
 } from "./field.ts";
 import { byteLength } from "./meta.ts";
+import { own } from "../../util/keys.ts";
 
 const MAX_AUDIT_ANNOTATIONS = 20;
 const MAX_VALUE_EXPRESSION_BYTES = 5 * 1024;
@@ -143,15 +144,14 @@ function validateAnnotation(a: DeepReadonly<AuditAnnotation>, at: string, policy
 const PATCHES = { ApplyConfiguration: "applyConfiguration", JSONPatch: "jsonPatch" } as const;
 
 function validateMutation(m: DeepReadonly<Mutation>, at: string): FieldErrors {
-  const type = m.patchType as keyof typeof PATCHES;
-  const own = PATCHES[type];
-  if (!own) return oneOf(`${at}.patchType`, m.patchType, Object.keys(PATCHES));
-  const other = type === "JSONPatch" ? "applyConfiguration" : "jsonPatch";
+  const part = own(PATCHES, m.patchType);
+  if (!part) return oneOf(`${at}.patchType`, m.patchType, Object.keys(PATCHES));
+  const other = part === "jsonPatch" ? "applyConfiguration" : "jsonPatch";
   return [
-    ...(m[own]
-      ? needsExpression(m[own].expression, `${at}.${own}.expression`, "expression")
-      : [required(`${at}.${own}`)]),
-    ...(m[other] ? [invalidValue(`${at}.${other}`, m[other], `not allowed when patchType is ${type}`)] : []),
+    ...(m[part]
+      ? needsExpression(m[part].expression, `${at}.${part}.expression`, "expression")
+      : [required(`${at}.${part}`)]),
+    ...(m[other] ? [invalidValue(`${at}.${other}`, m[other], `not allowed when patchType is ${m.patchType}`)] : []),
   ];
 }
 

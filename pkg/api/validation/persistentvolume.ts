@@ -16,6 +16,7 @@ import {
   required,
 } from "./field.ts";
 import { validateNodeSelectorTerm } from "./selector.ts";
+import { own } from "../../util/keys.ts";
 
 type Spec = DeepReadonly<PersistentVolumeSpec>;
 
@@ -125,7 +126,7 @@ function validateSource(spec: Spec): FieldErrors {
   const at = `spec.${type}`;
   return [
     ...more.map(([other]) => forbidden(`spec.${other}`, "may not specify more than 1 volume type")),
-    ...(NEEDS[type] ?? []).filter((key) => !source[key]).map((key) => required(`${at}.${key}`)),
+    ...(own(NEEDS, type) ?? []).filter((key) => !source[key]).map((key) => required(`${at}.${key}`)),
     ...(["hostPath", "local"].includes(type) ? validatePath(source["path"], `${at}.path`) : []),
     ...(type === "local" && !spec.nodeAffinity
       ? [required("metadata.annotations", "Local volume requires node affinity")]

@@ -231,6 +231,11 @@ describe("containers", () => {
   });
 });
 
+test.each(["__proto__", "constructor", "beos"])("no signal is one of the system %j", (name) => {
+  const pod = podWith({ os: { name } }, { lifecycle: { stopSignal: "SIGUSR1" } });
+  expect(lines(validatePod(pod)).join("\n")).toContain('lifecycle.stopSignal: Unsupported value: "SIGUSR1"');
+});
+
 describe("spec", () => {
   const c = (name: string): Container => ({ name, image: "nginx" });
 

@@ -5,6 +5,7 @@ import { qualifiedName } from "../names.ts";
 import { parseQuantity } from "../quantity.ts";
 import { checked, type FieldErrors, IMMUTABLE, invalidValue, NOT_NEGATIVE, required } from "./field.ts";
 import { isExtended, isHugePages, type ResourceList } from "./resources.ts";
+import { own } from "../../util/keys.ts";
 
 type Spec = DeepReadonly<ResourceQuotaSpec>;
 
@@ -94,7 +95,7 @@ function validateScopes(spec: Spec): FieldErrors {
   const refuse = (why: string) => invalidValue("spec.scopes", scopes, why);
   return [
     ...scopes.flatMap((scope) => [
-      ...(SCOPES[scope] ? [] : [refuse("unsupported scope")]),
+      ...(own(SCOPES, scope) ? [] : [refuse("unsupported scope")]),
       ...unfit(scope, spec).map(() => refuse("unsupported scope applied to resource")),
     ]),
     ...conflicts(scopes, spec),
@@ -103,7 +104,7 @@ function validateScopes(spec: Spec): FieldErrors {
 
 /** The standard resources of the quota that the scope has nothing to do with. */
 function unfit(scope: string, spec: Spec): readonly string[] {
-  const fit = SCOPES[scope];
+  const fit = own(SCOPES, scope);
   return fit ? Object.keys(spec.hard ?? {}).filter((name) => isStandard(name) && !fit.includes(name)) : [];
 }
 
@@ -117,7 +118,7 @@ function validateScopeSelector(spec: Spec, field: string): FieldErrors {
   const expressions = spec.scopeSelector?.matchExpressions ?? [];
   return [
     ...expressions.flatMap((e) => [
-      ...(SCOPES[e.scopeName] ? [] : [invalidValue(`${field}.scopeName`, e.scopeName, "unsupported scope")]),
+      ...(own(SCOPES, e.scopeName) ? [] : [invalidValue(`${field}.scopeName`, e.scopeName, "unsupported scope")]),
       ...unfit(e.scopeName, spec).map(() =>
         invalidValue(field, spec.scopeSelector, "unsupported scope applied to resource"),
       ),

@@ -2,6 +2,7 @@
 import type { DeepReadonly } from "../../util/types.ts";
 import type { Container, PodSpec } from "../generated/types.ts";
 import { each, type FieldErrors, forbidden, notSupported, required, tooMany } from "./field.ts";
+import { own } from "../../util/keys.ts";
 
 type ReadonlyContainer = DeepReadonly<Container>;
 
@@ -45,7 +46,7 @@ export function validateStopSignal(
 ): FieldErrors {
   if (signal === undefined) return [];
   if (!spec.os?.name) return [forbidden(field, "may not be set for containers with empty `spec.os.name`")];
-  return supported(field, signal, SIGNALS[spec.os.name] ?? []);
+  return supported(field, signal, own(SIGNALS, spec.os.name) ?? []);
 }
 
 const NAMED =

@@ -1,6 +1,7 @@
 /** What a connection asks for, as the object that admission is shown: `PodExecOptions` and its kin. */
 import type { ApiObject } from "../../api/object.ts";
 import type { ResourceDef } from "../../api/resource.ts";
+import { own } from "../../util/keys.ts";
 
 type Read = (query: URLSearchParams, name: string) => unknown;
 
@@ -29,11 +30,11 @@ export function connectOptions(
   subresource: string,
   asked: { readonly query: URLSearchParams; readonly path?: string },
 ): ApiObject | undefined {
-  const fields = FIELDS[subresource];
+  const fields = own(FIELDS, subresource);
   if (!fields) return undefined;
   const given = Object.entries(fields).map(([name, read]) => [name, read(asked.query, name)] as const);
   return {
-    kind: `${def.kind}${WORDS[subresource] ?? ""}Options`,
+    kind: `${def.kind}${own(WORDS, subresource) ?? ""}Options`,
     apiVersion: "v1",
     metadata: {},
     ...Object.fromEntries(given.filter(([, value]) => value !== undefined)),

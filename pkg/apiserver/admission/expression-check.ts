@@ -6,6 +6,7 @@ import { each, invalidValue } from "../../api/validation/field.ts";
 import type { DeepReadonly } from "../../util/types.ts";
 import type { AdmissionPlugin, AdmissionRequest } from "../admission.ts";
 import { type Returns, whyNot } from "./expressions.ts";
+import { own } from "../../util/keys.ts";
 
 type Errors = readonly FieldError[];
 type WithRules = DeepReadonly<{ spec?: ValidatingAdmissionPolicySpec; webhooks?: ValidatingWebhook[] }>;
@@ -26,7 +27,7 @@ export const expressionCheck: AdmissionPlugin = {
     }
     // What was let in before stays: an upgrade must not make an object unwritable.
     const known = new Set(r.old ? expressionsIn(r.old) : []);
-    const errors = CHECKS[r.def.plural]?.(r.object as ApiObject & WithRules, known) ?? [];
+    const errors = own(CHECKS, r.def.plural)?.(r.object as ApiObject & WithRules, known) ?? [];
     if (errors.length) throw invalid(r.def, r.name, errors);
   },
 };

@@ -1,6 +1,7 @@
 /** StorageObjectInUseProtection: volumes and claims have their finalizer from the start; who removes it is a controller. */
 import type { AdmissionPlugin } from "../admission.ts";
 import { isResource } from "./refuse.ts";
+import { own } from "../../util/keys.ts";
 
 const FINALIZERS: Readonly<Record<string, string>> = {
   persistentvolumes: "kubernetes.io/pv-protection",
@@ -10,7 +11,7 @@ const FINALIZERS: Readonly<Record<string, string>> = {
 export const inUseProtection: AdmissionPlugin = {
   name: "StorageObjectInUseProtection",
   mutate(r) {
-    const finalizer = FINALIZERS[r.def.plural];
+    const finalizer = own(FINALIZERS, r.def.plural);
     if (r.operation !== "CREATE" || r.subresource !== "" || !r.object || finalizer === undefined) return;
     const { metadata } = r.object;
     if (!isResource(r, "", r.def.plural) || metadata.finalizers?.includes(finalizer)) return;

@@ -24,6 +24,7 @@ import type { DeepReadonly } from "../../util/types.ts";
 import type { AdmissionPlugin, AdmissionRequest, ClusterView } from "../admission.ts";
 import { nodeIdentity } from "../auth/node-authorizer.ts";
 import { forbidden } from "./refuse.ts";
+import { own } from "../../util/keys.ts";
 
 interface NodeWrite {
   readonly r: AdmissionRequest;
@@ -39,7 +40,7 @@ export const nodeRestriction: AdmissionPlugin = {
   validate(r, view) {
     const node = nodeIdentity(r.user);
     if (node === undefined) return;
-    const check = node === "" ? nameless : checks[`${r.def.group}/${r.def.plural}`];
+    const check = node === "" ? nameless : own(checks, `${r.def.group}/${r.def.plural}`);
     const why = check?.({ r, node, view });
     if (why !== undefined) throw forbidden(r, why);
   },

@@ -9,6 +9,7 @@ import { clusterRoleRows } from "./cluster-role-rows.ts";
 import { controllerRoleRows } from "./controller-role-rows.ts";
 import { CONTROLLER_MANAGER, namespacedRoleRows, NODES } from "./namespaced-role-rows.ts";
 import { pathsRule, ruleOf } from "./rule-rows.ts";
+import { own } from "../../util/keys.ts";
 
 const GROUP = "rbac.authorization.k8s.io";
 const API_VERSION = `${GROUP}/v1`;
@@ -110,9 +111,9 @@ const names = new Set([...Object.keys(clusterRoleRows), ...Object.keys(paths)]);
 
 export const clusterRoles: readonly ClusterRole[] = [
   ...[...names].map((name) => {
-    const rows = clusterRoleRows[name] ?? [];
-    const path = paths[name];
-    return clusterRole(name, [...rows.map(ruleOf), ...(path ? [path] : [])], partOf[name]);
+    const rows = own(clusterRoleRows, name) ?? [];
+    const path = own(paths, name);
+    return clusterRole(name, [...rows.map(ruleOf), ...(path ? [path] : [])], own(partOf, name));
   }),
   ...Object.entries(aggregated).map(([name, labels]) => aggregatedRole(name, labels)),
   ...Object.entries(controllerRoleRows).map(([name, rows]) =>

@@ -13,6 +13,7 @@ import type { Verdict } from "../../api/rbac/policy.ts";
 import { ruleAllows } from "../../api/rbac/rules.ts";
 import type { ClusterView } from "../admission.ts";
 import { nodeRules } from "./bootstrap-policy.ts";
+import { own } from "../../util/keys.ts";
 
 const USER_PREFIX = "system:node:";
 const GROUP = "system:nodes";
@@ -43,7 +44,7 @@ export function authorizeNode(a: Attributes, view: ClusterView): Verdict | undef
 }
 
 function opinionOn(c: NodeCall): Opinion {
-  const special = c.a.path === undefined && byResource[`${c.a.apiGroup}/${c.a.resource}`];
+  const special = c.a.path === undefined && own(byResource, `${c.a.apiGroup}/${c.a.resource}`);
   if (special) return special(c);
   return nodeRules.some((rule) => ruleAllows(rule, c.a)) || "";
 }

@@ -7,6 +7,7 @@ import type { Clock } from "../../util/clock.ts";
 import type { ClusterView } from "../admission.ts";
 import { resourceKey } from "../keys.ts";
 import type { VirtualHandler } from "../virtual.ts";
+import { own } from "../../util/keys.ts";
 
 export interface ComponentsOptions {
   readonly clock: Clock;
@@ -24,7 +25,7 @@ export function componentHandlers(o: ComponentsOptions): ReadonlyMap<string, Vir
     "etcd-0": () => o.reachStore(),
   };
   const one = async (name: string, view: ClusterView) => {
-    const look = looks[name];
+    const look = own(looks, name);
     if (!look) throw notFound({ group: "", resource: componentStatuses.plural }, name);
     return component(name, await outcome(look, view));
   };

@@ -47,6 +47,13 @@ describe("planApply", () => {
     expect(plan(undefined, wanted, live)).toBeUndefined();
   });
 
+  test("a label may be called as what every object of JavaScript has", () => {
+    const [without, with_] = [pod({}, { labels: {} }), pod({}, { labels: { constructor: "x" } })];
+    expect(plan(with_, without, with_)).toEqual({ metadata: { labels: { constructor: null } } });
+    expect(plan(with_, without, without)).toBeUndefined();
+    expect(plan(without, with_, without)).toEqual({ metadata: { labels: { constructor: "x" } } });
+  });
+
   test("a removed item of a merged list is deleted by its key", () => {
     const before = pod({ containers: [container("c", "x"), container("d", "y")] });
     const wanted = pod({ containers: [container("c", "x")] });

@@ -11,6 +11,7 @@
 import { deepEqual } from "../../api/equal.ts";
 import { fieldOf, type Field } from "../../api/schema.ts";
 import type { ApiObject } from "../../api/object.ts";
+import { own } from "../../util/keys.ts";
 
 export const LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration";
 
@@ -48,13 +49,14 @@ function diffObject(original: Json, modified: Json, current: Json, c: Context): 
   const isRoot = "apiVersion" in modified && "kind" in modified && "metadata" in modified;
   for (const key of new Set([...Object.keys(modified), ...Object.keys(original)])) {
     if (isRoot && NOT_OURS.has(key)) continue;
-    const wanted = modified[key];
+    const wanted = own(modified, key);
+    const actual = own(current, key);
     if (wanted === undefined || wanted === null) {
       // Said to be null, or said before and no longer.
-      if (current[key] !== undefined && current[key] !== null) patch[key] = null;
+      if (actual !== undefined && actual !== null) patch[key] = null;
       continue;
     }
-    diffField({ patch, key, original: original[key], wanted, actual: current[key], c });
+    diffField({ patch, key, original: own(original, key), wanted, actual, c });
   }
   return Object.keys(patch).length > 0 ? patch : undefined;
 }

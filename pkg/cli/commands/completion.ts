@@ -1,6 +1,7 @@
 /** `completion`: a script by which the shell asks `mini-kube __complete` what could stand next. */
 import { UsageError } from "../io.ts";
 import { type CommandModule, examples } from "../command.ts";
+import { own } from "../../util/keys.ts";
 
 const BASH = `# bash completion of mini-kube: source <(mini-kube completion bash)
 _mini_kube() {
@@ -56,7 +57,7 @@ export const command: CommandModule = {
       )
       .action(
         run((session, shell: string) => {
-          const script = SCRIPTS[shell];
+          const script = own(SCRIPTS, shell);
           if (script === undefined)
             throw new UsageError(`unknown shell ${JSON.stringify(shell)}: choose bash, zsh or fish`);
           return session.say(script);

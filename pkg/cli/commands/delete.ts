@@ -12,6 +12,7 @@ import type { Session } from "../session.ts";
 import { requireChoice, resolveTargets } from "../targets.ts";
 import { parseDuration, TimedOut, until } from "../until.ts";
 import { collect } from "./get.ts";
+import { own } from "../../util/keys.ts";
 
 interface Options {
   filename?: string[];
@@ -82,7 +83,7 @@ function yesNo(value: string): boolean {
 
 function cascade(value: string): NonNullable<DeleteOptions["propagationPolicy"]> {
   const words = { background: "Background", foreground: "Foreground", orphan: "Orphan" } as const;
-  const found = words[value as keyof typeof words];
+  const found = own(words, value);
   if (!found) throw new UsageError(`--cascade ${value}: choose background, foreground or orphan`);
   return found;
 }

@@ -4,6 +4,7 @@ import { CliError, UsageError } from "../io.ts";
 import { type CommandModule, examples } from "../command.ts";
 import type { Session } from "../session.ts";
 import { closest } from "../discovery.ts";
+import { own } from "../../util/keys.ts";
 
 interface Schema {
   type?: string;
@@ -77,7 +78,7 @@ export class Explainer {
     let owner = schema;
     for (const [i, name] of o.fields.entries()) {
       owner = this.#content(schema);
-      const next = owner.properties?.[name];
+      const next = own(owner.properties, name);
       if (!next) throw this.#unknown([kind.kind.toLowerCase(), ...o.fields.slice(0, i + 1)].join("."), name, owner);
       schema = next;
     }

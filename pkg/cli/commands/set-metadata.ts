@@ -11,6 +11,7 @@ import type { Session } from "../session.ts";
 import { requireChoice, resolveTargets } from "../targets.ts";
 import { addWriteFlags, isDry, tell, type WriteFlags, writeOptions } from "../writes.ts";
 import { collect } from "./get.ts";
+import { define, has, own } from "../../util/keys.ts";
 
 interface Options extends WriteFlags {
   overwrite?: boolean;
@@ -73,9 +74,9 @@ export function parseChanges(words: readonly string[]): Changes {
     const equals = word.indexOf("=");
     const [key, value] = equals < 0 ? [word.slice(0, -1), null] : [word.slice(0, equals), word.slice(equals + 1)];
     if (!key) throw new UsageError(`${JSON.stringify(word)} has no key`);
-    if (key in set && set[key] !== value)
+    if (has(set, key) && set[key] !== value)
       throw new UsageError(`can not both modify and remove ${key}, or set it twice`);
-    set[key] = value;
+    define(set, key, value);
   }
   return { targets, set };
 }
@@ -123,14 +124,14 @@ async function change(
   const now = object.metadata[kind.field] ?? {};
   const name = object.metadata.name ?? "";
   const title = objectTitle(s.resource, name);
-  const clashes = Object.entries(set).filter(([k, v]) => v !== null && k in now && now[k] !== v);
+  const clashes = Object.entries(set).filter(([k, v]) => v !== null && has(now, k) && now[k] !== v);
   if (clashes.length > 0 && !o.overwrite) {
     const [key = ""] = clashes[0] ?? [];
     throw new CliError(`${title}: '${key}' already has a value (${now[key]}), and --overwrite is false`);
   }
-  const wanted = Object.entries(set).filter(([k, v]) => (v === null ? k in now : now[k] !== v));
+  const wanted = Object.entries(set).filter(([k, v]) => (v === null ? has(now, k) : own(now, k) !== v));
   for (const [k, v] of Object.entries(set)) {
-    if (v === null && !(k in now)) session.note(`${kind.word} ${JSON.stringify(k)} not found.`);
+    if (v === null && !has(now, k)) session.note(`${kind.word} ${JSON.stringify(k)} not found.`);
   }
   const did = (how: string) => tell(session, o, { resource: s.resource, object, did: how });
   if (wanted.length === 0) return did(kind.field === "labels" ? "not labeled" : kind.did);

@@ -2,6 +2,7 @@
 import type { ApiObject, ListMeta } from "../../api/object.ts";
 import { valueText } from "../../api/jsonpath/jsonpath.ts";
 import type { TextTable } from "./table.ts";
+import { own } from "../../util/keys.ts";
 
 export const TABLE_ACCEPT = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
 
@@ -39,7 +40,7 @@ export function viewTable(table: ServerTable, view: TableView): TextTable {
     return [
       ...(view.namespaces ? [row.object?.metadata.namespace ?? ""] : []),
       ...cells.filter((_, i) => shown[i] ?? true),
-      ...view.labelColumns.map((l) => labels[l] ?? ""),
+      ...view.labelColumns.map((l) => own(labels, l) ?? ""),
       ...(view.showLabels ? [labelsText(labels)] : []),
     ];
   });

@@ -102,7 +102,7 @@ class Collector {
       leaders: leadersOf(systemLeases ?? []),
       ...(store?.kind !== undefined && { store }),
       nodes: nodesOf(machines ?? [], beats ?? [], all ?? []),
-      pods: countBy(all ?? [], (p) => p.status?.phase ?? "Unknown"),
+      pods: Object.fromEntries(countBy(all ?? [], (p) => p.status?.phase ?? "Unknown")),
       ...(since !== undefined && { waiting: { count: waiting.length, since } }),
       images: new Set((machines ?? []).flatMap((n) => n.status?.images ?? []).map((i) => i.names?.at(-1) ?? "")).size,
       certificates: [...this.#own(), ...handshakes, ...issued(requests ?? [])],
@@ -211,14 +211,14 @@ function nodesOf(
       version: n.status?.nodeInfo?.kubeletVersion ?? "",
       pressures: conditions.filter((c) => PRESSURES.has(c.type) && c.status === "True").map((c) => c.type),
       unschedulable: n.spec?.unschedulable === true,
-      pods: perNode[name] ?? 0,
+      pods: perNode.get(name) ?? 0,
     };
   });
 }
 
-function countBy<T>(items: readonly T[], key: (item: T) => string): Record<string, number> {
-  const counts: Record<string, number> = {};
-  for (const item of items) counts[key(item)] = (counts[key(item)] ?? 0) + 1;
+function countBy<T>(items: readonly T[], key: (item: T) => string): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const item of items) counts.set(key(item), (counts.get(key(item)) ?? 0) + 1);
   return counts;
 }
 

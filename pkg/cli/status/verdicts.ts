@@ -1,6 +1,7 @@
 /** What is wrong with a cluster and what to do, in words, from what was collected of it. Pure. */
 import { humanDuration } from "../../api/duration.ts";
 import type { Certificate, ClusterFacts, LeaderFacts, NodeFacts, StoreFacts, StoreMemberFacts } from "./facts.ts";
+import { own } from "../../util/keys.ts";
 
 /** `trouble` wants somebody to act; a `note` is worth knowing. */
 export interface Verdict {
@@ -64,7 +65,7 @@ function apiServer({ address, failed, error }: ClusterFacts["apiServers"][number
 }
 
 function leader(l: LeaderFacts, now: number): Verdict[] {
-  const { does = "its work is not done", program = l.name } = PROGRAMS[l.name] ?? {};
+  const { does = "its work is not done", program = l.name } = own(PROGRAMS, l.name) ?? {};
   const start = `see that a ${program} runs (journalctl -u ${program})`;
   if (l.holder === undefined) return [trouble(`nobody leads ${l.name}: ${does}; ${start}`)];
   const silentMs = now - Date.parse(l.renewedAt ?? "");
@@ -164,7 +165,7 @@ const SHORT_OF: Readonly<Record<string, string>> = {
 function pressures(n: NodeFacts): Verdict[] {
   return n.pressures.map((p) =>
     p in SHORT_OF
-      ? trouble(`node ${n.name} is short of ${SHORT_OF[p] ?? p}`)
+      ? trouble(`node ${n.name} is short of ${own(SHORT_OF, p) ?? p}`)
       : trouble(`node ${n.name} has ${p}; see: mini-kube describe node ${n.name}`),
   );
 }

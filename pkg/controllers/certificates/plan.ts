@@ -3,6 +3,7 @@ import type { CertificateSigningRequest, NodeStatus } from "../../api/generated/
 import { condition } from "../../api/pod.ts";
 import type { RequestedCertificate } from "../../util/certificates.ts";
 import type { DeepReadonly } from "../../util/types.ts";
+import { own } from "../../util/keys.ts";
 
 export type Request = DeepReadonly<CertificateSigningRequest>;
 
@@ -56,12 +57,12 @@ const SIGNERS: Readonly<Record<string, Check>> = {
 };
 
 export function isSignedHere(csr: Request): boolean {
-  return Object.hasOwn(SIGNERS, csr.spec.signerName);
+  return own(SIGNERS, csr.spec.signerName) !== undefined;
 }
 
 /** Undefined: it may be signed. */
 export function whyNotSigned(csr: Request, asked: RequestedCertificate): string | undefined {
-  return SIGNERS[csr.spec.signerName]?.(asked, new Set(csr.spec.usages));
+  return own(SIGNERS, csr.spec.signerName)?.(asked, new Set(csr.spec.usages));
 }
 
 const notNodes = ({ organizations }: RequestedCertificate) =>

@@ -8,6 +8,7 @@
  */
 import { Cron } from "croner";
 import { rfc3339 } from "../../util/clock.ts";
+import { own } from "../../util/keys.ts";
 
 export interface Schedule {
   /** The first time after `ms`; undefined: never (31 February). In milliseconds since the epoch. */
@@ -42,7 +43,7 @@ export function parseSchedule(text: string, timeZone?: string): Schedule {
   const zone = timeZone ?? TIME_ZONE.exec(text)?.[1] ?? "UTC";
   const spec = text.replace(TIME_ZONE, "").trim();
   if (spec.startsWith(EVERY)) return every(durationMs(spec.slice(EVERY.length)));
-  return onCalendar(plainFields(DESCRIPTORS[spec] ?? spec), zone);
+  return onCalendar(plainFields(own(DESCRIPTORS, spec) ?? spec), zone);
 }
 
 /** Counted from the last time it was due, not from midnight. */
@@ -72,7 +73,7 @@ const UNITS: Readonly<Record<string, number>> = {
 /** Of Go's `1h30m`. */
 function durationMs(text: string): number {
   const parts = [...text.matchAll(/(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)/g)];
-  return parts.reduce((sum, [, amount, unit]) => sum + Number(amount) * (UNITS[unit ?? ""] ?? 0), 0);
+  return parts.reduce((sum, [, amount, unit]) => sum + Number(amount) * (own(UNITS, unit ?? "") ?? 0), 0);
 }
 
 const FIELDS: readonly { readonly min: number; readonly max: number; readonly names?: string }[] = [

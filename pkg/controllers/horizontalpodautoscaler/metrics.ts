@@ -10,6 +10,7 @@ import { formatQuantity, milliValue } from "../../api/quantity.ts";
 import type { DeepReadonly } from "../../util/types.ts";
 import { MetricError, type Resource } from "./pods.ts";
 import { type Measured, proposeReplicas, type Proposal, type Target } from "./replicas.ts";
+import { own } from "../../util/keys.ts";
 
 /** The answer of the metrics API, or why there is none. */
 export type MetricsAnswer = { readonly items: readonly DeepReadonly<PodMetrics>[] } | { readonly error: string };
@@ -39,7 +40,7 @@ export interface Situation extends Omit<Measured, "metrics"> {
 }
 
 export function evaluate(spec: Spec, s: Situation): Outcome {
-  const source = SOURCES[spec.type];
+  const source = own(SOURCES, spec.type);
   if (source) return source(spec, s);
   const message = `unknown metric source type "${spec.type}"`;
   return { reason: "InvalidMetricSourceType", message, summary: message };

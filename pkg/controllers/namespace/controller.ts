@@ -94,9 +94,9 @@ async function emptyOne(
 }
 
 function summary(resource: string, items: readonly DeepReadonly<ApiObject>[]): Remaining {
-  const finalizers: Record<string, number> = {};
-  for (const o of items) for (const f of o.metadata.finalizers ?? []) finalizers[f] = (finalizers[f] ?? 0) + 1;
-  return { resource, count: items.length, finalizers };
+  const finalizers = new Map<string, number>();
+  for (const o of items) for (const f of o.metadata.finalizers ?? []) finalizers.set(f, (finalizers.get(f) ?? 0) + 1);
+  return { resource, count: items.length, finalizers: Object.fromEntries(finalizers) };
 }
 
 /** `pods.`, `deployments.apps`: as Kubernetes writes them here, with the dot before an empty group. */

@@ -5,6 +5,7 @@ import { rfc3339 } from "../../util/clock.ts";
 import type { DeepReadonly } from "../../util/types.ts";
 import { withCondition } from "../workload/conditions.ts";
 import type { ReadonlyPod } from "../workload/pods.ts";
+import { own } from "../../util/keys.ts";
 
 export type ReadonlyNode = DeepReadonly<Node>;
 
@@ -69,7 +70,7 @@ export function planTaints(node: ReadonlyNode, evict: boolean, now: number): rea
   const old = (node.spec?.taints ?? []) as readonly Taint[];
   const wanted = new Map<string, Pick<Taint, "key" | "effect">>();
   const want = (key: string | undefined, effect: string) => key && wanted.set(`${key}:${effect}`, { key, effect });
-  for (const c of node.status?.conditions ?? []) want(TAINT_OF[c.type]?.[c.status], "NoSchedule");
+  for (const c of node.status?.conditions ?? []) want(own(TAINT_OF, c.type)?.[c.status], "NoSchedule");
   if (readyStatus(node) === undefined) want(NOT_READY, "NoSchedule");
   if (node.spec?.unschedulable) want(UNSCHEDULABLE, "NoSchedule");
   if (evict) want(evictionTaint(node), "NoExecute");

@@ -1,10 +1,10 @@
 /** Whether two Pod templates mean the same, whoever wrote them down. Pure. */
-import { define } from "../../api/equal.ts";
 import type { PodTemplateSpec } from "../../api/generated/types.ts";
 import { type Field, type Message, mustMessage } from "../../api/protobuf/table.ts";
 import { canonicalQuantity } from "../../api/quantity.ts";
 import type { DeepReadonly } from "../../util/types.ts";
 import { sorted } from "./hash.ts";
+import { define } from "../../util/keys.ts";
 
 /** Tells the Pods of one template from those of another. No part of the template that its owner asks for. */
 export const POD_TEMPLATE_HASH = "pod-template-hash";

@@ -9,6 +9,7 @@ import { type ExecSession, RuntimeError } from "../runtime.ts";
 import type { DockerApi } from "./api.ts";
 import { DIAL_PATH, dialLocalhost } from "./dial.ts";
 import { address, type Inspected, inspectCall } from "./pods.ts";
+import { own } from "../../util/keys.ts";
 
 /** For a connection within one machine. */
 const DIAL_MS = 2_000;
@@ -73,4 +74,4 @@ const GO_TEXTS: Readonly<Record<string, string>> = {
 };
 
 /** As Kubernetes' users know it. */
-const goText = (error: NodeJS.ErrnoException) => GO_TEXTS[error.code ?? ""] ?? error.message;
+const goText = (error: NodeJS.ErrnoException) => own(GO_TEXTS, error.code ?? "") ?? error.message;

@@ -1,4 +1,5 @@
 /** Single fields by name: `.spec.replicas`. */
+import { define, has, own } from "../../../util/keys.ts";
 
 export function stepsOf(path: string): readonly string[] {
   return path.split(".").filter((step) => step !== "");
@@ -7,7 +8,7 @@ export function stepsOf(path: string): readonly string[] {
 export function readPath(o: unknown, steps: readonly string[]): unknown {
   let at = o;
   for (const step of steps) {
-    if (typeof at !== "object" || at === null || !Object.hasOwn(at, step)) return undefined;
+    if (typeof at !== "object" || at === null || !has(at, step)) return undefined;
     at = (at as Record<string, unknown>)[step];
   }
   return at;
@@ -17,12 +18,12 @@ export function readPath(o: unknown, steps: readonly string[]): unknown {
 export function writePath(o: object, steps: readonly string[], value: unknown): void {
   let at = o as Record<string, unknown>;
   for (const step of steps.slice(0, -1)) {
-    const next = Object.hasOwn(at, step) ? at[step] : undefined;
+    const next = own(at, step);
     const inner: Record<string, unknown> =
       typeof next === "object" && next !== null ? (next as Record<string, unknown>) : {};
-    at[step] = inner;
+    define(at, step, inner);
     at = inner;
   }
   const last = steps.at(-1);
-  if (last !== undefined) at[last] = value;
+  if (last !== undefined) define(at, last, value);
 }

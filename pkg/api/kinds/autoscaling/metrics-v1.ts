@@ -2,7 +2,7 @@
  * Metrics as autoscaling/v1 writes them in annotations: the same facts as in v2, flat, under other names. One table of
  * pairs converts both ways.
  */
-import { has } from "../../equal.ts";
+import { has } from "../../../util/keys.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 /** `[path in v2, name in v1]` */

@@ -3,6 +3,7 @@ import type { ResourceDef } from "../../resource.ts";
 import type { DeepReadonly } from "../../../util/types.ts";
 import { type FieldErrors, forbidden, immutable, oneOf } from "../../validation/field.ts";
 import { AGE, NAME } from "../columns.ts";
+import { own } from "../../../util/keys.ts";
 
 /** Above it, the system's own Pods come first. */
 const HIGHEST_USER_PRIORITY = 1_000_000_000;
@@ -80,7 +81,7 @@ function validateSystem(name: string, o: DeepReadonly<PriorityClass>): FieldErro
 }
 
 function whyNotSystem(name: string, o: DeepReadonly<PriorityClass>): string | undefined {
-  const known = SYSTEM_PRIORITY_CLASSES[name];
+  const known = own(SYSTEM_PRIORITY_CLASSES, name);
   if (!known) return `${name} is not a known system priority class`;
   if (o.value !== known.value) return `value of ${name} PriorityClass must be ${known.value}`;
   return o.globalDefault ? `globalDefault of ${name} PriorityClass must be false` : undefined;

@@ -22,6 +22,7 @@ import {
   showLevel,
   violations,
 } from "./policy.ts";
+import { own } from "../../../util/keys.ts";
 
 /** Existing Pods that are checked when a namespace gets stricter. */
 const MAX_CHECKED = 3000;
@@ -54,7 +55,7 @@ export const podSecurity: AdmissionPlugin = {
     if ((r.operation !== "CREATE" && r.operation !== "UPDATE") || !r.object) return;
     if (isResource(r, "", "namespaces")) return r.subresource === "" ? checkNamespace(r, view) : undefined;
     if (isResource(r, "", "pods")) return checkPod(r, view);
-    const template = r.subresource === "" && TEMPLATES[`${r.def.group}/${r.def.plural}`]?.(r.object);
+    const template = r.subresource === "" && own(TEMPLATES, `${r.def.group}/${r.def.plural}`)?.(r.object);
     if (template) tell(r, view, { metadata: template.metadata ?? {}, spec: template.spec ?? { containers: [] } });
   },
 };

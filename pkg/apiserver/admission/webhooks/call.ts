@@ -3,6 +3,7 @@ import { Agent, request } from "node:https";
 import { isIP } from "node:net";
 import type { Clock } from "../../../util/clock.ts";
 import type { Endpoint } from "./endpoint.ts";
+import { own } from "../../../util/keys.ts";
 
 /** As large as any object may be. */
 const MAX_BYTES = 3 * 1024 * 1024;
@@ -96,5 +97,5 @@ const WORDS: Readonly<Record<string, (to: Endpoint) => string>> = {
 };
 
 function explain(error: unknown, to: Endpoint): string {
-  return WORDS[codeOf(error)]?.(to) ?? (error as Error).message;
+  return own(WORDS, codeOf(error))?.(to) ?? (error as Error).message;
 }
