@@ -113,18 +113,29 @@ describe("EtcdWatch", () => {
     expect((await outcome()).seen).toEqual(["progress @40"]);
   });
 
-  test("S5: compaction ends it, whether etcd says so or leaves the previous value out", async () => {
-    const told = start(3n);
-    (await told.stream(0)).stream.respond({ canceled: true, compact_revision: "17" });
-    await told.running;
-    expect((await told.outcome()).error).toEqual(new CompactedError(17n));
+  test("S5: compaction ends it", async () => {
+    const { stream, running, outcome } = start(3n);
+    (await stream(0)).stream.respond({ canceled: true, compact_revision: "17" });
+    await running;
+    expect((await outcome()).error).toEqual(new CompactedError(17n));
+  });
 
-    const silently = start(3n);
-    (await silently.stream(0)).stream.respond({ events: [event("/a", 3), event("/b", 4, { created: 2 })] });
-    await silently.running;
-    const { seen, error } = await silently.outcome();
-    expect(seen).toEqual(["put /a=3 @3"]);
-    expect(error).toBeInstanceOf(CompactedError);
+  test("a previous value that is left out is asked for by a new stream; left out again, it is compacted", async () => {
+    const { stream, running, outcome } = start(3n);
+    (await stream(0)).stream.respond({ events: [event("/a", 3)] });
+    (await stream(0)).stream.respond({
+      events: [event("/a", 4, { created: 3, prev: true }), event("/b", 4, { created: 2 })],
+    });
+    const second = await stream(1);
+    expect(second.from).toBe(3n);
+    const whole = [event("/a", 4, { created: 3, prev: true }), event("/b", 4, { created: 2, prev: true })];
+    second.stream.respond({ events: [event("/a", 3), ...whole] });
+    second.stream.respond({ events: [event("/c", 5, { created: 2 })] });
+    (await stream(2)).stream.respond({ events: [event("/c", 5, { created: 2 })] });
+    await running;
+    const { seen, error } = await outcome();
+    expect(seen).toEqual(["put /a=3 @3", "put /a=4 (old) @4", "put /b=4 (old) @4"]);
+    expect(error).toEqual(new CompactedError(5n));
   });
 
   test("a refusal ends it with etcd's reason", async () => {

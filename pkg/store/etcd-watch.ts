@@ -58,6 +58,8 @@ export class EtcdWatch {
   /** The next revision to deliver: what a new stream has to begin with. */
   #next: Revision;
   #fragments: EtcdEvent[] = [];
+  /** Where a previous value was left out, and the watch begun anew because of it. */
+  #doubted: Revision | undefined;
   #backoffMs = FIRST_BACKOFF_MS;
 
   constructor(from: Revision, o: EtcdWatchOptions) {
@@ -126,11 +128,13 @@ export class EtcdWatch {
   }
 
   #deliver(events: readonly EtcdEvent[]): void {
-    const from = this.#next;
-    for (const event of events) {
+    // All of them are read before the first is delivered: one that cannot be must not cut a revision in two.
+    const fresh = events.flatMap((event) => {
       const revision = BigInt(event.kv.mod_revision);
-      if (revision < from) continue;
-      this.#o.queue.push(this.#toStoreEvent(event, revision));
+      return revision < this.#next ? [] : [{ revision, event: this.#toStoreEvent(event, revision) }];
+    });
+    for (const { revision, event } of fresh) {
+      this.#o.queue.push(event);
       this.#next = revision + 1n;
     }
   }
@@ -144,10 +148,20 @@ export class EtcdWatch {
   #toStoreEvent(event: EtcdEvent, revision: Revision): StoreEvent {
     const deleted = event.type.toUpperCase() === "DELETE";
     const existed = deleted || event.kv.create_revision !== event.kv.mod_revision;
-    // etcd leaves the previous value out when a compaction overtook this watch.
-    if (existed && !event.prev_kv) throw new CompactedError(revision);
+    if (existed && !event.prev_kv) throw this.#leftOut(revision);
     const kv = this.#o.toKeyValue(event.kv);
     const prev = existed && event.prev_kv ? { prev: this.#o.toKeyValue(event.prev_kv) } : {};
     return deleted ? { type: "delete", key: kv.key, revision, ...prev } : { type: "put", kv, revision, ...prev };
+  }
+
+  /**
+   * etcd leaves a previous value out when a compaction overtook the watch; then a new stream is told so. And when it sends
+   * an event before it has taken down that the watch wants previous values, which it does after the watch has begun; then
+   * a new stream brings the value.
+   */
+  #leftOut(revision: Revision): Error {
+    if (revision === this.#doubted) return new CompactedError(revision);
+    this.#doubted = revision;
+    return new Error(`etcd left out the previous value at revision ${revision}`);
   }
 }
