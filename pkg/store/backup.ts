@@ -5,7 +5,7 @@
  * numbers and the SHA-256 of all before it. A file without its last line, or one in which a byte differs, is refused.
  */
 import { createHash } from "node:crypto";
-import { createReadStream, createWriteStream } from "node:fs";
+import { createReadStream } from "node:fs";
 import { open, rename, rm } from "node:fs/promises";
 import { pipeline, Readable } from "node:stream";
 import { pipeline as piped } from "node:stream/promises";
@@ -86,7 +86,9 @@ export async function writeBackup(file: string, o: BackupContents): Promise<Back
     yield `${chunk}${JSON.stringify(end)}\n`;
   };
   try {
-    await piped(Readable.from(text()), createGzip({ level: 6 }), createWriteStream(partial, { mode: 0o600 }));
+    // Opened before anything can fail: a stream that opens it itself may do so after it was removed below.
+    const out = (await open(partial, "w", 0o600)).createWriteStream();
+    await piped(Readable.from(text()), createGzip({ level: 6 }), out);
     const handle = await open(partial, "r+");
     await handle.sync();
     await handle.close();
