@@ -1,7 +1,7 @@
 /** How much is logged of what, while the program runs: one level for all, and others for parts of it by name. */
 import { type DestinationStream, type Logger as Pino, pino, stdTimeFunctions } from "pino";
-import type { Logger } from "../../pkg/util/log.ts";
 import { own } from "../../pkg/util/keys.ts";
+import type { Logger } from "../../pkg/util/log.ts";
 
 /** From most to least. */
 const LEVELS = ["debug", "info", "warn", "error", "silent"] as const;

@@ -10,12 +10,12 @@ import { Command, CommanderError } from "commander";
 import type { Check } from "../../pkg/apiserver/health.ts";
 import { UsageError } from "../../pkg/cli/io.ts";
 import { systemClock } from "../../pkg/util/clock.ts";
+import { own } from "../../pkg/util/keys.ts";
 import type { Logger } from "../../pkg/util/log.ts";
 import { Metrics, processMetrics } from "../../pkg/util/metrics.ts";
 import { openLog } from "./log.ts";
 import { levelBySignals, LogLevels } from "./log-levels.ts";
 import { serveObserve } from "./observe.ts";
-import { own } from "../../pkg/util/keys.ts";
 
 export interface CommonFlags {
   readonly logLevel: string;

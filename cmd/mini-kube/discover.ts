@@ -13,9 +13,9 @@ import type { ConfigMap } from "../../pkg/api/generated/types.ts";
 import { type ClusterInfo, parseClusterInfo } from "../../pkg/apiserver/cluster-info.ts";
 import { CliError } from "../../pkg/cli/io.ts";
 import type { Clock } from "../../pkg/util/clock.ts";
+import { own } from "../../pkg/util/keys.ts";
 import { publicKeyHash, rootShown } from "../../pkg/util/pki-request.ts";
 import { SKEW_MS } from "../../pkg/util/pki.ts";
-import { own } from "../../pkg/util/keys.ts";
 
 export interface DiscoverOptions {
   /** `https://10.0.0.1:6443` */

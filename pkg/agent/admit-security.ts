@@ -1,9 +1,9 @@
 /** What a node cannot or will not do for a Pod, however much room there is; in the kubelet's words. Pure. */
 import type { RuntimeInfo } from "../runtime/runtime.ts";
+import { own } from "../util/keys.ts";
 import type { Refusal } from "./admit.ts";
 import { containersOf, initContainersOf, type Pod } from "./facts.ts";
 import { SAFE_SYSCTLS, sysctlsOf } from "./sysctls.ts";
-import { own } from "../util/keys.ts";
 
 export type NodeSecurity = Pick<RuntimeInfo, "appArmor">;
 

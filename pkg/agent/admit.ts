@@ -1,9 +1,9 @@
 /** The node's own last word on a Pod that somebody bound to it, as the kubelet's admission. Pure. */
 import { podRequests, type ResourceTotals, resourceTotals } from "../api/pod.ts";
 import { isExtended } from "../api/validation/resources.ts";
+import { own } from "../util/keys.ts";
 import { portsOf } from "./config.ts";
 import { isTerminalPhase, containersOf, type Pod } from "./facts.ts";
-import { own } from "../util/keys.ts";
 
 export interface AdmissionInput {
   readonly pod: Pod;

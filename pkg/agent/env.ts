@@ -1,9 +1,9 @@
 /** A container's environment. Pure: what it refers to is given. */
 import type { ConfigMap, EnvVar, FileKeySelector, Secret } from "../api/generated/types.ts";
 import { parseQuantity } from "../api/quantity.ts";
+import { own } from "../util/keys.ts";
 import type { DeepReadonly } from "../util/types.ts";
 import { type Container, containersOf, initContainersOf, type Pod } from "./facts.ts";
-import { own } from "../util/keys.ts";
 
 export type ConfigSource = DeepReadonly<ConfigMap | Secret>;
 

@@ -1,6 +1,7 @@
 /** The worker's own memory of a Pod, which the planner reads as {@link PodFacts}. */
 import type { RuntimePod } from "../runtime/runtime.ts";
 import { backoffMs, type BackoffOptions } from "../util/backoff.ts";
+import { own } from "../util/keys.ts";
 import {
   allContainersOf,
   type Eviction,
@@ -13,7 +14,6 @@ import {
   type StopFact,
 } from "./facts.ts";
 import { RESTART_BACKOFF, ranLong, specHash } from "./restart.ts";
-import { own } from "../util/keys.ts";
 
 /** What waits for somebody to create a ConfigMap is tried more often than what loads a registry or the daemon. */
 const CONFIG_BACKOFF = { initialMs: 1_000, maxMs: 10_000 };

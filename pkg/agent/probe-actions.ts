@@ -3,8 +3,8 @@ import { type IncomingMessage, request as httpRequest } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { connect, isIPv6 } from "node:net";
 import type { ContainerRuntime } from "../runtime/runtime.ts";
-import type { Container } from "./facts.ts";
 import { own } from "../util/keys.ts";
+import type { Container } from "./facts.ts";
 
 export interface ProbeResult {
   readonly ok: boolean;

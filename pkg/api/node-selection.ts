@@ -1,8 +1,8 @@
 /** Which nodes a Pod asks for by their labels and names. Pure. */
+import { own } from "../util/keys.ts";
 import type { DeepReadonly } from "../util/types.ts";
 import type { NodeSelectorRequirement, NodeSelectorTerm, Pod } from "./generated/types.ts";
 import { matchesRequirement, type SelectorOperator } from "./selectors.ts";
-import { own } from "../util/keys.ts";
 
 export interface SelectableNode {
   readonly name: string;

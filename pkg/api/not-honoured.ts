@@ -2,12 +2,12 @@
  * What is stored and served though it does not do, or not fully do, what it does in Kubernetes. Whoever writes such an
  * object is told in a Warning; docs/api.md lists it all. Who teaches the cluster one of these takes its row away.
  */
+import { own } from "../util/keys.ts";
 import type { DeepReadonly } from "../util/types.ts";
 import type { PodSpec } from "./generated/types.ts";
 import type { ApiObject } from "./object.ts";
 import type { ResourceDef } from "./resource.ts";
 import { refusedFields, unsupportedFields } from "./unsupported.ts";
-import { own } from "../util/keys.ts";
 
 /** `PLURAL` or `PLURAL.GROUP` → what does not happen. */
 export const NOT_HONOURED: Readonly<Record<string, string>> = {

@@ -1,8 +1,8 @@
 /** The paths of a kind as OpenAPI v3 operations. */
+import { own } from "../util/keys.ts";
 import { listTypeOf, type GroupVersionKind, type Json, type SchemaCollector } from "./openapi-schemas.ts";
 import { apiVersionOf, type ApiObject } from "./object.ts";
 import type { ResourceDef, Subresource, Verb } from "./resource.ts";
-import { own } from "../util/keys.ts";
 
 type Method = "get" | "post" | "put" | "patch" | "delete";
 

@@ -2,9 +2,9 @@
  * Our own annotations of Pods: how long the pauses between restarts of a container are. Kubernetes has them fixed; a test
  * that crashes on purpose wants them short, a job on a slow link long.
  */
+import { own } from "../util/keys.ts";
 import type { FieldErrors } from "./validation/field.ts";
 import { invalidValue } from "./validation/field.ts";
-import { own } from "../util/keys.ts";
 
 /** The pause before the second restart; each further one is twice as long. */
 export const BACKOFF_BASE = "mini-kube.io/restart-backoff-base";

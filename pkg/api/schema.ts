@@ -6,9 +6,9 @@
  * `!` marks a required field, `[]T` a list, `{}T` a map with string keys, a capital another type. A type's line is parsed
  * when the type is first asked for, so that loading costs nothing and memory only what is used.
  */
+import { own } from "../util/keys.ts";
 import { schemaText } from "./generated/schema.ts";
 import { ATOMIC_TYPES, FIELD_RULES, SCHEMA_DEFAULTS, type MergeRule } from "./schema-tables.ts";
-import { own } from "../util/keys.ts";
 
 /** All but `any` are what their names say in Go; `bytes` is base64 on the wire. */
 export type Scalar =

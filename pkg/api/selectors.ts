@@ -6,12 +6,12 @@
  *
  * What cannot be parsed throws ApiError BadRequest in Kubernetes' words.
  */
+import { own } from "../util/keys.ts";
 import type { DeepReadonly } from "../util/types.ts";
 import { labelValue, qualifiedName } from "./names.ts";
 import type { ApiObject } from "./object.ts";
 import type { ResourceDef } from "./resource.ts";
 import { type ApiError, badRequest } from "./status.ts";
-import { own } from "../util/keys.ts";
 
 export type SelectorOperator = "In" | "NotIn" | "Exists" | "DoesNotExist" | "Gt" | "Lt";
 

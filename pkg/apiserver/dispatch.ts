@@ -4,6 +4,7 @@ import type { ResourceDef, Subresource } from "../api/resource.ts";
 import { ApiError, badRequest, notFound, type Status } from "../api/status.ts";
 import type { Client } from "../client/client.ts";
 import type { Call } from "../client/transport.ts";
+import { own } from "../util/keys.ts";
 import type { DeepReadonly } from "../util/types.ts";
 import type { ClusterView } from "./admission.ts";
 import { readDeleteOptions } from "./delete-options.ts";
@@ -25,7 +26,6 @@ import { select } from "./selection.ts";
 import type { CallHandler, VirtualHandler, VirtualRequest } from "./virtual.ts";
 import type { WatchCache } from "./watchcache.ts";
 import { fitToAddress } from "./write-policy.ts";
-import { own } from "../util/keys.ts";
 
 export interface DispatcherOptions {
   readonly reader: Reader;

@@ -11,6 +11,7 @@ import { ApiError, badRequest } from "../api/status.ts";
 import { Client } from "../client/client.ts";
 import type { Call } from "../client/transport.ts";
 import { type Clock, systemRandom } from "../util/clock.ts";
+import { own } from "../util/keys.ts";
 import type { Logger } from "../util/log.ts";
 import { newSigningKey } from "../util/pki.ts";
 import type { AgentProxy } from "./agent-proxy.ts";
@@ -37,7 +38,6 @@ import type { RequestMetrics } from "./request-metrics.ts";
 import type { ApiServer } from "./server.ts";
 import { apiErrorOf } from "./storage.ts";
 import { streamWatch } from "./watch-stream.ts";
-import { own } from "../util/keys.ts";
 
 const JSON_FORM = { encoding: "json", as: "Object", version: "v1" } as const;
 const SWITCHING_PROTOCOLS = 101;

@@ -2,8 +2,8 @@
 import type { ServerResponse } from "node:http";
 import type { Attributes } from "../api/rbac/attributes.ts";
 import type { Clock } from "../util/clock.ts";
-import { type LabelValues, Metrics, processMetrics } from "../util/metrics.ts";
 import { own } from "../util/keys.ts";
+import { type LabelValues, Metrics, processMetrics } from "../util/metrics.ts";
 
 export interface RequestMetricsOptions {
   readonly clock: Clock;

@@ -1,5 +1,4 @@
 /** Which objects of a kind a list or watch wants: namespace, name, label and field selectors in one predicate. */
-import { has } from "../util/keys.ts";
 import type { ApiObject } from "../api/object.ts";
 import type { ResourceDef } from "../api/resource.ts";
 import {
@@ -10,6 +9,7 @@ import {
   parseLabelSelector,
 } from "../api/selectors.ts";
 import { badRequest } from "../api/status.ts";
+import { has } from "../util/keys.ts";
 import type { DeepReadonly } from "../util/types.ts";
 import { policyOf } from "./view.ts";
 

@@ -10,10 +10,10 @@ import type { RequestContext, ResourceDef, Subresource } from "../api/resource.t
 import { type FieldError, badRequest, conflict, invalid } from "../api/status.ts";
 import { validateMetadata } from "../api/validation/meta.ts";
 import { type Random, rfc3339 } from "../util/clock.ts";
+import { own } from "../util/keys.ts";
 import type { DeepReadonly } from "../util/types.ts";
 import type { Entry } from "./entry.ts";
 import type { Decision } from "./storage.ts";
-import { own } from "../util/keys.ts";
 
 export type Settled = Exclude<Decision, { verdict: "keep" }>;
 

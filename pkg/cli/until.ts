@@ -1,9 +1,9 @@
 /** Waits for objects by watching them, across lost watches and restarts of the server's history. */
 import type { ApiObject } from "../api/object.ts";
 import { isReason } from "../api/status.ts";
+import { own } from "../util/keys.ts";
 import { fetchList, type Selection, watchSelection } from "./fetch.ts";
 import type { Session } from "./session.ts";
-import { own } from "../util/keys.ts";
 
 export class TimedOut extends Error {}
 

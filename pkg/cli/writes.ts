@@ -2,12 +2,12 @@
 import type { Command } from "commander";
 import type { ApiObject } from "../api/object.ts";
 import type { WriteOptions } from "../client/client.ts";
+import { own } from "../util/keys.ts";
 import { type KnownResource, objectTitle } from "./discovery.ts";
 import { CliError, UsageError } from "./io.ts";
 import { type Format, formatObjects, parseFormat, withoutManagedFields } from "./output/format.ts";
 import { TablePrinter } from "./output/table.ts";
 import type { Session } from "./session.ts";
-import { own } from "../util/keys.ts";
 
 export interface WriteFlags {
   dryRun?: "none" | "client" | "server";

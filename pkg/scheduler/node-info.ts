@@ -2,9 +2,9 @@ import type { Node } from "../api/generated/types.ts";
 import { canonicalImage, parseImage } from "../api/image.ts";
 import { nameOf, type ObjectKey } from "../api/object.ts";
 import { resourceTotals } from "../api/pod.ts";
+import { own } from "../util/keys.ts";
 import type { DeepReadonly } from "../util/types.ts";
 import type { HostPort, PodInfo, Resources } from "./pod-info.ts";
-import { own } from "../util/keys.ts";
 
 const ANY_IP = "0.0.0.0";
 export const HOSTNAME = "kubernetes.io/hostname";

@@ -2,8 +2,8 @@ import { splitKey, keyOf, namespaceOf, uidOf, controllerOf, type ObjectKey } fro
 import type { Pod, PodAffinityTerm } from "../api/generated/types.ts";
 import { effectiveRequests, type ResourceTotals } from "../api/pod.ts";
 import { fromLabelSelector, matchesLabels, type Requirement, type Selector } from "../api/selectors.ts";
-import type { DeepReadonly } from "../util/types.ts";
 import { own } from "../util/keys.ts";
+import type { DeepReadonly } from "../util/types.ts";
 
 /** `cpu` in millicores, all else in whole units. Whole numbers, so that sums can be taken back exactly. */
 export type Resources = Readonly<Record<string, number>>;

@@ -1,7 +1,7 @@
 /** How the records lie in LMDB's file, by version. What is in them is another matter: format.ts. */
+import { own } from "../util/keys.ts";
 import type { Trees } from "./lmdb-space.ts";
 import { withChecksum } from "./record-codec.ts";
-import { own } from "../util/keys.ts";
 
 /** Of new stores, and of all others once they are opened. */
 export const FORMAT = "2";

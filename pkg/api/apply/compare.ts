@@ -1,6 +1,6 @@
 /** What one state of an object changes in another, as sets of fields. */
-import { deepEqual } from "../equal.ts";
 import { has } from "../../util/keys.ts";
+import { deepEqual } from "../equal.ts";
 import { fieldType, hasFields, hasItems, isEmptyContainer, isList, itemType, type Json } from "./containers.ts";
 import { fieldElement, itemElement } from "./elements.ts";
 import { type Element, type FieldSet, SetBuilder } from "./field-set.ts";

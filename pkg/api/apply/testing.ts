@@ -1,9 +1,9 @@
 /** A small kind that has every way to merge, and values of it, for property tests. */
 import fc from "fast-check";
+import { own } from "../../util/keys.ts";
 import type { CustomSchema } from "../custom-schema.ts";
 import type { Apply } from "./apply.ts";
 import { ATOMIC, DEDUCED, type MergeType } from "./merge-type.ts";
-import { own } from "../../util/keys.ts";
 
 const item: MergeType = object({ name: ATOMIC, protocol: ATOMIC, image: ATOMIC, labels: { kind: "map", of: ATOMIC } });
 

@@ -1,9 +1,9 @@
 /** `format.dns1123Label().validate(name)`: nothing, or what is wrong with it. */
 import { type Environment, Optional } from "@marcbachmann/cel-js";
+import { own } from "../../util/keys.ts";
 import { dns1035Label, dnsLabel, dnsSubdomain, labelValue, type NameCheck, prefixOf, qualifiedName } from "../names.ts";
 import { formatCheck } from "../structural/formats.ts";
 import { define } from "./define.ts";
-import { own } from "../../util/keys.ts";
 
 class Format {
   readonly check: NameCheck;

@@ -4,10 +4,10 @@
  */
 import { type Environment, Optional } from "@marcbachmann/cel-js";
 import { Duration } from "@marcbachmann/cel-js/evaluator";
+import { own } from "../../util/keys.ts";
 import { isObject, preservesUnknown, type Schema } from "../structural/schema.ts";
 import { CelObject, equalValues } from "./equal.ts";
 import { parseDuration } from "./duration.ts";
-import { own } from "../../util/keys.ts";
 
 /** Without a schema: a number is `int` if it is whole. */
 export function toDynamic(value: unknown): unknown {

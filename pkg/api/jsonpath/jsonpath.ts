@@ -2,8 +2,8 @@
  * kubectl's JSONPath templates: `{.items[*].metadata.name}{"\n"}`, `{range .items[*]}…{end}`, filters, unions, slices,
  * recursive descent. As in `kubectl get`, what is missing yields nothing instead of an error.
  */
-import { type Node, type Operand, type Path, PathParser, type Step, TemplateParser } from "./parser.ts";
 import { has } from "../../util/keys.ts";
+import { type Node, type Operand, type Path, PathParser, type Step, TemplateParser } from "./parser.ts";
 
 export interface Template {
   /** The text for one object. */

@@ -1,10 +1,10 @@
 /** What the kinds that make Pods have in common: defaults of the template, and columns that show it. */
+import { own } from "../../util/keys.ts";
 import type { DeepReadonly } from "../../util/types.ts";
 import type { LabelSelector, PodTemplateSpec } from "../generated/types.ts";
 import type { ApiObject } from "../object.ts";
 import type { Column } from "../resource.ts";
 import { defaultPodSpec } from "./core/pod-defaults.ts";
-import { own } from "../../util/keys.ts";
 
 export function defaultPodTemplate(t: PodTemplateSpec): void {
   t.spec ??= { containers: [] };

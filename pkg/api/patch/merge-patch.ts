@@ -4,8 +4,8 @@
  * Ours, because the library for it (json-merge-patch 1.0) drops without a word whatever follows a key `constructor`,
  * which is a legal key of a ConfigMap, and changes its target.
  */
-import { deepClone, deepEqual } from "../equal.ts";
 import { define, has } from "../../util/keys.ts";
+import { deepClone, deepEqual } from "../equal.ts";
 import { badRequest } from "../status.ts";
 
 type Json = Record<string, unknown>;

@@ -10,8 +10,8 @@
  *
  * As upstream's `strategicpatch`, which kubectl computes its patches with (see list-order.ts for the order of items).
  */
-import { deepClone } from "../equal.ts";
 import { define, has } from "../../util/keys.ts";
+import { deepClone } from "../equal.ts";
 import { type Field, fieldOf, type FieldType } from "../schema.ts";
 import { badRequest } from "../status.ts";
 import { inOrder, sameItem } from "./list-order.ts";

@@ -2,6 +2,7 @@
  * What an object uses of a ResourceQuota: one evaluator for Pods, Services and claims each, and a count for every other
  * kind. Admission charges by it, the quota controller counts by it.
  */
+import { own } from "../../util/keys.ts";
 import type { DeepReadonly } from "../../util/types.ts";
 import type { PersistentVolumeClaim, Pod, Service } from "../generated/types.ts";
 import type { ApiObject } from "../object.ts";
@@ -18,7 +19,6 @@ import {
 } from "../resource-list.ts";
 import type { ResourceRef } from "../resource.ts";
 import { isExtended, isHugePages } from "../validation/resources.ts";
-import { own } from "../../util/keys.ts";
 
 export type Counted = Pick<ResourceRef, "group" | "plural">;
 

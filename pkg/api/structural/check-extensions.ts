@@ -1,9 +1,9 @@
 /** What a CRD's schema may not use of JSON schema, and how its extensions go together. */
+import { own } from "../../util/keys.ts";
 import type { FieldError } from "../status.ts";
 import { forbidden, invalidValue, notSupported, required } from "../validation/field.ts";
 import { parseFieldPath } from "./field-path.ts";
 import { mapValues, type Rule, type Schema } from "./schema.ts";
-import { own } from "../../util/keys.ts";
 
 type Errors = FieldError[];
 

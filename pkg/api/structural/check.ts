@@ -2,6 +2,7 @@
  * Whether a schema is structural, and says nothing that cannot be kept: the checks a CRD's schema must pass, in the words
  * of Kubernetes. Defaults must fit their own schema; rules must compile.
  */
+import { own } from "../../util/keys.ts";
 import { newBudget } from "../cel/budget.ts";
 import { compileRegexp, RegexpError } from "../../util/regexp.ts";
 import { deepEqual } from "../equal.ts";
@@ -14,7 +15,6 @@ import { prune } from "./prune.ts";
 import { compileRules } from "./rules.ts";
 import { childOf, preservesUnknown, type Schema } from "./schema.ts";
 import { validateValue } from "./validate.ts";
-import { own } from "../../util/keys.ts";
 
 type Errors = FieldError[];
 type Level = "root" | "item" | "field";

@@ -1,6 +1,6 @@
 /** Filling in a schema's defaults. */
-import { deepClone } from "../equal.ts";
 import { define, has } from "../../util/keys.ts";
+import { deepClone } from "../equal.ts";
 import { childOf, isObject, type Schema } from "./schema.ts";
 
 /**

@@ -1,6 +1,6 @@
 /** Paths of fields as CRDs write them: `.spec.replicas`, `.spec['a.b']`. */
-import { childOf, type Schema } from "./schema.ts";
 import { own } from "../../util/keys.ts";
+import { childOf, type Schema } from "./schema.ts";
 
 export type FieldPath =
   | {

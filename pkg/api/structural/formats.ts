@@ -1,9 +1,9 @@
 /** The formats of strings that are checked; others are only documentation. */
+import { own } from "../../util/keys.ts";
 import { compileRegexp } from "../../util/regexp.ts";
 import { parseCidr, parseIp } from "../cel/ip.ts";
 import { parseDuration } from "../cel/duration.ts";
 import { dnsLabel, dnsSubdomain } from "../names.ts";
-import { own } from "../../util/keys.ts";
 
 type Check = (text: string) => boolean;
 

@@ -1,9 +1,9 @@
 /** What holds beyond values: items of sets and of lists with keys are told apart, and embedded objects are objects. */
+import { has, own } from "../../util/keys.ts";
 import { dns1035Label } from "../names.ts";
 import type { FieldError } from "../status.ts";
 import { duplicate, invalidValue, required } from "../validation/field.ts";
 import { childOf, isObject, type Schema } from "./schema.ts";
-import { has, own } from "../../util/keys.ts";
 
 export function validateInvariants(schema: Schema | undefined, value: unknown, path: string): readonly FieldError[] {
   if (!schema) return [];

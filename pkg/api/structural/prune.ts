@@ -1,7 +1,7 @@
 /** Taking away what a schema does not know. */
+import { define } from "../../util/keys.ts";
 import { strictDecode, type Decoded } from "../decode.ts";
 import { deepClone } from "../equal.ts";
-import { define } from "../../util/keys.ts";
 import { goTypeName } from "./go-type.ts";
 import { childOf, isObject, preservesUnknown, type Schema } from "./schema.ts";
 

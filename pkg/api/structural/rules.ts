@@ -1,4 +1,5 @@
 /** The rules of a schema (`x-kubernetes-validations`): compiled with it, asked of each object. */
+import { own } from "../../util/keys.ts";
 import { type Budget, BudgetError } from "../cel/budget.ts";
 import {
   CelCompileError,
@@ -15,7 +16,6 @@ import { duplicate, forbidden, invalidValue, required } from "../validation/fiel
 import { parseFieldPath } from "./field-path.ts";
 import { childOf, isObject, mapValues, type Rule, type Schema } from "./schema.ts";
 import { correlate } from "./validate.ts";
-import { own } from "../../util/keys.ts";
 
 interface Compiled {
   readonly rule: Rule;

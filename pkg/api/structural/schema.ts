@@ -2,8 +2,8 @@
  * Structural schemas: the JSON schemas of CustomResourceDefinitions. The generated type leaves `items`,
  * `additionalProperties` and what is below them open; here they are read, so that everything else can rely on them.
  */
-import { strictDecode } from "../decode.ts";
 import { define, own } from "../../util/keys.ts";
+import { strictDecode } from "../decode.ts";
 import type { JSONSchemaProps, ValidationRule } from "../generated/types.ts";
 import type { FieldError } from "../status.ts";
 import { invalidValue } from "../validation/field.ts";

@@ -2,9 +2,9 @@
  * Values against a schema, in the words of the validator that Kubernetes uses:
  * `spec.replicas: Invalid value: -1: spec.replicas in body should be greater than or equal to 1`.
  */
+import { has } from "../../util/keys.ts";
 import { compileRegexp } from "../../util/regexp.ts";
 import { deepEqual } from "../equal.ts";
-import { has } from "../../util/keys.ts";
 import type { FieldError } from "../status.ts";
 import { invalidValue, required } from "../validation/field.ts";
 import { fitsFormat, formatCheck, isKnownFormat } from "./formats.ts";

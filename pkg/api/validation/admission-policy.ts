@@ -1,4 +1,5 @@
 /** Admission policies in CEL, and what binds them. Whether expressions compile is for their evaluator to say. */
+import { own } from "../../util/keys.ts";
 import type { DeepReadonly } from "../../util/types.ts";
 import type {
   AuditAnnotation,
@@ -31,7 +32,6 @@ import {
   unique,
 } from "./field.ts";
 import { byteLength } from "./meta.ts";
-import { own } from "../../util/keys.ts";
 
 const MAX_AUDIT_ANNOTATIONS = 20;
 const MAX_VALUE_EXPRESSION_BYTES = 5 * 1024;

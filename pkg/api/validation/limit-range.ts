@@ -1,6 +1,6 @@
 /** The limits of a LimitRange, each in itself and beside the others for the same resource. */
-import type { DeepReadonly } from "../../util/types.ts";
 import { own } from "../../util/keys.ts";
+import type { DeepReadonly } from "../../util/types.ts";
 import type { LimitRangeItem } from "../generated/types.ts";
 import { qualifiedName } from "../names.ts";
 import { compareQuantities, milliValue, parseQuantity } from "../quantity.ts";

@@ -1,4 +1,5 @@
 /** A PersistentVolume's spec, beyond what the schema says. */
+import { own } from "../../util/keys.ts";
 import type { DeepReadonly } from "../../util/types.ts";
 import { differences, semanticEqual } from "../equal.ts";
 import type { PersistentVolume, PersistentVolumeSpec } from "../generated/types.ts";
@@ -16,7 +17,6 @@ import {
   required,
 } from "./field.ts";
 import { validateNodeSelectorTerm } from "./selector.ts";
-import { own } from "../../util/keys.ts";
 
 type Spec = DeepReadonly<PersistentVolumeSpec>;
 

@@ -1,11 +1,11 @@
 /** What a quota may count, and of which objects. */
+import { own } from "../../util/keys.ts";
 import type { DeepReadonly } from "../../util/types.ts";
 import type { ResourceQuota, ResourceQuotaSpec, ScopedResourceSelectorRequirement } from "../generated/types.ts";
 import { qualifiedName } from "../names.ts";
 import { parseQuantity } from "../quantity.ts";
 import { checked, type FieldErrors, IMMUTABLE, invalidValue, NOT_NEGATIVE, required } from "./field.ts";
 import { isExtended, isHugePages, type ResourceList } from "./resources.ts";
-import { own } from "../../util/keys.ts";
 
 type Spec = DeepReadonly<ResourceQuotaSpec>;
 

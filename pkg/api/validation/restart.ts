@@ -1,8 +1,8 @@
 /** What containers say of their own restarts and of how they are stopped. */
+import { own } from "../../util/keys.ts";
 import type { DeepReadonly } from "../../util/types.ts";
 import type { Container, PodSpec } from "../generated/types.ts";
 import { each, type FieldErrors, forbidden, notSupported, required, tooMany } from "./field.ts";
-import { own } from "../../util/keys.ts";
 
 type ReadonlyContainer = DeepReadonly<Container>;
 

@@ -3,10 +3,10 @@ import type { MatchCondition, ValidatingAdmissionPolicySpec, ValidatingWebhook }
 import type { ApiObject } from "../../api/object.ts";
 import { type FieldError, invalid } from "../../api/status.ts";
 import { each, invalidValue } from "../../api/validation/field.ts";
+import { own } from "../../util/keys.ts";
 import type { DeepReadonly } from "../../util/types.ts";
 import type { AdmissionPlugin, AdmissionRequest } from "../admission.ts";
 import { type Returns, whyNot } from "./expressions.ts";
-import { own } from "../../util/keys.ts";
 
 type Errors = readonly FieldError[];
 type WithRules = DeepReadonly<{ spec?: ValidatingAdmissionPolicySpec; webhooks?: ValidatingWebhook[] }>;

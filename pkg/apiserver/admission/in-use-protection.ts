@@ -1,7 +1,7 @@
 /** StorageObjectInUseProtection: volumes and claims have their finalizer from the start; who removes it is a controller. */
+import { own } from "../../util/keys.ts";
 import type { AdmissionPlugin } from "../admission.ts";
 import { isResource } from "./refuse.ts";
-import { own } from "../../util/keys.ts";
 
 const FINALIZERS: Readonly<Record<string, string>> = {
   persistentvolumes: "kubernetes.io/pv-protection",

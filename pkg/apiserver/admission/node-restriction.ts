@@ -20,11 +20,11 @@ import type { User } from "../../api/rbac/attributes.ts";
 import { MIRROR_ANNOTATION, collectReferences } from "../../api/pod-references.ts";
 import { ApiError, notFound } from "../../api/status.ts";
 import { DNS_NAMESPACE, DNS_SERVICE, dnsSliceName, PROXY_NAMESPACE, proxyLeaseName } from "../../api/traffic.ts";
+import { own } from "../../util/keys.ts";
 import type { DeepReadonly } from "../../util/types.ts";
 import type { AdmissionPlugin, AdmissionRequest, ClusterView } from "../admission.ts";
 import { nodeIdentity } from "../auth/node-authorizer.ts";
 import { forbidden } from "./refuse.ts";
-import { own } from "../../util/keys.ts";
 
 interface NodeWrite {
   readonly r: AdmissionRequest;

@@ -5,11 +5,11 @@
 import type { ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding } from "../../api/generated/types.ts";
 import { DEFAULT_TOKEN_GROUP } from "../../api/bootstrap-token.ts";
 import { AUTHENTICATED, MASTERS, UNAUTHENTICATED } from "../../api/rbac/attributes.ts";
+import { own } from "../../util/keys.ts";
 import { clusterRoleRows } from "./cluster-role-rows.ts";
 import { controllerRoleRows } from "./controller-role-rows.ts";
 import { CONTROLLER_MANAGER, namespacedRoleRows, NODES } from "./namespaced-role-rows.ts";
 import { pathsRule, ruleOf } from "./rule-rows.ts";
-import { own } from "../../util/keys.ts";
 
 const GROUP = "rbac.authorization.k8s.io";
 const API_VERSION = `${GROUP}/v1`;

@@ -11,9 +11,9 @@ import { podReferences } from "../../api/pod-references.ts";
 import type { Attributes, User } from "../../api/rbac/attributes.ts";
 import type { Verdict } from "../../api/rbac/policy.ts";
 import { ruleAllows } from "../../api/rbac/rules.ts";
+import { own } from "../../util/keys.ts";
 import type { ClusterView } from "../admission.ts";
 import { nodeRules } from "./bootstrap-policy.ts";
-import { own } from "../../util/keys.ts";
 
 const USER_PREFIX = "system:node:";
 const GROUP = "system:nodes";

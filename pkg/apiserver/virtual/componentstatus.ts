@@ -4,10 +4,10 @@ import { componentStatuses } from "../../api/kinds/core/componentstatus.ts";
 import { leases } from "../../api/kinds/coordination/lease.ts";
 import { notFound } from "../../api/status.ts";
 import type { Clock } from "../../util/clock.ts";
+import { own } from "../../util/keys.ts";
 import type { ClusterView } from "../admission.ts";
 import { resourceKey } from "../keys.ts";
 import type { VirtualHandler } from "../virtual.ts";
-import { own } from "../../util/keys.ts";
 
 export interface ComponentsOptions {
   readonly clock: Clock;

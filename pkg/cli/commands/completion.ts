@@ -1,7 +1,7 @@
 /** `completion`: a script by which the shell asks `mini-kube __complete` what could stand next. */
+import { own } from "../../util/keys.ts";
 import { UsageError } from "../io.ts";
 import { type CommandModule, examples } from "../command.ts";
-import { own } from "../../util/keys.ts";
 
 const BASH = `# bash completion of mini-kube: source <(mini-kube completion bash)
 _mini_kube() {

@@ -2,6 +2,7 @@
 import type { ApiObject } from "../../api/object.ts";
 import { isReason } from "../../api/status.ts";
 import type { DeleteOptions } from "../../client/client.ts";
+import { own } from "../../util/keys.ts";
 import { objectTitle } from "../discovery.ts";
 import { eachOrAggregate } from "../errors.ts";
 import { fetchObjects, type Selection } from "../fetch.ts";
@@ -12,7 +13,6 @@ import type { Session } from "../session.ts";
 import { requireChoice, resolveTargets } from "../targets.ts";
 import { parseDuration, TimedOut, until } from "../until.ts";
 import { collect } from "./get.ts";
-import { own } from "../../util/keys.ts";
 
 interface Options {
   filename?: string[];

@@ -1,10 +1,10 @@
 /** `explain`: the fields of a kind, from the server's OpenAPI v3 document, laid out as kubectl does. */
 import { apiVersionOf } from "../../api/object.ts";
+import { own } from "../../util/keys.ts";
 import { CliError, UsageError } from "../io.ts";
 import { type CommandModule, examples } from "../command.ts";
 import type { Session } from "../session.ts";
 import { closest } from "../discovery.ts";
-import { own } from "../../util/keys.ts";
 
 interface Schema {
   type?: string;

@@ -1,5 +1,6 @@
 /** `label` and `annotate`: one command with two names for what it changes. */
 import type { ApiObject } from "../../api/object.ts";
+import { define, has, own } from "../../util/keys.ts";
 import { objectTitle } from "../discovery.ts";
 import { eachOrAggregate } from "../errors.ts";
 import { fetchObjects, type Selection } from "../fetch.ts";
@@ -11,7 +12,6 @@ import type { Session } from "../session.ts";
 import { requireChoice, resolveTargets } from "../targets.ts";
 import { addWriteFlags, isDry, tell, type WriteFlags, writeOptions } from "../writes.ts";
 import { collect } from "./get.ts";
-import { define, has, own } from "../../util/keys.ts";
 
 interface Options extends WriteFlags {
   overwrite?: boolean;

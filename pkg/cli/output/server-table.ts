@@ -1,8 +1,8 @@
 /** The server's Tables (`meta.k8s.io/v1`): rows already humanised, and which of their columns to show. */
 import type { ApiObject, ListMeta } from "../../api/object.ts";
 import { valueText } from "../../api/jsonpath/jsonpath.ts";
-import type { TextTable } from "./table.ts";
 import { own } from "../../util/keys.ts";
+import type { TextTable } from "./table.ts";
 
 export const TABLE_ACCEPT = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
 

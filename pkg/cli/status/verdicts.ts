@@ -1,7 +1,7 @@
 /** What is wrong with a cluster and what to do, in words, from what was collected of it. Pure. */
 import { humanDuration } from "../../api/duration.ts";
-import type { Certificate, ClusterFacts, LeaderFacts, NodeFacts, StoreFacts, StoreMemberFacts } from "./facts.ts";
 import { own } from "../../util/keys.ts";
+import type { Certificate, ClusterFacts, LeaderFacts, NodeFacts, StoreFacts, StoreMemberFacts } from "./facts.ts";
 
 /** `trouble` wants somebody to act; a `note` is worth knowing. */
 export interface Verdict {

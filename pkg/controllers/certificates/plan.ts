@@ -2,8 +2,8 @@
 import type { CertificateSigningRequest, NodeStatus } from "../../api/generated/types.ts";
 import { condition } from "../../api/pod.ts";
 import type { RequestedCertificate } from "../../util/certificates.ts";
-import type { DeepReadonly } from "../../util/types.ts";
 import { own } from "../../util/keys.ts";
+import type { DeepReadonly } from "../../util/types.ts";
 
 export type Request = DeepReadonly<CertificateSigningRequest>;
 

@@ -7,10 +7,10 @@ import type {
   V2MetricTarget,
 } from "../../api/generated/types.ts";
 import { formatQuantity, milliValue } from "../../api/quantity.ts";
+import { own } from "../../util/keys.ts";
 import type { DeepReadonly } from "../../util/types.ts";
 import { MetricError, type Resource } from "./pods.ts";
 import { type Measured, proposeReplicas, type Proposal, type Target } from "./replicas.ts";
-import { own } from "../../util/keys.ts";
 
 /** The answer of the metrics API, or why there is none. */
 export type MetricsAnswer = { readonly items: readonly DeepReadonly<PodMetrics>[] } | { readonly error: string };

@@ -2,10 +2,10 @@
 import type { Node, NodeCondition, Taint } from "../../api/generated/types.ts";
 import { condition, isReady } from "../../api/pod.ts";
 import { rfc3339 } from "../../util/clock.ts";
+import { own } from "../../util/keys.ts";
 import type { DeepReadonly } from "../../util/types.ts";
 import { withCondition } from "../workload/conditions.ts";
 import type { ReadonlyPod } from "../workload/pods.ts";
-import { own } from "../../util/keys.ts";
 
 export type ReadonlyNode = DeepReadonly<Node>;
 

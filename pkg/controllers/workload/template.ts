@@ -2,9 +2,9 @@
 import type { PodTemplateSpec } from "../../api/generated/types.ts";
 import { type Field, type Message, mustMessage } from "../../api/protobuf/table.ts";
 import { canonicalQuantity } from "../../api/quantity.ts";
+import { define } from "../../util/keys.ts";
 import type { DeepReadonly } from "../../util/types.ts";
 import { sorted } from "./hash.ts";
-import { define } from "../../util/keys.ts";
 
 /** Tells the Pods of one template from those of another. No part of the template that its owner asks for. */
 export const POD_TEMPLATE_HASH = "pod-template-hash";

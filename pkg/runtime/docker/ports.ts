@@ -5,11 +5,11 @@
 import { connect } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Clock } from "../../util/clock.ts";
+import { own } from "../../util/keys.ts";
 import { type ExecSession, RuntimeError } from "../runtime.ts";
 import type { DockerApi } from "./api.ts";
 import { DIAL_PATH, dialLocalhost } from "./dial.ts";
 import { address, type Inspected, inspectCall } from "./pods.ts";
-import { own } from "../../util/keys.ts";
 
 /** For a connection within one machine. */
 const DIAL_MS = 2_000;

@@ -1,9 +1,9 @@
+import { own } from "../../../util/keys.ts";
 import type { PriorityClass } from "../../generated/types.ts";
 import type { ResourceDef } from "../../resource.ts";
 import type { DeepReadonly } from "../../../util/types.ts";
 import { type FieldErrors, forbidden, immutable, oneOf } from "../../validation/field.ts";
 import { AGE, NAME } from "../columns.ts";
-import { own } from "../../../util/keys.ts";
 
 /** Above it, the system's own Pods come first. */
 const HIGHEST_USER_PRIORITY = 1_000_000_000;

@@ -8,6 +8,7 @@ import { pods } from "../../../api/kinds/core/pod.ts";
 import { type ApiObject, controllerOf, nameOf } from "../../../api/object.ts";
 import { invalid } from "../../../api/status.ts";
 import { deepEqual } from "../../../api/equal.ts";
+import { own } from "../../../util/keys.ts";
 import type { DeepReadonly } from "../../../util/types.ts";
 import type { AdmissionPlugin, AdmissionRequest, ClusterView } from "../../admission.ts";
 import { forbidden, isResource } from "../refuse.ts";
@@ -22,7 +23,6 @@ import {
   showLevel,
   violations,
 } from "./policy.ts";
-import { own } from "../../../util/keys.ts";
 
 /** Existing Pods that are checked when a namespace gets stricter. */
 const MAX_CHECKED = 3000;

@@ -2,8 +2,8 @@
 import { Agent, request } from "node:https";
 import { isIP } from "node:net";
 import type { Clock } from "../../../util/clock.ts";
-import type { Endpoint } from "./endpoint.ts";
 import { own } from "../../../util/keys.ts";
+import type { Endpoint } from "./endpoint.ts";
 
 /** As large as any object may be. */
 const MAX_BYTES = 3 * 1024 * 1024;
