@@ -201,8 +201,8 @@ function kindOf(name: string): Counted | undefined {
   const generic = /^count\/([^.]+)(?:\.(.+))?$/.exec(name);
   if (generic) return { group: generic[2] ?? "", plural: generic[1] ?? "" };
   if (PLAIN_COUNTS.has(name)) return { group: "", plural: name };
-  const plural = Object.keys(EVALUATORS).find((p) => own(EVALUATORS, p)?.covers(name));
-  return plural === undefined ? undefined : { group: "", plural };
+  const found = Object.entries(EVALUATORS).find(([, evaluator]) => evaluator.covers(name));
+  return found && { group: "", plural: found[0] };
 }
 
 /** The same amount, canonical. */

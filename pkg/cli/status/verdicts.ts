@@ -163,11 +163,14 @@ const SHORT_OF: Readonly<Record<string, string>> = {
 };
 
 function pressures(n: NodeFacts): Verdict[] {
-  return n.pressures.map((p) =>
-    p in SHORT_OF
-      ? trouble(`node ${n.name} is short of ${own(SHORT_OF, p) ?? p}`)
-      : trouble(`node ${n.name} has ${p}; see: mini-kube describe node ${n.name}`),
-  );
+  return n.pressures.map((p) => {
+    const what = own(SHORT_OF, p);
+    return trouble(
+      what === undefined
+        ? `node ${n.name} has ${p}; see: mini-kube describe node ${n.name}`
+        : `node ${n.name} is short of ${what}`,
+    );
+  });
 }
 
 function oddities(n: NodeFacts, version: string): Verdict[] {

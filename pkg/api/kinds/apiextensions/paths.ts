@@ -1,5 +1,5 @@
 /** Single fields by name: `.spec.replicas`. */
-import { define, has, own } from "../../../util/keys.ts";
+import { define, own } from "../../../util/keys.ts";
 
 export function stepsOf(path: string): readonly string[] {
   return path.split(".").filter((step) => step !== "");
@@ -8,8 +8,8 @@ export function stepsOf(path: string): readonly string[] {
 export function readPath(o: unknown, steps: readonly string[]): unknown {
   let at = o;
   for (const step of steps) {
-    if (typeof at !== "object" || at === null || !has(at, step)) return undefined;
-    at = (at as Record<string, unknown>)[step];
+    if (typeof at !== "object" || at === null) return undefined;
+    at = own(at as Record<string, unknown>, step);
   }
   return at;
 }
